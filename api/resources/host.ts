@@ -1,0 +1,136 @@
+/** A host is a server that runs VMs. It joins with a one-time token; its agent then dials the manager and reports what it has. */
+import { type Static, Type } from 'typebox';
+import { noContent, operation, resource } from '../operation.ts';
+import {
+  closed,
+  common,
+  Description,
+  Id,
+  Labels,
+  listQuery,
+  Name,
+  NameOrId,
+  nullable,
+  oneOf,
+  page,
+  Timestamp,
+} from '../schema.ts';
+
+export const HostState = oneOf(['up', 'down', 'joining'] as const, {
+  description:
+    'up: the agent is connected and its heartbeats arrive; down: they do not (its VMs may well be running); joining: has never connected',
+});
+export const Virtualization = oneOf(['kvm', 'emulation', 'simulated'] as const, {
+  description: 'kvm only when a guest really ran with it',
+});
+
+export const Host = closed({
+  ...common,
+  name: Name,
+  description: Description,
+  labels: Labels,
+  clusterId: Id,
+  state: HostState,
+  schedulable: Type.Boolean({ description: 'false: no new VM is placed here' }),
+  address: Type.String({ description: 'Management address' }),
+  virtualization: nullable(Virtualization),
+  cpus: Type.Integer(),
+  cpuModel: Type.String(),
+  memoryMib: Type.Integer(),
+  allocated: closed({ vms: Type.Integer(), cpus: Type.Integer(), memoryMib: Type.Integer() }),
+  versions: Type.Record(Type.String(), Type.String(), { description: 'agent, qemu, libvirt, openvswitch, kernel' }),
+  lastSeenAt: nullable(Timestamp),
+});
+export type Host = Static<typeof Host>;
+
+export const HostDomain = closed({
+  id: Type.String({ description: 'UUID of the domain' }),
+  name: Type.String(),
+  state: Type.String(),
+  managed: Type.Boolean({ description: 'false: made by somebody else; Kvasir shows it and leaves it alone' }),
+  vmId: nullable(Id),
+});
+export type HostDomain = Static<typeof HostDomain>;
+
+const params = closed({ host: NameOrId });
+
+export const hostOperations = resource('host', {
+  list: operation({
+    method: 'GET',
+    path: '/hosts',
+    summary: 'List hosts',
+    access: 'system.viewer',
+    query: listQuery(['name', 'createdAt', 'memoryMib', 'cpus'], {
+      name: Type.Optional(Name),
+      cluster: Type.Optional(NameOrId),
+      state: Type.Optional(HostState),
+    }),
+    response: page(Host),
+    cli: {
+      columns: [
+        'name',
+        'state',
+        'virtualization',
+        'cpus',
+        'memoryMib',
+        'allocated.vms',
+        'allocated.memoryMib',
+        'address',
+      ],
+    },
+  }),
+  get: operation({
+    method: 'GET',
+    path: '/hosts/{host}',
+    summary: 'Show a host',
+    access: 'system.viewer',
+    params,
+    response: Host,
+  }),
+  update: operation({
+    method: 'PATCH',
+    path: '/hosts/{host}',
+    summary: 'Describe or label a host, or keep new VMs away from it',
+    access: 'system.admin',
+    params,
+    body: closed({
+      description: Type.Optional(Description),
+      labels: Type.Optional(Labels),
+      schedulable: Type.Optional(Type.Boolean()),
+    }),
+    response: Host,
+  }),
+  delete: operation({
+    method: 'DELETE',
+    path: '/hosts/{host}',
+    summary: 'Remove a host that is down and has no VMs; its certificate is revoked',
+    access: 'system.admin',
+    params,
+    response: noContent,
+  }),
+  domains: operation({
+    method: 'GET',
+    path: '/hosts/{host}/domains',
+    summary: 'List all domains that the hypervisor of this host has, also those that Kvasir does not manage',
+    access: 'system.viewer',
+    params,
+    response: closed({ items: Type.Array(HostDomain), nextCursor: Type.Null() }),
+    cli: { columns: ['id', 'name', 'state', 'managed', 'vmId'] },
+  }),
+  createJoinToken: operation({
+    method: 'POST',
+    path: '/join-tokens',
+    summary: 'Make a one-time token with which one server joins as a host',
+    access: 'system.admin',
+    body: closed({
+      cluster: Type.Optional(NameOrId),
+      lifetimeMinutes: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_080 })),
+    }),
+    response: closed({
+      token: Type.String({ description: 'Secret; carries the fingerprint of the CA, shown only here' }),
+      expiresAt: Timestamp,
+    }),
+    idempotent: false,
+    cli: { name: 'join-token' },
+  }),
+});
