@@ -42,6 +42,7 @@ export const Labels = Type.Record(
   Type.String({ maxLength: 128 }),
   {
     maxProperties: 64,
+    additionalProperties: false,
     description: 'Free key-value marks',
   },
 );
