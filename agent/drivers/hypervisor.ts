@@ -1,0 +1,100 @@
+/** The hypervisor as the agent sees it: domains by VM id. Implementations: `libvirt/`, `sim/`; one contract suite runs on both. */
+import type { Duplex } from 'node:stream';
+import type { DiskSpec, DomainReport, DomainState, NicSpec, VmSpec } from '@kvasir/api/agent/vm.ts';
+import type { DiskSource } from './storage.ts';
+
+export interface DomainDisk {
+  readonly spec: DiskSpec;
+  readonly source: DiskSource;
+}
+export interface DomainNic {
+  readonly spec: NicSpec;
+  /** Tap device made by the network driver. */
+  readonly device: string;
+}
+
+/** A VM with everything resolved to what this host has. */
+export interface DomainSpec {
+  readonly vm: VmSpec;
+  readonly disks: readonly DomainDisk[];
+  readonly nics: readonly DomainNic[];
+  readonly seed: DiskSource | null;
+}
+
+export interface HypervisorFacts {
+  readonly virtualization: 'kvm' | 'emulation' | 'simulated';
+  readonly virtualizationReason: string | null;
+  readonly cpus: number;
+  readonly cpuModel: string;
+  readonly usableCpuModels: readonly string[];
+  readonly memoryMib: number;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+export interface DomainEvent {
+  readonly domain: DomainReport;
+  readonly removed: boolean;
+  readonly because: string | null;
+}
+
+export interface MigrationSend {
+  readonly vmId: string;
+  readonly connectUri: string;
+  readonly migrationHost: string;
+  /** Volumes whose content is copied along (the destination has empty ones of the same size). */
+  readonly copyVolumeIds: readonly string[];
+  readonly autoConverge: boolean;
+  readonly maxDowntimeMs: number | null;
+  readonly bandwidthMibps: number | null;
+}
+export interface MigrationProgress {
+  readonly percent: number;
+  readonly bytesDone: number | null;
+  readonly bytesTotal: number | null;
+  readonly downtimeMs: number | null;
+}
+export interface MigrationCall {
+  readonly signal: AbortSignal;
+  readonly progress: (report: MigrationProgress) => void;
+}
+
+/**
+ * Every method is 'make it so': repeated after success it succeeds. Errors are `KvasirError`s: `not-found` for a domain that
+ * is not here, `wrong-state`, `unsupported`, `host-failed` with the hypervisor's own words, `cancelled` after `signal`.
+ */
+export interface HypervisorDriver {
+  /** Connects; resolves when the hypervisor answers. Reconnects by itself afterwards and then reports every domain anew. */
+  open(): Promise<void>;
+  close(): Promise<void>;
+  facts(): Promise<HypervisorFacts>;
+  list(): Promise<DomainReport[]>;
+  /** Called for each change within a second, also for domains that somebody else changes. Answers how to stop watching. */
+  watch(listener: (event: DomainEvent) => void): () => void;
+
+  define(domain: DomainSpec): Promise<DomainState>;
+  start(vmId: string, options: { readonly paused: boolean }): Promise<DomainState>;
+  /** ACPI and guest agent first, power off after `timeoutMs` (0: at once) or when `signal` fires with reason 'force'. */
+  stop(vmId: string, timeoutMs: number, signal: AbortSignal): Promise<DomainState>;
+  reset(vmId: string): Promise<DomainState>;
+  pause(vmId: string): Promise<DomainState>;
+  resume(vmId: string): Promise<DomainState>;
+  suspend(vmId: string): Promise<DomainState>;
+  undefine(vmId: string): Promise<void>;
+  resize(vmId: string, size: Pick<VmSpec, 'cpus' | 'maxCpus' | 'memoryMib' | 'maxMemoryMib'>): Promise<{ live: boolean }>;
+  attachDisk(vmId: string, disk: DomainDisk): Promise<void>;
+  detachDisk(vmId: string, volumeId: string, signal: AbortSignal): Promise<void>;
+  resizeDisk(vmId: string, volumeId: string, sizeBytes: number): Promise<void>;
+  attachNic(vmId: string, nic: DomainNic): Promise<void>;
+  detachNic(vmId: string, nicId: string, signal: AbortSignal): Promise<void>;
+  /** PNG bytes. */
+  screenshot(vmId: string): Promise<Buffer>;
+  openConsole(vmId: string, kind: 'serial' | 'vnc'): Promise<Duplex>;
+
+  /** Where a source connects to in order to send a domain here. */
+  migrationTarget(): { readonly connectUri: string; readonly migrationHost: string };
+  /** Gets the hypervisor's own part of a destination ready (nothing, for most). */
+  prepareIncoming(domain: DomainSpec): Promise<void>;
+  sendMigration(request: MigrationSend, call: MigrationCall): Promise<{ downtimeMs: number | null; bytesTotal: number | null }>;
+  /** True when the domain runs here for good; false when nothing (or only a broken incoming one, which is cleared) was here. */
+  abandonIncoming(vmId: string): Promise<boolean>;
+}
