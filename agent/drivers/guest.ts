@@ -14,7 +14,11 @@ export interface GuestExec {
 export interface GuestDriver {
   ping(vmId: string): Promise<boolean>;
   info(vmId: string): Promise<GuestReport>;
-  exec(vmId: string, command: GuestExec, signal: AbortSignal): Promise<{ exitCode: number; stdout: string; stderr: string }>;
+  exec(
+    vmId: string,
+    command: GuestExec,
+    signal: AbortSignal,
+  ): Promise<{ exitCode: number; stdout: string; stderr: string }>;
   freeze(vmId: string): Promise<{ fileSystems: number }>;
   thaw(vmId: string): Promise<{ fileSystems: number }>;
 }

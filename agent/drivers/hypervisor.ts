@@ -80,7 +80,10 @@ export interface HypervisorDriver {
   resume(vmId: string): Promise<DomainState>;
   suspend(vmId: string): Promise<DomainState>;
   undefine(vmId: string): Promise<void>;
-  resize(vmId: string, size: Pick<VmSpec, 'cpus' | 'maxCpus' | 'memoryMib' | 'maxMemoryMib'>): Promise<{ live: boolean }>;
+  resize(
+    vmId: string,
+    size: Pick<VmSpec, 'cpus' | 'maxCpus' | 'memoryMib' | 'maxMemoryMib'>,
+  ): Promise<{ live: boolean }>;
   attachDisk(vmId: string, disk: DomainDisk): Promise<void>;
   detachDisk(vmId: string, volumeId: string, signal: AbortSignal): Promise<void>;
   resizeDisk(vmId: string, volumeId: string, sizeBytes: number): Promise<void>;
@@ -94,7 +97,10 @@ export interface HypervisorDriver {
   migrationTarget(): { readonly connectUri: string; readonly migrationHost: string };
   /** Gets the hypervisor's own part of a destination ready (nothing, for most). */
   prepareIncoming(domain: DomainSpec): Promise<void>;
-  sendMigration(request: MigrationSend, call: MigrationCall): Promise<{ downtimeMs: number | null; bytesTotal: number | null }>;
+  sendMigration(
+    request: MigrationSend,
+    call: MigrationCall,
+  ): Promise<{ downtimeMs: number | null; bytesTotal: number | null }>;
   /** True when the domain runs here for good; false when nothing (or only a broken incoming one, which is cleared) was here. */
   abandonIncoming(vmId: string): Promise<boolean>;
 }

@@ -15,7 +15,11 @@ export interface DiskSource {
 
 export interface LongCall {
   readonly signal: AbortSignal;
-  readonly progress: (report: { readonly percent: number; readonly bytesDone: number | null; readonly bytesTotal: number | null }) => void;
+  readonly progress: (report: {
+    readonly percent: number;
+    readonly bytesDone: number | null;
+    readonly bytesTotal: number | null;
+  }) => void;
 }
 
 export interface ImageImport {
@@ -28,7 +32,11 @@ export interface ImageImport {
 
 export interface VolumeCreate extends VolumeRef {
   readonly sizeBytes: number;
-  readonly from: { readonly imageId: string; readonly imageFormat: DiskFormat; readonly mode: 'linked' | 'full' } | null;
+  readonly from: {
+    readonly imageId: string;
+    readonly imageFormat: DiskFormat;
+    readonly mode: 'linked' | 'full';
+  } | null;
 }
 
 /** Every method is idempotent; errors are `KvasirError`s (`bad-image`, `not-found`, `in-use`, `unsupported`, `invalid-request`). */
@@ -38,7 +46,11 @@ export interface StorageDriver {
   report(): Promise<PoolReport[]>;
   importImage(request: ImageImport, call: LongCall): Promise<ImageInfo>;
   deleteImage(image: { readonly imageId: string; readonly poolId: string; readonly format: DiskFormat }): Promise<void>;
-  openImage(image: { readonly imageId: string; readonly poolId: string; readonly format: DiskFormat }): Promise<{ content: Readable; sizeBytes: number }>;
+  openImage(image: {
+    readonly imageId: string;
+    readonly poolId: string;
+    readonly format: DiskFormat;
+  }): Promise<{ content: Readable; sizeBytes: number }>;
   createVolume(request: VolumeCreate, call: LongCall): Promise<{ sizeBytes: number }>;
   resizeVolume(volume: VolumeRef, sizeBytes: number): Promise<{ sizeBytes: number }>;
   deleteVolume(volume: VolumeRef): Promise<void>;

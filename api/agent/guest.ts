@@ -6,12 +6,22 @@ import { change, query } from './method.ts';
 
 const vm = closed({ vmId: Id });
 
-export const guestPing = query('guest.ping', 'Whether the guest agent answers', vm, closed({ answers: Type.Boolean() }));
+export const guestPing = query(
+  'guest.ping',
+  'Whether the guest agent answers',
+  vm,
+  closed({ answers: Type.Boolean() }),
+);
 export const guestInfo = query('guest.info', 'What the guest says of itself', vm, Guest);
 export const guestExec = change(
   'guest.exec',
   'Run a program in the guest and wait for it',
-  closed({ vmId: Id, argv: Type.Array(Type.String(), { minItems: 1 }), stdin: nullable(Type.String()), timeoutMs: Type.Integer({ minimum: 1, maximum: 600_000 }) }),
+  closed({
+    vmId: Id,
+    argv: Type.Array(Type.String(), { minItems: 1 }),
+    stdin: nullable(Type.String()),
+    timeoutMs: Type.Integer({ minimum: 1, maximum: 600_000 }),
+  }),
   closed({ exitCode: Type.Integer(), stdout: Type.String(), stderr: Type.String() }),
   { long: true },
 );

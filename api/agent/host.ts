@@ -18,7 +18,13 @@ export const Inventory = closed({
 });
 export type Inventory = Static<typeof Inventory>;
 
-export const PoolSpec = closed({ poolId: Id, name: Type.String(), kind: oneOf(['directory'] as const), path: Type.String(), shared: Type.Boolean() });
+export const PoolSpec = closed({
+  poolId: Id,
+  name: Type.String(),
+  kind: oneOf(['directory'] as const),
+  path: Type.String(),
+  shared: Type.Boolean(),
+});
 export type PoolSpec = Static<typeof PoolSpec>;
 
 export const PoolReport = closed({
@@ -44,4 +50,9 @@ export const poolApply = change(
   closed({ pools: Type.Array(PoolReport) }),
 );
 
-export const poolReport = query('pool.report', 'State and free space of the pools served', closed({}), closed({ pools: Type.Array(PoolReport) }));
+export const poolReport = query(
+  'pool.report',
+  'State and free space of the pools served',
+  closed({}),
+  closed({ pools: Type.Array(PoolReport) }),
+);

@@ -44,11 +44,20 @@ export const Welcome = closed({ managerVersion: Type.String(), epoch: Type.Integ
 export type Welcome = Static<typeof Welcome>;
 
 /** Agent -> manager, notification `heartbeat`, once each second. */
-export const Heartbeat = closed({ seq: Type.Integer(), atMs: Type.Integer(), load1: Type.Number(), freeMemoryMib: Type.Integer() });
+export const Heartbeat = closed({
+  seq: Type.Integer(),
+  atMs: Type.Integer(),
+  load1: Type.Number(),
+  freeMemoryMib: Type.Integer(),
+});
 export type Heartbeat = Static<typeof Heartbeat>;
 
 /** Agent -> manager, notification `domain-changed`: one domain's whole report; `removed` once it is gone from this host. */
-export const DomainChanged = closed({ domain: DomainReport, removed: Type.Boolean(), because: nullable(Type.String()) });
+export const DomainChanged = closed({
+  domain: DomainReport,
+  removed: Type.Boolean(),
+  because: nullable(Type.String()),
+});
 export type DomainChanged = Static<typeof DomainChanged>;
 
 /** Agent -> manager, notification `pools-changed`. */

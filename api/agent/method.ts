@@ -21,7 +21,12 @@ export interface AgentMethod<P extends TSchema = TSchema, R extends TSchema = TS
 export type ParamsOf<M extends AgentMethod> = Static<M['params']>;
 export type ResultOf<M extends AgentMethod> = Static<M['result']>;
 
-export function query<P extends TSchema, R extends TSchema>(name: string, summary: string, params: P, result: R): AgentMethod<P, R> {
+export function query<P extends TSchema, R extends TSchema>(
+  name: string,
+  summary: string,
+  params: P,
+  result: R,
+): AgentMethod<P, R> {
   return { name, summary, kind: 'query', long: false, params, result };
 }
 

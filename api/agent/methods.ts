@@ -3,7 +3,15 @@ import { guestExec, guestFreeze, guestInfo, guestPing, guestThaw } from './guest
 import { hostInventory, poolApply, poolReport } from './host.ts';
 import type { AgentMethod } from './method.ts';
 import { networkApply } from './network.ts';
-import { imageDelete, imageImport, imageOpen, storageList, volumeCreate, volumeDelete, volumeResize } from './storage.ts';
+import {
+  imageDelete,
+  imageImport,
+  imageOpen,
+  storageList,
+  volumeCreate,
+  volumeDelete,
+  volumeResize,
+} from './storage.ts';
 import {
   migrationAbandon,
   migrationForget,

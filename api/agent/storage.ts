@@ -12,7 +12,12 @@ const Bytes = Type.Integer({ minimum: 0 });
 export const VolumeRef = closed({ poolId: Id, volumeId: Id, format: DiskFormat });
 export type VolumeRef = Static<typeof VolumeRef>;
 
-export const ImageInfo = closed({ format: DiskFormat, virtualSizeBytes: Bytes, sizeBytes: Bytes, sha256: Type.String() });
+export const ImageInfo = closed({
+  format: DiskFormat,
+  virtualSizeBytes: Bytes,
+  sizeBytes: Bytes,
+  sha256: Type.String(),
+});
 export type ImageInfo = Static<typeof ImageInfo>;
 
 /**
@@ -35,7 +40,12 @@ export const imageImport = change(
   { long: true },
 );
 
-export const imageDelete = change('image.delete', 'Delete an image file', closed({ imageId: Id, poolId: Id, format: DiskFormat }), closed({}));
+export const imageDelete = change(
+  'image.delete',
+  'Delete an image file',
+  closed({ imageId: Id, poolId: Id, format: DiskFormat }),
+  closed({}),
+);
 
 /** Opens an image's file for reading: the answer's stream carries its content (to copy it into another host's local pool). */
 export const imageOpen = query(
@@ -62,7 +72,12 @@ export const volumeCreate = change(
 );
 
 /** Grows the file of a volume that no running VM uses; for a running VM see `vm.resizeDisk`. */
-export const volumeResize = change('volume.resize', 'Grow a volume', closed({ ...VolumeRef.properties, sizeBytes: Bytes }), closed({ sizeBytes: Bytes }));
+export const volumeResize = change(
+  'volume.resize',
+  'Grow a volume',
+  closed({ ...VolumeRef.properties, sizeBytes: Bytes }),
+  closed({ sizeBytes: Bytes }),
+);
 
 /** Deletes the file; a file that is not there counts as deleted. Refused while a domain of this host uses it. */
 export const volumeDelete = change('volume.delete', 'Delete a volume', VolumeRef, closed({}));

@@ -14,7 +14,13 @@ export const DiskSpec = closed({
 });
 export type DiskSpec = Static<typeof DiskSpec>;
 
-export const NicSpec = closed({ nicId: Id, networkId: Id, macAddress: MacAddress, model: NicModel, mtu: Type.Integer() });
+export const NicSpec = closed({
+  nicId: Id,
+  networkId: Id,
+  macAddress: MacAddress,
+  model: NicModel,
+  mtu: Type.Integer(),
+});
 export type NicSpec = Static<typeof NicSpec>;
 
 export const VmSpec = closed({
@@ -59,14 +65,27 @@ export type DomainReport = Static<typeof DomainReport>;
 const vm = closed({ vmId: Id });
 const done = closed({ state: DomainState });
 
-export const vmList = query('vm.list', 'All domains of this host', closed({}), closed({ domains: Type.Array(DomainReport) }));
+export const vmList = query(
+  'vm.list',
+  'All domains of this host',
+  closed({}),
+  closed({ domains: Type.Array(DomainReport) }),
+);
 
 /** Makes the domain exist with exactly this spec (and its NIC ports and seed prepared); does not start it. A running domain keeps running; what cannot be changed live applies from the next start. */
 export const vmDefine = change('vm.define', 'Make the domain exist with this spec', closed({ vm: VmSpec }), done);
 /** Starts a stopped domain or wakes a suspended one; a running one stays. Refused (`wrong-state`) when it is unknown here. */
-export const vmStart = change('vm.start', 'Start a domain', closed({ vmId: Id, paused: Type.Boolean() }), done, { long: true });
+export const vmStart = change('vm.start', 'Start a domain', closed({ vmId: Id, paused: Type.Boolean() }), done, {
+  long: true,
+});
 /** Asks the guest by ACPI (and guest agent), then powers off after `timeoutMs`; 0: at once. */
-export const vmStop = change('vm.stop', 'Shut a domain down', closed({ vmId: Id, timeoutMs: Type.Integer({ minimum: 0 }) }), done, { long: true });
+export const vmStop = change(
+  'vm.stop',
+  'Shut a domain down',
+  closed({ vmId: Id, timeoutMs: Type.Integer({ minimum: 0 }) }),
+  done,
+  { long: true },
+);
 export const vmReset = change('vm.reset', 'Reset a domain', vm, done);
 export const vmPause = change('vm.pause', 'Pause a domain', vm, done);
 export const vmResume = change('vm.resume', 'Let a paused domain go on', vm, done);
@@ -78,19 +97,58 @@ export const vmUndefine = change('vm.undefine', 'Remove a stopped domain', vm, c
 export const vmResize = change(
   'vm.resize',
   'Change processors and memory',
-  closed({ vmId: Id, cpus: Type.Integer(), maxCpus: Type.Integer(), memoryMib: Type.Integer(), maxMemoryMib: Type.Integer() }),
+  closed({
+    vmId: Id,
+    cpus: Type.Integer(),
+    maxCpus: Type.Integer(),
+    memoryMib: Type.Integer(),
+    maxMemoryMib: Type.Integer(),
+  }),
   closed({ live: Type.Boolean() }),
 );
-export const vmAttachDisk = change('vm.attachDisk', 'Attach a volume, hot when it runs', closed({ vmId: Id, disk: DiskSpec }), closed({}));
-export const vmDetachDisk = change('vm.detachDisk', 'Detach a volume and wait until the guest let go', closed({ vmId: Id, volumeId: Id }), closed({}), { long: true });
-export const vmResizeDisk = change('vm.resizeDisk', 'Grow a disk of a running domain', closed({ vmId: Id, volumeId: Id, sizeBytes: Type.Integer() }), closed({}));
-export const vmAttachNic = change('vm.attachNic', 'Attach a NIC, hot when it runs', closed({ vmId: Id, nic: NicSpec }), closed({}));
-export const vmDetachNic = change('vm.detachNic', 'Detach a NIC', closed({ vmId: Id, nicId: Id }), closed({}), { long: true });
+export const vmAttachDisk = change(
+  'vm.attachDisk',
+  'Attach a volume, hot when it runs',
+  closed({ vmId: Id, disk: DiskSpec }),
+  closed({}),
+);
+export const vmDetachDisk = change(
+  'vm.detachDisk',
+  'Detach a volume and wait until the guest let go',
+  closed({ vmId: Id, volumeId: Id }),
+  closed({}),
+  { long: true },
+);
+export const vmResizeDisk = change(
+  'vm.resizeDisk',
+  'Grow a disk of a running domain',
+  closed({ vmId: Id, volumeId: Id, sizeBytes: Type.Integer() }),
+  closed({}),
+);
+export const vmAttachNic = change(
+  'vm.attachNic',
+  'Attach a NIC, hot when it runs',
+  closed({ vmId: Id, nic: NicSpec }),
+  closed({}),
+);
+export const vmDetachNic = change('vm.detachNic', 'Detach a NIC', closed({ vmId: Id, nicId: Id }), closed({}), {
+  long: true,
+});
 
 /** Answer: a stream with the picture as PNG. */
-export const vmScreenshot = query('vm.screenshot', 'Take a picture of the screen', vm, closed({ streamId: Type.Integer() }));
+export const vmScreenshot = query(
+  'vm.screenshot',
+  'Take a picture of the screen',
+  vm,
+  closed({ streamId: Type.Integer() }),
+);
 /** Answer: a stream, both ways: the serial console's bytes, or RFB (VNC). */
-export const vmConsole = query('vm.console', 'Open a console', closed({ vmId: Id, kind: oneOf(['serial', 'vnc'] as const) }), closed({ streamId: Type.Integer() }));
+export const vmConsole = query(
+  'vm.console',
+  'Open a console',
+  closed({ vmId: Id, kind: oneOf(['serial', 'vnc'] as const) }),
+  closed({ streamId: Type.Integer() }),
+);
 
 /** Destination's side of a live migration: ports, seed and (with storage copy) empty volumes of the right size are prepared. */
 export const migrationPrepare = change(
