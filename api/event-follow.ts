@@ -1,0 +1,72 @@
+/**
+ * Follows the event stream across lost connections. The one promise: each event comes once, in order of `seq`, without a
+ * gap. It holds because every connection resumes after the last event handed out, and because "from now on" is first
+ * turned into a number: so events of the moment before the first connection stands are not lost either.
+ */
+import { readEventStream } from './event-stream.ts';
+import type { Event } from './resources/event.ts';
+
+export interface EventSource {
+  /** `seq` of the newest event, 0 when there is none. */
+  latest(): Promise<number>;
+  open(after: number, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+  /** false: the error is an answer (logged out, forbidden) that trying again would not change. */
+  mayRetry(error: unknown): boolean;
+}
+
+const firstDelayMs = 200;
+const longestDelayMs = 5_000;
+
+export async function* followEvents(
+  options: {
+    readonly after?: number;
+    readonly signal?: AbortSignal;
+    readonly onReconnect?: (cause: Error) => void;
+  },
+  source: EventSource,
+): AsyncGenerator<Event> {
+  const ended = options.signal ?? new AbortController().signal;
+  let after = options.after ?? (await source.latest());
+  let everConnected = false;
+  let delayMs = firstDelayMs;
+  while (!ended.aborted) {
+    // Aborted also when the consumer stops early, so that no connection stays behind.
+    const connection = new AbortController();
+    let lost: Error;
+    try {
+      const body = await source.open(after, AbortSignal.any([ended, connection.signal]));
+      everConnected = true;
+      for await (const message of readEventStream(body)) {
+        delayMs = firstDelayMs;
+        if (message.data === '') continue;
+        const event = JSON.parse(message.data) as Event;
+        if (!(event.seq > after)) continue;
+        after = event.seq;
+        yield event;
+      }
+      lost = new Error('the server ended the stream');
+    } catch (error) {
+      if (ended.aborted) return;
+      if (!everConnected || !source.mayRetry(error)) throw error;
+      lost = error instanceof Error ? error : new Error(String(error));
+    } finally {
+      connection.abort();
+    }
+    if (ended.aborted) return;
+    options.onReconnect?.(lost);
+    await pause(delayMs * (0.5 + Math.random() / 2), ended);
+    delayMs = Math.min(delayMs * 2, longestDelayMs);
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end);
+  });
+}
