@@ -98,17 +98,24 @@ export function invalidField(path: string, message: string): KvasirError {
   return new KvasirError('invalid-request', { reason: `${path} ${message}` }, [{ path, message }]);
 }
 
-/** Rebuilds an error that crossed a wire or the journal; unknown codes become `host-failed`. */
+/**
+ * Rebuilds an error that crossed a wire or the journal; unknown codes become `host-failed`. The message stays as it was
+ * sent: a `Problem` carries no details to fill the template again.
+ */
 export function errorFromWire(wire: {
   code?: string;
   message?: string;
   details?: ErrorDetails;
   fields?: readonly FieldError[];
+  task?: string;
 }): KvasirError {
-  if (wire.code !== undefined && wire.code in errorTable) {
-    return new KvasirError(wire.code as ErrorCode, wire.details ?? {}, wire.fields);
+  if (wire.code === undefined || !Object.hasOwn(errorTable, wire.code)) {
+    return new KvasirError('host-failed', { reason: wire.message ?? 'unknown error' });
   }
-  return new KvasirError('host-failed', { reason: wire.message ?? 'unknown error' });
+  const details = { ...wire.details, ...(wire.task === undefined ? {} : { task: wire.task }) };
+  const error = new KvasirError(wire.code as ErrorCode, details, wire.fields);
+  if (wire.message !== undefined) error.message = wire.message;
+  return error;
 }
 
 function fillMessage(code: ErrorCode, details: ErrorDetails): string {

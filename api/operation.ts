@@ -88,8 +88,10 @@ export interface Operation<
 export interface RequestOf<O extends Operation> {
   readonly params: Static<O['params']>;
   readonly query: Static<O['query']>;
-  readonly body: O['body'] extends TSchema ? Static<O['body']> : undefined;
+  readonly body: BodyOf<Exclude<O['body'], undefined>>;
 }
+/** In brackets, because an operation without a body has `never` here. */
+type BodyOf<B> = [B] extends [never] ? undefined : B extends TSchema ? Static<B> : never;
 export type ResponseOf<O extends Operation> = Static<O['response']>;
 
 const nothing = Type.Object({}, { additionalProperties: false });
@@ -127,10 +129,7 @@ export function operation<
 }
 
 /** Names a resource's operations: `resource('vm', { create: operation(…) })` gives the ids `vm.create`, … */
-export function resource<const T extends Record<string, Operation<never, never, never, never> | object>>(
-  name: string,
-  operations: T,
-): T {
+export function resource<const T extends Readonly<Record<string, object>>>(name: string, operations: T): T {
   const named: Record<string, object> = {};
   for (const [verb, op] of Object.entries(operations)) {
     named[verb] = { ...op, id: `${name}.${verb}`, resource: name, verb };
