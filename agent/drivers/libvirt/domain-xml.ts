@@ -1,0 +1,198 @@
+/**
+ * A VM's spec as libvirt XML. Pure: the same spec gives the same text, so a difference on the host means that somebody
+ * else changed it.
+ *
+ * Shape: q35 with spare root ports for hot-plug; every device has a user alias from our own ids, so devices are found again
+ * without guessing; disks are opened without the host's cache; NICs open taps that the network driver made; the screen is on
+ * a unix socket that libvirt chooses; memory grows by DIMMs, never by ballooning beyond what was placed.
+ */
+import type { DomainDisk, DomainNic, DomainSpec } from '../hypervisor.ts';
+import { type Element, element, writeXml } from './xml.ts';
+
+export const metadataNamespace = 'urn:kvasir:domain:1';
+/** Ports for devices that are attached later. */
+const spareRootPorts = 10;
+const dimmSlots = 8;
+
+export interface XmlOptions {
+  readonly virtualization: 'kvm' | 'emulation';
+  readonly emulator: string;
+}
+
+/** Domain names are for people with virsh; the identity is the UUID. They do not follow a rename. */
+export function domainName(vmId: string, name: string): string {
+  return `${name}-${vmId.slice(0, 8)}`;
+}
+
+export function diskAlias(volumeId: string): string {
+  return `ua-disk-${volumeId}`;
+}
+export function nicAlias(nicId: string): string {
+  return `ua-nic-${nicId}`;
+}
+
+export function domainXml(domain: DomainSpec, options: XmlOptions): string {
+  const { vm } = domain;
+  return writeXml(
+    element(
+      'domain',
+      { type: options.virtualization === 'kvm' ? 'kvm' : 'qemu' },
+      element('name', {}, domainName(vm.vmId, vm.name)),
+      element('uuid', {}, vm.vmId),
+      element('title', {}, vm.name),
+      element('metadata', {}, metadataElement(domain)),
+      ...memoryElements(domain),
+      element(
+        'vcpu',
+        vm.maxCpus > vm.cpus ? { placement: 'static', current: vm.cpus } : { placement: 'static' },
+        String(vm.maxCpus),
+      ),
+      element(
+        'os',
+        vm.firmware === 'uefi' ? { firmware: 'efi' } : {},
+        element('type', { arch: 'x86_64', machine: 'q35' }, 'hvm'),
+      ),
+      element('features', {}, element('acpi'), element('apic')),
+      cpuElement(domain, options),
+      element('clock', { offset: 'utc' }),
+      element('on_poweroff', {}, 'destroy'),
+      element('on_reboot', {}, 'restart'),
+      element('on_crash', {}, 'destroy'),
+      devicesElement(domain, options),
+    ),
+  );
+}
+
+/** The spec without its secrets travels with the domain, also to another host: it is what drift is measured against. */
+function metadataElement({ vm }: DomainSpec): Element {
+  const { cloudInit, ...open } = vm;
+  const spec = JSON.stringify({ ...open, cloudInit: cloudInit === null ? null : { instanceId: cloudInit.instanceId } });
+  return element('kvasir:vm', { 'xmlns:kvasir': metadataNamespace }, spec);
+}
+
+function memoryElements({ vm }: DomainSpec): Element[] {
+  const memory = [
+    element('memory', { unit: 'MiB' }, String(vm.memoryMib)),
+    element('currentMemory', { unit: 'MiB' }, String(vm.memoryMib)),
+  ];
+  if (vm.maxMemoryMib <= vm.memoryMib) return memory;
+  return [element('maxMemory', { slots: dimmSlots, unit: 'MiB' }, String(vm.maxMemoryMib)), ...memory];
+}
+
+function cpuElement({ vm }: DomainSpec, options: XmlOptions): Element {
+  // DIMMs need a NUMA node to be plugged into.
+  const numa =
+    vm.maxMemoryMib > vm.memoryMib
+      ? element(
+          'numa',
+          {},
+          element('cell', {
+            id: 0,
+            cpus: vm.maxCpus > 1 ? `0-${vm.maxCpus - 1}` : '0',
+            memory: vm.memoryMib,
+            unit: 'MiB',
+          }),
+        )
+      : null;
+  if (vm.cpuModel === 'host' && options.virtualization === 'kvm')
+    return element('cpu', { mode: 'host-passthrough', migratable: 'on' }, numa);
+  if (vm.cpuModel === 'host' || vm.cpuModel === 'maximum') return element('cpu', { mode: 'maximum' }, numa);
+  return element(
+    'cpu',
+    { mode: 'custom', match: 'exact' },
+    element('model', { fallback: 'forbid' }, vm.cpuModel),
+    numa,
+  );
+}
+
+function devicesElement(domain: DomainSpec, options: XmlOptions): Element {
+  const { vm } = domain;
+  const rootPorts = Array.from({ length: domain.disks.length + domain.nics.length + spareRootPorts }, () =>
+    element('controller', { type: 'pci', model: 'pcie-root-port' }),
+  );
+  return element(
+    'devices',
+    {},
+    element('emulator', {}, options.emulator),
+    element('controller', { type: 'pci', model: 'pcie-root' }),
+    rootPorts,
+    domain.disks.some((disk) => disk.spec.bus === 'scsi')
+      ? element('controller', { type: 'scsi', model: 'virtio-scsi' })
+      : null,
+    domain.disks.map((disk, index) => diskElement(disk, bootOrder(domain, 'disk', index))),
+    domain.seed ? seedElement(domain.seed.path, bootOrder(domain, 'cdrom', 0)) : null,
+    domain.nics.map((nic, index) => nicElement(nic, bootOrder(domain, 'network', index))),
+    element('serial', { type: 'pty' }, element('target', { port: 0 })),
+    element('console', { type: 'pty' }, element('target', { type: 'serial', port: 0 })),
+    element('channel', { type: 'unix' }, element('target', { type: 'virtio', name: 'org.qemu.guest_agent.0' })),
+    element('graphics', { type: 'vnc' }, element('listen', { type: 'socket' })),
+    element('video', {}, element('model', { type: 'vga', vram: 16_384 })),
+    element('memballoon', { model: 'virtio' }, element('stats', { period: 10 })),
+    element('rng', { model: 'virtio' }, element('backend', { model: 'random' }, '/dev/urandom')),
+    vm.firmware === 'bios'
+      ? element('input', { type: 'tablet', bus: 'virtio' })
+      : element('input', { type: 'tablet', bus: 'usb' }),
+  );
+}
+
+/** libvirt numbers bootable devices from 1; the devices of one class follow each other in the class's place. */
+function bootOrder(domain: DomainSpec, device: 'disk' | 'network' | 'cdrom', index: number): number | undefined {
+  const counts = { disk: domain.disks.length, network: domain.nics.length, cdrom: domain.seed ? 1 : 0 };
+  let before = 0;
+  for (const wanted of domain.vm.bootOrder) {
+    if (wanted === device) return before + index + 1;
+    before += counts[wanted];
+  }
+  return undefined;
+}
+
+export function diskElement(disk: DomainDisk, order?: number): Element {
+  const { spec, source } = disk;
+  return element(
+    'disk',
+    { type: source.kind, device: 'disk' },
+    element('driver', { name: 'qemu', type: source.format, cache: 'none', discard: 'unmap' }),
+    element('source', { file: source.path }),
+    element('target', { dev: spec.device, bus: spec.bus }),
+    element('serial', {}, spec.volumeId.replaceAll('-', '').slice(0, 20)),
+    spec.readOnly ? element('readonly') : null,
+    order === undefined ? null : element('boot', { order }),
+    element('alias', { name: diskAlias(spec.volumeId) }),
+  );
+}
+
+function seedElement(path: string, order: number | undefined): Element {
+  return element(
+    'disk',
+    { type: 'file', device: 'cdrom' },
+    element('driver', { name: 'qemu', type: 'raw' }),
+    element('source', { file: path }),
+    element('target', { dev: 'sdz', bus: 'sata' }),
+    element('readonly'),
+    order === undefined ? null : element('boot', { order }),
+    element('alias', { name: 'ua-seed' }),
+  );
+}
+
+export function nicElement(nic: DomainNic, order?: number): Element {
+  return element(
+    'interface',
+    { type: 'ethernet' },
+    element('mac', { address: nic.spec.macAddress }),
+    element('target', { dev: nic.device, managed: false }),
+    element('model', { type: nic.spec.model }),
+    element('mtu', { size: nic.spec.mtu }),
+    order === undefined ? null : element('boot', { order }),
+    // The option ROM is only of use for network boot, and costs boot time otherwise.
+    element('rom', { enabled: order !== undefined }),
+    element('alias', { name: nicAlias(nic.spec.nicId) }),
+  );
+}
+
+export function dimmElement(sizeMib: number): Element {
+  return element(
+    'memory',
+    { model: 'dimm' },
+    element('target', {}, element('size', { unit: 'MiB' }, String(sizeMib)), element('node', {}, '0')),
+  );
+}
