@@ -19,7 +19,7 @@ export function oneOf<const T extends readonly string[]>(
   words: T,
   options: { readonly description?: string; readonly default?: string } = {},
 ) {
-  return Type.Enum([...words] as unknown as T, { type: 'string', ...options });
+  return Type.Enum<[...T]>([...words], { type: 'string', ...options });
 }
 
 export const uuidPattern = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';
