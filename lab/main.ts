@@ -3,6 +3,7 @@
  * command line and printing; all work is in lab.ts, demo.ts and test.ts. Exit codes: 0 done, 1 failed, 2 usage.
  */
 import { parseArgs } from 'node:util';
+import { tinyGuestImage } from './guest/build.ts';
 import { Lab } from './lab.ts';
 import { networks } from './layout.ts';
 import type { LabNetwork } from './layout.ts';
@@ -140,6 +141,10 @@ async function labCommand(args: readonly string[]): Promise<number> {
     case 'start-manager':
       noTarget();
       await Lab.open(values.name).startManager();
+      return 0;
+    case 'guest-image':
+      noTarget();
+      process.stdout.write(`${(await tinyGuestImage(clockedProgress())).path}\n`);
       return 0;
     case 'exec':
       if (hostName === undefined || inner + 1 >= args.length) throw new UsageError('lab exec takes a host and a command');
