@@ -1,0 +1,81 @@
+/**
+ * Connections for calls that may take long: one call on each, so that a migration, a slow guest or a stuck QEMU holds up
+ * nobody else. They are opened on demand and a few are kept for the next call.
+ */
+import type { Connection } from './connection.ts';
+import { LibvirtConnectionError } from './error.ts';
+
+export class SideConnections {
+  readonly #open: () => Promise<Connection>;
+  readonly #limits: { readonly maxOpen: number; readonly maxIdle: number };
+  readonly #all = new Set<Connection>();
+  readonly #idle: Connection[] = [];
+  readonly #waiting: PromiseWithResolvers<void>[] = [];
+  #taken = 0;
+  #closed = false;
+
+  constructor(open: () => Promise<Connection>, limits: { readonly maxOpen: number; readonly maxIdle: number }) {
+    this.#open = open;
+    this.#limits = limits;
+  }
+
+  /** Runs the work on a connection that nothing else uses meanwhile. */
+  async run<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    await this.#enter();
+    try {
+      const connection = this.#reusable() ?? (await this.#dial());
+      try {
+        return await work(connection);
+      } finally {
+        this.#giveBack(connection);
+      }
+    } finally {
+      this.#leave();
+    }
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#taken >= this.#limits.maxOpen) {
+      const turn = Promise.withResolvers<void>();
+      this.#waiting.push(turn);
+      await turn.promise;
+    } else this.#taken += 1;
+    if (this.#closed) {
+      this.#leave();
+      throw new LibvirtConnectionError('CLOSED', 'the client was closed');
+    }
+  }
+
+  /** The place goes to the next in line, or becomes free. */
+  #leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#taken -= 1;
+    else next.resolve();
+  }
+
+  #reusable(): Connection | undefined {
+    for (;;) {
+      const connection = this.#idle.pop();
+      if (connection === undefined || connection.ended === undefined) return connection;
+    }
+  }
+
+  async #dial(): Promise<Connection> {
+    const connection = await this.#open();
+    this.#all.add(connection);
+    connection.once('close', () => this.#all.delete(connection));
+    if (this.#closed) connection.end('CLOSED', 'the client was closed');
+    return connection;
+  }
+
+  #giveBack(connection: Connection): void {
+    if (connection.ended !== undefined) return;
+    if (this.#idle.length < this.#limits.maxIdle && !this.#closed) this.#idle.push(connection);
+    else connection.end('CLOSED', 'no longer needed');
+  }
+
+  closeAll(): void {
+    this.#closed = true;
+    for (const connection of this.#all) connection.end('CLOSED', 'the client was closed');
+  }
+}
