@@ -1,0 +1,130 @@
+/**
+ * Opens the state: SQLite in a file (the embedded default) or PostgreSQL, with the same schema and the same promises.
+ *
+ * One writer at a time on both: SQLite by its nature, PostgreSQL by an advisory lock taken first in every transaction.
+ * Whoever writes has therefore seen all that was committed before (checks like quota or capacity need no further locks),
+ * and events get their numbers in the order of commits. Reads outside transactions never wait for a writer. The price is
+ * that writes queue; a control plane writes some hundred times a second at most, and each transaction is short.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { CamelCasePlugin, Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
+import { Pool, types } from 'pg';
+import { migrate } from './migrate.ts';
+import { Mutex } from './mutex.ts';
+import type { Schema } from './schema.ts';
+import { sqliteDialect } from './sqlite-dialect.ts';
+
+export type DatabaseKind = 'sqlite' | 'postgres';
+
+/** A transaction: what every write asks for. */
+export type Tx = Transaction<Schema>;
+/** For reads: the database or a transaction. */
+export type Executor = Kysely<Schema>;
+
+export interface Store {
+  readonly kind: DatabaseKind;
+  /** For reads only; writes outside a transaction are refused. */
+  readonly db: Executor;
+  /**
+   * Runs `work` as the only writer and commits. Throws what `work` throws, with nothing written. `work` may run again
+   * after a serialization failure, so it must do nothing but reads and writes of `tx`.
+   */
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /** `listener` is called after each commit of this process; the answer ends it. */
+  onCommit(listener: () => void): () => void;
+  close(): Promise<void>;
+}
+
+/** `sqlite:/path/to/file` or `postgres://user@host:port/name`; creates and migrates the schema when needed. */
+export async function openDatabase(url: string): Promise<Store> {
+  const kind = kindOf(url);
+  const db = new Kysely<Schema>({
+    dialect: kind === 'sqlite' ? sqliteDialect(url.slice('sqlite:'.length)) : postgresDialect(url),
+    plugins: [new CamelCasePlugin()],
+  });
+  const store = new OpenStore(kind, db);
+  try {
+    await migrate(store);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  return store;
+}
+
+function kindOf(url: string): DatabaseKind {
+  if (url.startsWith('sqlite:')) return 'sqlite';
+  if (/^postgres(ql)?:\/\//.test(url)) return 'postgres';
+  throw new Error('The database address must start with sqlite: or postgres://');
+}
+
+function postgresDialect(url: string): PostgresDialect {
+  const int8 = 20;
+  const numeric = 1700;
+  const asNumber = (oid: number): boolean => oid === int8 || oid === numeric;
+  const pool = new Pool({
+    connectionString: url,
+    max: 10,
+    types: { getTypeParser: (oid, format) => (asNumber(oid) ? Number : types.getTypeParser(oid, format)) },
+  });
+  // An idle connection may break at any time; the next query takes a new one.
+  pool.on('error', () => {});
+  return new PostgresDialect({ pool });
+}
+
+/** Any number that nothing else on the database server uses: "kvasir" on a phone's keys. */
+const writerLock = 582_747;
+const insideTransaction = new AsyncLocalStorage<true>();
+
+class OpenStore implements Store {
+  readonly kind: DatabaseKind;
+  readonly db: Kysely<Schema>;
+  readonly #listeners = new Set<() => void>();
+  readonly #writing = new Mutex();
+
+  constructor(kind: DatabaseKind, db: Kysely<Schema>) {
+    this.kind = kind;
+    this.db = db;
+  }
+
+  async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    if (insideTransaction.getStore()) throw new Error('A transaction within a transaction would wait for itself');
+    const release = await this.#writing.acquire();
+    let result: T;
+    try {
+      result = await insideTransaction.run(true, () => this.#attempt(work));
+    } finally {
+      release();
+    }
+    for (const listener of this.#listeners) listener();
+    return result;
+  }
+
+  async #attempt<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.db.transaction().execute(async (tx) => {
+          if (this.kind === 'postgres') await sql`select pg_advisory_xact_lock(${writerLock})`.execute(tx);
+          return await work(tx);
+        });
+      } catch (error) {
+        if (attempt >= 5 || !isSerializationFailure(error)) throw error;
+      }
+    }
+  }
+
+  onCommit(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    this.#listeners.clear();
+    await this.db.destroy();
+  }
+}
+
+function isSerializationFailure(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === '40001' || code === '40P01';
+}

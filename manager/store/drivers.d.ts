@@ -1,0 +1,31 @@
+/** The few members that the store uses of two packages that ship no types. */
+declare module 'better-sqlite3' {
+  interface Statement {
+    readonly reader: boolean;
+    all(...parameters: readonly unknown[]): unknown[];
+    run(...parameters: readonly unknown[]): { changes: number; lastInsertRowid: number | bigint };
+    iterate(...parameters: readonly unknown[]): IterableIterator<unknown>;
+  }
+  interface Database {
+    prepare(sql: string): Statement;
+    exec(sql: string): void;
+    pragma(text: string): unknown;
+    close(): void;
+  }
+  const Database: new (path: string, options?: { readonly readonly?: boolean; readonly timeout?: number }) => Database;
+  export default Database;
+  export type { Database, Statement };
+}
+
+declare module 'pg' {
+  import type { PostgresPool } from 'kysely';
+  interface PoolOptions {
+    readonly connectionString: string;
+    readonly max: number;
+    readonly types?: { getTypeParser(oid: number, format?: string): (value: string) => unknown };
+  }
+  export const Pool: new (
+    options: PoolOptions,
+  ) => PostgresPool & { on(event: 'error', listener: (error: Error) => void): void };
+  export const types: { getTypeParser(oid: number, format?: string): (value: string) => unknown };
+}

@@ -1,0 +1,31 @@
+/** Brings the schema up to date at start: each migration once, in order, in one transaction, so that two managers never collide. */
+import { sql } from 'kysely';
+import type { DatabaseKind, Store } from './database.ts';
+import { firstSlice } from './migrations/0001-first-slice.ts';
+
+export interface Migration {
+  /** Sorts and names it for ever: `0001-first-slice`. */
+  readonly name: string;
+  /** Statements that mean the same on SQLite and PostgreSQL. */
+  readonly statements: readonly string[];
+}
+
+const migrations: readonly Migration[] = [firstSlice];
+
+export async function migrate(store: Store): Promise<void> {
+  await store.transaction(async (tx) => {
+    await sql`create table if not exists migrations (name text primary key)`.execute(tx);
+    const done = await sql<{ name: string }>`select name from migrations`.execute(tx);
+    const names = new Set(done.rows.map((row) => row.name));
+    for (const migration of migrations) {
+      if (names.has(migration.name)) continue;
+      for (const statement of migration.statements) await sql.raw(inDialect(store.kind, statement)).execute(tx);
+      await sql`insert into migrations (name) values (${migration.name})`.execute(tx);
+    }
+  });
+}
+
+/** PostgreSQL compares text by language unless told; SQLite compares bytes. Both shall list in the same order. */
+function inDialect(kind: DatabaseKind, statement: string): string {
+  return kind === 'postgres' ? statement.replaceAll(/ text\b/g, ' text collate "C"') : statement;
+}

@@ -1,0 +1,56 @@
+/** All tables as Kysely sees them: camelCase here, snake_case in SQL. */
+import type { ApiTokenRow } from './api-tokens.ts';
+import type { AuditRow } from './audit.ts';
+import type { ClusterRow } from './clusters.ts';
+import type { Stored } from './columns.ts';
+import type { EventRow } from './events.ts';
+import type { HostDomainRow } from './host-domains.ts';
+import type { HostRow } from './hosts.ts';
+import type { IdempotencyKeyRow } from './idempotency-keys.ts';
+import type { ImageCopyRow, ImageRow } from './images.ts';
+import type { JoinTokenRow } from './join-tokens.ts';
+import type { LeaderRow } from './leader.ts';
+import type { NetworkRow, PortRow } from './networks.ts';
+import type { OrganizationMemberRow, OrganizationRow } from './organizations.ts';
+import type { PoolHostRow, PoolRow } from './pools.ts';
+import type { ProjectMemberRow, ProjectRow } from './projects.ts';
+import type { SessionRow } from './sessions.ts';
+import type { SettingRow } from './settings.ts';
+import type { TaskLockRow, TaskRow, TaskStepRow } from './tasks.ts';
+import type { UploadRow } from './uploads.ts';
+import type { UserRow } from './users.ts';
+import type { VmDiskRow, VmRow } from './vms.ts';
+import type { VolumeRow } from './volumes.ts';
+
+export interface Schema {
+  users: Stored<UserRow>;
+  sessions: Stored<SessionRow>;
+  apiTokens: Stored<ApiTokenRow>;
+  organizations: Stored<OrganizationRow>;
+  organizationMembers: Stored<OrganizationMemberRow>;
+  projects: Stored<ProjectRow>;
+  projectMembers: Stored<ProjectMemberRow>;
+  clusters: Stored<ClusterRow>;
+  hosts: Stored<HostRow>;
+  joinTokens: Stored<JoinTokenRow>;
+  pools: Stored<PoolRow>;
+  poolHosts: Stored<PoolHostRow>;
+  images: Stored<ImageRow>;
+  imageCopies: Stored<ImageCopyRow>;
+  volumes: Stored<VolumeRow>;
+  networks: Stored<NetworkRow>;
+  ports: Stored<PortRow>;
+  vms: Stored<VmRow>;
+  vmDisks: Stored<VmDiskRow>;
+  hostDomains: Stored<HostDomainRow>;
+  tasks: Stored<TaskRow>;
+  taskSteps: Stored<TaskStepRow>;
+  taskLocks: Stored<TaskLockRow>;
+  events: Stored<EventRow>;
+  counters: { name: string; value: number };
+  audit: Stored<AuditRow>;
+  idempotencyKeys: Stored<IdempotencyKeyRow>;
+  leader: Stored<LeaderRow>;
+  settings: Stored<SettingRow>;
+  uploads: Stored<UploadRow>;
+}

@@ -1,0 +1,31 @@
+/** Logins. Only a hash of the token is kept. Removed with the user. */
+import type { Tx } from './database.ts';
+import { Table } from './table.ts';
+
+export interface SessionRow {
+  readonly id: string;
+  readonly userId: string;
+  readonly tokenHash: string;
+  readonly sourceAddress: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+}
+
+export const sessions = new Table<SessionRow>({
+  table: 'sessions',
+  kind: 'session',
+  columns: {
+    id: 'text',
+    userId: 'text',
+    tokenHash: 'text',
+    sourceAddress: 'text',
+    createdAt: 'integer',
+    expiresAt: 'integer',
+  },
+});
+
+/** Answers how many were removed. */
+export async function removeExpiredSessions(tx: Tx, now: number): Promise<number> {
+  const removed = await tx.deleteFrom('sessions').where('expiresAt', '<=', now).executeTakeFirst();
+  return Number(removed.numDeletedRows);
+}
