@@ -1,0 +1,18 @@
+/** Runs one command line to its exit code: 0 done, 1 refused or failed, 2 wrong command line, 130 interrupted. */
+import { CommanderError } from 'commander';
+import { buildProgram } from './program.ts';
+import { describeError } from './report-error.ts';
+import type { Surroundings } from './surroundings.ts';
+
+export async function run(words: readonly string[], around: Surroundings): Promise<number> {
+  try {
+    await buildProgram(words, around).parseAsync([...words], { from: 'user' });
+    return 0;
+  } catch (error) {
+    // Commander has printed its own line already.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    const { line, exitCode } = describeError(error);
+    if (line !== undefined) around.stderr.write(`error: ${line.replace(/\s*\n\s*/g, ' ')}\n`);
+    return exitCode;
+  }
+}
