@@ -6,6 +6,7 @@
  * without guessing; disks are opened without the host's cache; NICs open taps that the network driver made; the screen is on
  * a unix socket that libvirt chooses; memory grows by DIMMs, never by ballooning beyond what was placed.
  */
+import type { VmSpec } from '@kvasir/api/agent/vm.ts';
 import type { DomainDisk, DomainNic, DomainSpec } from '../hypervisor.ts';
 import { type Element, element, writeXml } from './xml.ts';
 
@@ -31,29 +32,26 @@ export function nicAlias(nicId: string): string {
   return `ua-nic-${nicId}`;
 }
 
-export function domainXml(domain: DomainSpec, options: XmlOptions): string {
+/** `name`: libvirt's name of a domain that exists already; it cannot change. */
+export function domainXml(domain: DomainSpec, options: XmlOptions, name?: string): string {
   const { vm } = domain;
   return writeXml(
     element(
       'domain',
       { type: options.virtualization === 'kvm' ? 'kvm' : 'qemu' },
-      element('name', {}, domainName(vm.vmId, vm.name)),
+      element('name', {}, name ?? domainName(vm.vmId, vm.name)),
       element('uuid', {}, vm.vmId),
       element('title', {}, vm.name),
-      element('metadata', {}, metadataElement(domain)),
-      ...memoryElements(domain),
-      element(
-        'vcpu',
-        vm.maxCpus > vm.cpus ? { placement: 'static', current: vm.cpus } : { placement: 'static' },
-        String(vm.maxCpus),
-      ),
+      element('metadata', {}, metadataElement(vm)),
+      ...memoryElements(vm),
+      vcpuElement(vm),
       element(
         'os',
         vm.firmware === 'uefi' ? { firmware: 'efi' } : {},
         element('type', { arch: 'x86_64', machine: 'q35' }, 'hvm'),
       ),
       element('features', {}, element('acpi'), element('apic')),
-      cpuElement(domain, options),
+      cpuElement(vm, options.virtualization),
       element('clock', { offset: 'utc' }),
       element('on_poweroff', {}, 'destroy'),
       element('on_reboot', {}, 'restart'),
@@ -63,38 +61,34 @@ export function domainXml(domain: DomainSpec, options: XmlOptions): string {
   );
 }
 
-/** The spec without its secrets travels with the domain, also to another host: it is what drift is measured against. */
-function metadataElement({ vm }: DomainSpec): Element {
+/**
+ * The spec without its secrets travels with the domain, also to another host: it is what drift is measured against.
+ * libvirt wants the element without prefix when it is set on a domain that exists (`name` 'vm').
+ */
+export function metadataElement(vm: VmSpec, name: 'kvasir:vm' | 'vm' = 'kvasir:vm'): Element {
   const { cloudInit, ...open } = vm;
   const spec = JSON.stringify({ ...open, cloudInit: cloudInit === null ? null : { instanceId: cloudInit.instanceId } });
-  return element('kvasir:vm', { 'xmlns:kvasir': metadataNamespace }, spec);
+  return element(name, name === 'vm' ? {} : { 'xmlns:kvasir': metadataNamespace }, spec);
 }
 
-function memoryElements({ vm }: DomainSpec): Element[] {
-  const memory = [
-    element('memory', { unit: 'MiB' }, String(vm.memoryMib)),
-    element('currentMemory', { unit: 'MiB' }, String(vm.memoryMib)),
-  ];
+export function memoryElements(vm: VmSpec): Element[] {
+  const size = String(vm.memoryMib);
+  const memory = [element('memory', { unit: 'MiB' }, size), element('currentMemory', { unit: 'MiB' }, size)];
   if (vm.maxMemoryMib <= vm.memoryMib) return memory;
   return [element('maxMemory', { slots: dimmSlots, unit: 'MiB' }, String(vm.maxMemoryMib)), ...memory];
 }
 
-function cpuElement({ vm }: DomainSpec, options: XmlOptions): Element {
+export function vcpuElement(vm: VmSpec): Element {
+  const current = vm.maxCpus > vm.cpus ? vm.cpus : undefined;
+  return element('vcpu', { placement: 'static', current }, String(vm.maxCpus));
+}
+
+export function cpuElement(vm: VmSpec, virtualization: 'kvm' | 'emulation'): Element {
   // DIMMs need a NUMA node to be plugged into.
-  const numa =
-    vm.maxMemoryMib > vm.memoryMib
-      ? element(
-          'numa',
-          {},
-          element('cell', {
-            id: 0,
-            cpus: vm.maxCpus > 1 ? `0-${vm.maxCpus - 1}` : '0',
-            memory: vm.memoryMib,
-            unit: 'MiB',
-          }),
-        )
-      : null;
-  if (vm.cpuModel === 'host' && options.virtualization === 'kvm')
+  const cpus = vm.maxCpus > 1 ? `0-${vm.maxCpus - 1}` : '0';
+  const grows = vm.maxMemoryMib > vm.memoryMib;
+  const numa = grows ? element('numa', {}, element('cell', { id: 0, cpus, memory: vm.memoryMib, unit: 'MiB' })) : null;
+  if (vm.cpuModel === 'host' && virtualization === 'kvm')
     return element('cpu', { mode: 'host-passthrough', migratable: 'on' }, numa);
   if (vm.cpuModel === 'host' || vm.cpuModel === 'maximum') return element('cpu', { mode: 'maximum' }, numa);
   return element(
