@@ -8,7 +8,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { type Codec, decode, encode } from './codec.ts';
+import { decode, encode } from './codec.ts';
 import type { DomainEvent } from './domain-event.ts';
 import { LibvirtConnectionError, LibvirtError } from './error.ts';
 import { readDomainEvent } from './events.ts';
@@ -137,7 +137,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       if (error !== null) reject(error);
       else resolve({ result: result as Result, ...(stream === undefined ? {} : { stream }) });
     };
-    const call: OpenCall = { procedure: procedure as Procedure<unknown, unknown>, serial, bytes, withStream, settle };
+    const call: OpenCall = { procedure, serial, bytes, withStream, settle };
     if (options.timeoutMs !== undefined) {
       timer = setTimeout(() => this.#timeOut(call), options.timeoutMs);
     }
@@ -199,7 +199,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       if (message.status === messageStatus.error) {
         call.settle(new LibvirtError(decode(wireError, message.body)));
       } else {
-        const result = decode(call.procedure.result as Codec<unknown>, message.body);
+        const result = decode(call.procedure.result, message.body);
         call.settle(null, result, call.withStream ? this.#openStream(message) : undefined);
       }
     } catch (cause) {

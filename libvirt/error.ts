@@ -26,7 +26,10 @@ export class LibvirtError extends Error {
 }
 
 /** True for a LibvirtError of one of the given kinds; without kinds, for any. */
-export function isLibvirtError(error: unknown, ...kinds: readonly ErrorSymbol[]): error is LibvirtError {
+export function isLibvirtError<Kind extends LibvirtError['symbol'] = LibvirtError['symbol']>(
+  error: unknown,
+  ...kinds: readonly Kind[]
+): error is LibvirtError & { readonly symbol: Kind } {
   return error instanceof LibvirtError && (kinds.length === 0 || kinds.some((kind) => kind === error.symbol));
 }
 

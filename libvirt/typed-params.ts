@@ -79,7 +79,7 @@ export type ParamRecord = Readonly<Record<string, number | boolean | string>>;
 
 /** By name; 64-bit values become numbers (exact up to 2^53); of a repeated name the last one stays. */
 export function paramRecord(params: readonly TypedParam[]): ParamRecord {
-  const record: Record<string, number | boolean | string> = Object.create(null);
-  for (const { field, value } of params) record[field] = typeof value === 'bigint' ? Number(value) : value;
-  return record;
+  return Object.fromEntries(
+    params.map(({ field, value }) => [field, typeof value === 'bigint' ? Number(value) : value]),
+  );
 }

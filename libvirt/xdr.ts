@@ -35,27 +35,32 @@ export class XdrEncoder {
   int(value: number): void {
     if (!Number.isInteger(value) || value < -0x80000000 || value > 0x7fffffff)
       throw new XdrError(`not an int: ${value}`);
-    this.#buffer.writeInt32BE(value, this.#reserve(4));
+    const offset = this.#reserve(4);
+    this.#buffer.writeInt32BE(value, offset);
   }
 
   uint(value: number): void {
     if (!Number.isInteger(value) || value < 0 || value > 0xffffffff)
       throw new XdrError(`not an unsigned int: ${value}`);
-    this.#buffer.writeUInt32BE(value, this.#reserve(4));
+    const offset = this.#reserve(4);
+    this.#buffer.writeUInt32BE(value, offset);
   }
 
   hyper(value: bigint): void {
     if (BigInt.asIntN(64, value) !== value) throw new XdrError(`not a hyper: ${value}`);
-    this.#buffer.writeBigInt64BE(value, this.#reserve(8));
+    const offset = this.#reserve(8);
+    this.#buffer.writeBigInt64BE(value, offset);
   }
 
   uhyper(value: bigint): void {
     if (BigInt.asUintN(64, value) !== value) throw new XdrError(`not an unsigned hyper: ${value}`);
-    this.#buffer.writeBigUInt64BE(value, this.#reserve(8));
+    const offset = this.#reserve(8);
+    this.#buffer.writeBigUInt64BE(value, offset);
   }
 
   double(value: number): void {
-    this.#buffer.writeDoubleBE(value, this.#reserve(8));
+    const offset = this.#reserve(8);
+    this.#buffer.writeDoubleBE(value, offset);
   }
 
   /** Bytes without a length word, padded to four. */

@@ -43,9 +43,9 @@ export class DomainOperations {
     await this.#caller.call('domainUndefineFlags', { domain: byUuid(uuid), flags });
   }
 
-  /** Starts a defined domain, from its managed save image if it has one. `flags`: CreateFlags. */
-  async create(uuid: string, flags = 0): Promise<DomainSummary> {
-    return summary((await this.#caller.call('domainCreateWithFlags', { domain: byUuid(uuid), flags })).domain);
+  /** Starts a defined domain, from its managed save image if it has one; gives back its new id. `flags`: CreateFlags. */
+  async create(uuid: string, flags = 0): Promise<number> {
+    return (await this.#caller.call('domainCreateWithFlags', { domain: byUuid(uuid), flags })).domain.id;
   }
 
   /** Starts a domain that has no persistent definition. `flags`: CreateFlags. */

@@ -15,8 +15,8 @@ mount --bind "$directory/etc" /etc/libvirt
 mount --bind "$directory/lib" /var/lib/libvirt
 mount --bind "$directory/cache" /var/cache/libvirt
 mount --bind "$directory/log" /var/log/libvirt
-# No cgroups: the daemon then manages none.
-if [ -d /sys/fs/cgroup ]; then mount -t tmpfs tmpfs /sys/fs/cgroup; fi
+# No cgroups in sight: the daemon then manages none.
+if mountpoint -q /sys/fs/cgroup; then umount -R -l /sys/fs/cgroup; fi
 # The QEMU driver refuses to start where its default user does not exist, although the test runs QEMU as root.
 for file in passwd group; do cp "/etc/$file" "$directory/$file"; done
 if ! grep -q '^libvirt-qemu:' "$directory/passwd"; then
