@@ -1,0 +1,146 @@
+/**
+ * Who may do what, and how a request's names become rows. The contract says the least role (`op.access`); here it is held
+ * against the project or organization that the request addresses.
+ *
+ * Invariants: an organization's administrator is administrator of its projects; the system's administrator of everything;
+ * the system's viewer reads everything. What one may not see is `not-found`, what one may see but not do is `forbidden`.
+ */
+import { KvasirError } from '@kvasir/api/errors.ts';
+import type { Access } from '@kvasir/api/operation.ts';
+import { uuidPattern } from '@kvasir/api/schema.ts';
+import { type OrganizationRow, organizations } from '../store/organizations.ts';
+import { type ProjectRow, projects } from '../store/projects.ts';
+import type { Table, Where } from '../store/table.ts';
+import type { Actor, Call, RoleInProject } from './call.ts';
+
+const uuid = new RegExp(uuidPattern);
+const rank = { viewer: 1, member: 2, admin: 3 } as const satisfies Record<RoleInProject, number>;
+
+/** The project that requests without a `project` mean. */
+export const defaultProjectName = 'default';
+
+export function isId(nameOrId: string): boolean {
+  return uuid.test(nameOrId);
+}
+
+/** The condition that a name or an id means. */
+export function byNameOrId(nameOrId: string): { readonly id: string } | { readonly name: string } {
+  return isId(nameOrId) ? { id: nameOrId } : { name: nameOrId };
+}
+
+/** @throws unauthenticated */
+export function actorOf(call: Call): Actor {
+  if (!call.actor) throw new KvasirError('unauthenticated');
+  return call.actor;
+}
+
+export function isOperator(actor: Actor): boolean {
+  return actor.systemRole !== 'none';
+}
+
+export function forbidden(call: Call): KvasirError {
+  return new KvasirError('forbidden', { operation: call.op.id });
+}
+
+/** The actor's role in a project; undefined when it cannot see it. */
+export function roleIn(actor: Actor, project: ProjectRow): RoleInProject | undefined {
+  if (actor.systemRole === 'admin' || actor.organizationIds.has(project.organizationId)) return 'admin';
+  return actor.projectRoles.get(project.id) ?? (actor.systemRole === 'viewer' ? 'viewer' : undefined);
+}
+
+/** Checks operations that need no object: `public`, `session`, `system.*`. Answers whether that was all. */
+export function checkSystemAccess(access: Access, call: Call): boolean {
+  if (access === 'public') return true;
+  const actor = actorOf(call);
+  switch (access) {
+    case 'session':
+      return true;
+    case 'system.viewer':
+      if (!isOperator(actor)) throw forbidden(call);
+      return true;
+    case 'system.admin':
+      if (actor.systemRole !== 'admin') throw forbidden(call);
+      return true;
+    case 'project.viewer':
+    case 'project.member':
+    case 'project.admin':
+    case 'organization.admin':
+      return false;
+  }
+}
+
+/** Checks the operation's access to this project and notes it. @throws not-found, forbidden */
+export function requireProject(call: Call, project: ProjectRow | undefined, asked: string): ProjectRow {
+  const role = project && roleIn(actorOf(call), project);
+  if (!project || !role) throw new KvasirError('not-found', { kind: 'project', id: asked });
+  call.scope.projectId = project.id;
+  if (rank[role] < rank[leastRole(call.op.access)]) throw forbidden(call);
+  call.scope.checked = true;
+  return project;
+}
+
+function leastRole(access: Access): RoleInProject {
+  if (access === 'project.admin') return 'admin';
+  return access === 'project.member' ? 'member' : 'viewer';
+}
+
+/** The project that a request names (`default` when it names none), with access checked. @throws not-found, forbidden */
+export async function projectOf(call: Call, nameOrId: string | undefined): Promise<ProjectRow> {
+  const asked = nameOrId ?? defaultProjectName;
+  return requireProject(call, await projects.find(call.db, byNameOrId(asked)), asked);
+}
+
+/** @throws not-found, forbidden */
+export async function organizationOf(call: Call, nameOrId: string): Promise<OrganizationRow> {
+  const actor = actorOf(call);
+  const found = await organizations.find(call.db, byNameOrId(nameOrId));
+  const visible = found && (isOperator(actor) || actor.organizationIds.has(found.id));
+  if (!visible) throw new KvasirError('not-found', { kind: 'organization', id: nameOrId });
+  const reads = call.op.method === 'GET';
+  if (call.op.access === 'system.admin' ? actor.systemRole !== 'admin' : !reads && actor.systemRole === 'viewer') {
+    throw forbidden(call);
+  }
+  call.scope.checked = true;
+  return found;
+}
+
+interface OwnedRow {
+  readonly id: string;
+  readonly name: string;
+  readonly projectId: string;
+}
+
+/**
+ * A row that belongs to a project, by name in the request's project or by id anywhere, with access checked.
+ * `openTo` lets other projects see it (public images, shared networks) for reading. @throws not-found, forbidden
+ */
+export async function ownedRow<Row extends OwnedRow>(
+  call: Call,
+  table: Table<Row>,
+  nameOrId: string,
+  project: string | undefined,
+  openTo?: (row: Row) => boolean,
+): Promise<Row> {
+  const missing = new KvasirError('not-found', { kind: table.kind, id: nameOrId });
+  if (!isId(nameOrId)) {
+    const { id } = await projectOf(call, project);
+    const row = await table.find(call.db, { projectId: id, name: nameOrId } as Where<Row>);
+    if (row) return row;
+    throw missing;
+  }
+  const row = await table.find(call.db, { id: nameOrId } as Where<Row>);
+  if (!row) {
+    await projectOf(call, project);
+    throw missing;
+  }
+  const owner = await projects.get(call.db, row.projectId);
+  const mine = roleIn(actorOf(call), owner) !== undefined;
+  if (!mine && openTo?.(row) && call.op.method === 'GET') {
+    await projectOf(call, project);
+    return row;
+  }
+  if (!mine || (project !== undefined && (await projectOf(call, project)).id !== owner.id && !openTo?.(row)))
+    throw missing;
+  requireProject(call, owner, nameOrId);
+  return row;
+}

@@ -1,0 +1,77 @@
+/** Clusters and their policies. */
+import { KvasirError } from '@kvasir/api/errors.ts';
+import type { clusterOperations } from '@kvasir/api/resources/cluster.ts';
+import { type ClusterRow, clusters } from '../store/clusters.ts';
+import { hosts } from '../store/hosts.ts';
+import { pools } from '../store/pools.ts';
+import { vms } from '../store/vms.ts';
+import { byNameOrId } from './access.ts';
+import type { Call, ChangeService, ReadService } from './call.ts';
+import { announceLife, checkName, checkRevision, fresh, updateRow } from './changes.ts';
+import { versionedView } from './views.ts';
+
+/** The cluster that requests without one mean. */
+export const defaultClusterName = 'default';
+
+export const listClusters: ReadService<typeof clusterOperations.list> = async (call, { query }) => {
+  const { name, ...paging } = query;
+  const page = await clusters.list(call.db, { sort: 'name', ...paging, where: { name } });
+  return { ...page, items: page.items.map(clusterView) };
+};
+
+export const getCluster: ReadService<typeof clusterOperations.get> = async (call, { params }) =>
+  clusterView(await findCluster(call, params.cluster));
+
+export const createCluster: ChangeService<typeof clusterOperations.create> = async (change, { body }) => {
+  checkName(body.name);
+  const row: ClusterRow = {
+    ...fresh(change),
+    description: '',
+    placementPolicy: 'spread',
+    cpuOvercommit: 8,
+    memoryOvercommit: 1,
+    memoryReservedMib: 512,
+    ...body,
+  };
+  await clusters.insert(change.tx, row);
+  await announceLife(change, 'created', clusters.kind, row);
+  return clusterView(row);
+};
+
+export const updateCluster: ChangeService<typeof clusterOperations.update> = async (change, { params, body }) => {
+  checkName(body.name);
+  return clusterView(await updateRow(change, clusters, await findCluster(change, params.cluster), body));
+};
+
+export const deleteCluster: ChangeService<typeof clusterOperations.delete> = async (change, { params }) => {
+  const row = await findCluster(change, params.cluster);
+  checkRevision(change, clusters.kind, row);
+  for (const table of [hosts, pools, vms]) {
+    const count = await table.count(change.tx, { clusterId: row.id });
+    if (count > 0)
+      throw new KvasirError('in-use', { kind: clusters.kind, name: row.name, by: `${count} ${table.kind}(s)` });
+  }
+  await clusters.remove(change.tx, { id: row.id });
+  await announceLife(change, 'deleted', clusters.kind, row);
+  return null;
+};
+
+/** @throws not-found */
+export async function findCluster(call: Call, nameOrId: string = defaultClusterName): Promise<ClusterRow> {
+  const row = await clusters.find(call.db, byNameOrId(nameOrId));
+  if (!row) throw new KvasirError('not-found', { kind: clusters.kind, id: nameOrId });
+  return row;
+}
+
+function clusterView(row: ClusterRow) {
+  const { name, description, placementPolicy, cpuOvercommit, memoryOvercommit, memoryReservedMib } = row;
+  return {
+    ...versionedView(row),
+    name,
+    description,
+    placementPolicy,
+    cpuOvercommit,
+    memoryOvercommit,
+    memoryReservedMib,
+  };
+}
