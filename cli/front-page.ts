@@ -1,8 +1,86 @@
 /** What `kvasir` says when it is asked nothing: for a person who sees it for the first time. */
+
+interface Section {
+  readonly title: string;
+  readonly lines: readonly (readonly [command: string, meaning: string])[];
+}
+
+/** One line for each resource: also the head of `kvasir <resource> --help`. */
 export const groupSummaries: Readonly<Record<string, string>> = {
-  vm: 'virtual machines: create, start, stop, migrate, resize, console, …',
+  vm: 'virtual machines: create, start, stop, migrate, console, …',
+  volume: 'virtual disks: create, resize, …',
+  image: 'disks that VMs are made from: upload, import, …',
+  network: 'what the NICs of VMs are connected to',
+  project: 'who owns what: members and quotas (a virtual data centre)',
+  organization: 'groups of projects',
+  user: 'people and programs that log in',
+  'api-token': 'credentials for programs',
+  session: 'this login: who am I',
+  host: 'servers that run VMs; join-token lets one more join',
+  cluster: 'groups of hosts, and how VMs are placed on them',
+  pool: 'places for disks, on one host or shared by all',
+  task: 'long work: list, watch, cancel',
+  event: 'what happened; list --follow shows it as it happens',
+  audit: 'who asked for which change',
 };
 
+const group = (...names: readonly string[]) => names.map((name) => [name, groupSummaries[name] ?? ''] as const);
+
+const sections: readonly Section[] = [
+  {
+    title: 'Try it on this machine',
+    lines: [
+      ['demo', 'start a manager, three hosts and two VMs; demo --stop ends them'],
+      ['lab', 'the hosts of the demo: up, down, status, power-off, cut, heal, …'],
+      ['test', 'run every check and test'],
+    ],
+  },
+  {
+    title: 'Log in',
+    lines: [
+      ['login', 'write the address and a token into your profile'],
+      ['logout', 'end the session and forget the token'],
+      ...group('session', 'api-token'),
+    ],
+  },
+  { title: 'Machines', lines: group('vm', 'volume', 'image', 'network') },
+  { title: 'See what goes on', lines: group('task', 'event', 'audit') },
+  { title: 'Operate the cloud', lines: group('host', 'cluster', 'pool', 'user', 'project', 'organization') },
+  {
+    title: 'Programs of a server',
+    lines: [
+      ['manager', 'run the control plane'],
+      ['agent', 'run or join a host'],
+    ],
+  },
+  { title: 'Your shell', lines: [['completion bash', 'tab completion: source <(kvasir completion bash)']] },
+];
+
+const examples: readonly string[] = [
+  'kvasir vm create web --image tiny --cpus 1 --memory 128MiB --network default --wait',
+  'kvasir vm list',
+  'kvasir vm console web                       (Ctrl-] leaves)',
+  'kvasir vm migrate web h2 --wait',
+  'kvasir vm show web -o json | jq .hostName',
+  'kvasir event list --follow',
+];
+
 export function frontPage(): string {
-  return 'todo\n';
+  const width = Math.max(...sections.flatMap((section) => section.lines.map(([command]) => command.length)));
+  const body = sections.map(
+    ({ title, lines }) =>
+      `${title}\n${lines.map(([command, meaning]) => `  ${command.padEnd(width)}  ${meaning}\n`).join('')}`,
+  );
+  return [
+    'Kvasir turns Linux servers into a private cloud.\n',
+    'Usage: kvasir <command> …        kvasir <command> --help tells more\n',
+    ...body,
+    `Examples\n${examples.map((line) => `  ${line}\n`).join('')}`,
+    [
+      'Everywhere\n',
+      '  -o table|json|yaml   how results are printed     --project NAME   project to work in\n',
+      '  --wait               until the task has ended    --profile NAME   another login\n',
+      '  Exit codes: 0 done, 1 refused or failed, 2 wrong command line.\n',
+    ].join(''),
+  ].join('\n');
 }

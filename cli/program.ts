@@ -6,11 +6,11 @@ import { kebab } from './fields.ts';
 import { frontPage, groupSummaries } from './front-page.ts';
 import { addGlobalOptions } from './option-set.ts';
 import { operationCommand } from './operation-command.ts';
-import { ownCommands } from './own-commands.ts';
+import { addOwnCommands } from './own-commands.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** Only the group that `words` name gets its commands, for speed; `--help` of the program needs none of them. */
-export function buildProgram(words: readonly string[], around: Surroundings): Command {
+export async function buildProgram(words: readonly string[], around: Surroundings): Promise<Command> {
   const program = new Command('kvasir').description('Kvasir: a private cloud from Linux servers');
   program.enablePositionalOptions().helpCommand(false).allowExcessArguments(false);
   addGlobalOptions(program, true);
@@ -33,9 +33,7 @@ export function buildProgram(words: readonly string[], around: Surroundings): Co
     }
     program.addCommand(group);
   }
-  for (const own of ownCommands) {
-    if (words.includes(own.words[0] ?? '')) own.add(program, around);
-  }
+  await addOwnCommands(words, program, around);
   settle(program, around);
   return program;
 }

@@ -6,7 +6,12 @@ import type { Surroundings } from './surroundings.ts';
 
 export async function run(words: readonly string[], around: Surroundings): Promise<number> {
   try {
-    await buildProgram(words, around).parseAsync([...words], { from: 'user' });
+    if (words[0] === '__complete') {
+      await (await import('./commands/completion.ts')).complete(words.slice(1), around);
+      return 0;
+    }
+    const program = await buildProgram(words, around);
+    await program.parseAsync([...words], { from: 'user' });
     return 0;
   } catch (error) {
     // Commander has printed its own line already.

@@ -1,0 +1,75 @@
+/** `kvasir login` and `kvasir logout`: write and clear the profile. */
+import { createClient } from '@kvasir/api/client.ts';
+import { sessionOperations } from '@kvasir/api/resources/session.ts';
+import type { Command } from 'commander';
+import { connect, type GlobalFlags } from '../connection.ts';
+import { addGlobalOptions } from '../option-set.ts';
+import { defaultUrl, profilePath, readProfiles, writeProfiles } from '../profile.ts';
+import { readSecret } from '../secret.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { UsageError } from '../usage-error.ts';
+
+interface LoginFlags extends GlobalFlags {
+  readonly user: string;
+  readonly passwordFile?: string;
+  readonly tokenFile?: string;
+}
+
+export function addLogin(program: Command, around: Surroundings): void {
+  const command = program
+    .command('login')
+    .description('Log in and remember where the manager is, in a profile')
+    .option('--user <name>', 'user name', 'admin')
+    .option('--password-file <file>', 'file that holds the password, - for stdin; else it is asked for')
+    .option('--token-file <file>', 'keep an API token (kvasir api-token create) instead of logging in with a password');
+  addGlobalOptions(command, true);
+  command.action(async () => {
+    const flags: LoginFlags = command.optsWithGlobals();
+    const file = await readProfiles(around.env, (line) => around.stderr.write(`${line}\n`));
+    const name = flags.profile ?? file.current;
+    const url = (flags.url ?? around.env.KVASIR_URL ?? file.profiles[name]?.url ?? defaultUrl).replace(/\/+$/, '');
+    if (!/^https?:\/\/[^/]/.test(url)) throw new UsageError(`"${url}" is not an address such as ${defaultUrl}`);
+    if (flags.passwordFile !== undefined && flags.tokenFile !== undefined) {
+      throw new UsageError('give either --password-file or --token-file');
+    }
+    const { token, user } = await (flags.tokenFile === undefined ? withPassword() : withToken(flags.tokenFile));
+    const project = flags.project ?? file.profiles[name]?.project;
+    const profile = { url, token, ...(project === undefined ? {} : { project }) };
+    await writeProfiles(around.env, { current: name, profiles: { ...file.profiles, [name]: profile } });
+    around.stdout.write(`logged in at ${url} as ${user}; profile "${name}" in ${profilePath(around.env)}\n`);
+
+    async function withPassword() {
+      const password = await readSecret('password', flags.passwordFile, around);
+      const body = { userName: flags.user, password };
+      const session = await createClient({ baseUrl: url }).call(sessionOperations.create, { body });
+      return { token: session.token, user: session.user.name };
+    }
+    async function withToken(path: string) {
+      const given = await readSecret('token', path, around);
+      const answer = await createClient({ baseUrl: url, token: given }).call(sessionOperations.current);
+      return { token: given, user: answer.user.name };
+    }
+  });
+}
+
+export function addLogout(program: Command, around: Surroundings): void {
+  const command = program.command('logout').description('End the session and forget its token');
+  addGlobalOptions(command, false);
+  command.action(async () => {
+    const flags: GlobalFlags = command.optsWithGlobals();
+    const { client, profileName } = await connect(flags, around);
+    const file = await readProfiles(around.env, () => {});
+    // An API token is no session: the manager refuses to end it, and forgetting it here is all there is to do.
+    const refusal = await client.call(sessionOperations.delete).then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
+    const known = file.profiles[profileName];
+    if (known) {
+      const { token: _forgotten, ...kept } = known;
+      await writeProfiles(around.env, { ...file, profiles: { ...file.profiles, [profileName]: kept } });
+    }
+    if (refusal !== undefined) around.stderr.write(`warning: the session was not ended: ${refusal}\n`);
+    around.stdout.write(`logged out of profile "${profileName}"\n`);
+  });
+}
