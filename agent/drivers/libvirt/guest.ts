@@ -1,0 +1,110 @@
+/** The guest agent (qemu-ga) through libvirt: GuestDriver, and what the reports say of a guest. */
+import { KvasirError } from '@kvasir/api/errors.ts';
+import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
+import { isLibvirtError } from '@kvasir/libvirt/error.ts';
+import type { GuestDriver, GuestExec, GuestReport } from '../guest.ts';
+import { translating } from './errors.ts';
+
+const answerTimeoutSeconds = 5;
+const execPollMs = 100;
+
+interface ExecStatus {
+  readonly exited: boolean;
+  readonly exitcode?: number;
+  readonly signal?: number;
+  readonly 'out-data'?: string;
+  readonly 'err-data'?: string;
+}
+
+export class LibvirtGuest implements GuestDriver {
+  readonly #client: LibvirtClient;
+
+  constructor(client: LibvirtClient) {
+    this.#client = client;
+  }
+
+  async ping(vmId: string): Promise<boolean> {
+    try {
+      await this.#command(vmId, 'guest-ping');
+      return true;
+    } catch (error) {
+      if (error instanceof KvasirError && error.code !== 'not-found') return false;
+      throw error;
+    }
+  }
+
+  async info(vmId: string): Promise<GuestReport> {
+    const [host, os, interfaces] = await Promise.all([
+      this.#command<{ 'host-name'?: string }>(vmId, 'guest-get-host-name'),
+      this.#command<{ 'pretty-name'?: string }>(vmId, 'guest-get-osinfo').catch(
+        () => ({}) as { 'pretty-name'?: string },
+      ),
+      translating(vmId, () => this.#client.guest.interfaceAddresses(vmId)).catch(() => []),
+    ]);
+    const addresses = interfaces
+      .filter((nic) => nic.name !== 'lo')
+      .flatMap((nic) => nic.addresses.map((address) => address.address))
+      .filter((address) => !address.startsWith('fe80:'));
+    return { agent: true, hostname: host['host-name'] ?? null, os: os['pretty-name'] ?? null, addresses };
+  }
+
+  async exec(
+    vmId: string,
+    command: GuestExec,
+    signal: AbortSignal,
+  ): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+    const [path, ...arg] = command.argv;
+    const input = command.stdin === null ? {} : { 'input-data': Buffer.from(command.stdin).toString('base64') };
+    const { pid } = await this.#command<{ pid: number }>(vmId, 'guest-exec', {
+      path,
+      arg,
+      'capture-output': true,
+      ...input,
+    });
+    const deadline = performance.now() + command.timeoutMs;
+    for (;;) {
+      const status = await this.#command<ExecStatus>(vmId, 'guest-exec-status', { pid });
+      if (status.exited) {
+        return {
+          // As shells do it: 128 and the signal's number.
+          exitCode: status.exitcode ?? 128 + (status.signal ?? 0),
+          stdout: decoded(status['out-data']),
+          stderr: decoded(status['err-data']),
+        };
+      }
+      if (signal.aborted) throw new KvasirError('cancelled');
+      if (performance.now() > deadline)
+        throw new KvasirError('timeout', { what: 'The program in the guest', timeoutMs: command.timeoutMs });
+      await new Promise((resolve) => setTimeout(resolve, execPollMs));
+    }
+  }
+
+  async freeze(vmId: string): Promise<{ fileSystems: number }> {
+    return translating(vmId, async () => ({ fileSystems: await this.#client.guest.freeze(vmId) }));
+  }
+
+  async thaw(vmId: string): Promise<{ fileSystems: number }> {
+    return translating(vmId, async () => ({ fileSystems: await this.#client.guest.thaw(vmId) }));
+  }
+
+  async #command<T>(vmId: string, execute: string, args: Readonly<Record<string, unknown>> = {}): Promise<T> {
+    return translating(vmId, async () => {
+      try {
+        const text = await this.#client.guest.agentCommand(
+          vmId,
+          JSON.stringify({ execute, arguments: args }),
+          answerTimeoutSeconds,
+        );
+        return (JSON.parse(text ?? '{}') as { return: T }).return;
+      } catch (error) {
+        if (isLibvirtError(error, 'VIR_ERR_OPERATION_INVALID'))
+          throw new KvasirError('unsupported', { reason: error.message });
+        throw error;
+      }
+    });
+  }
+}
+
+function decoded(base64: string | undefined): string {
+  return Buffer.from(base64 ?? '', 'base64').toString();
+}

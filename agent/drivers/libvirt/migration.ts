@@ -1,0 +1,171 @@
+/**
+ * Live migration, peer to peer: libvirt's daemon of the source talks to that of the destination, so the domain's own safety
+ * does not hang on this process. A repeated call joins the job that runs, or finds that the domain has left.
+ */
+import { KvasirError } from '@kvasir/api/errors.ts';
+import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
+import type { DomainEvent } from '@kvasir/libvirt/domain-event.ts';
+import { isLibvirtError } from '@kvasir/libvirt/error.ts';
+import { MigrateFlags, MigrateParam } from '@kvasir/libvirt/migration-flags.ts';
+import { param, type ParamRecord, type TypedParam } from '@kvasir/libvirt/typed-params.ts';
+import type { MigrationCall, MigrationProgress, MigrationSend } from '../hypervisor.ts';
+import { diskAlias } from './domain-xml.ts';
+import { waitFor } from './domain-state.ts';
+import { isNoDomain, translating } from './errors.ts';
+import { find, findAll, readXml } from './xml.ts';
+
+const progressMs = 250;
+const joinTimeoutMs = 24 * 3_600_000;
+
+interface Sent {
+  readonly downtimeMs: number | null;
+  readonly bytesTotal: number | null;
+}
+
+export async function sendMigration(client: LibvirtClient, request: MigrationSend, call: MigrationCall): Promise<Sent> {
+  const { vmId } = request;
+  return translating(vmId, async () => {
+    if (await isGone(client, vmId)) return { downtimeMs: null, bytesTotal: null };
+    const follow = followProgress(client, vmId, call);
+    const abort = (): void => void client.migration.abortJob(vmId).catch(() => undefined);
+    call.signal.addEventListener('abort', abort, { once: true });
+    try {
+      if (await joinRunningJob(client, vmId)) {
+        if (await isGone(client, vmId)) return follow.result();
+      }
+      if (call.signal.aborted) throw new KvasirError('cancelled');
+      await perform(client, request);
+      return follow.result();
+    } catch (error) {
+      if (isNoDomain(error)) return follow.result();
+      if (call.signal.aborted || isLibvirtError(error, 'VIR_ERR_OPERATION_ABORTED')) throw new KvasirError('cancelled');
+      throw error;
+    } finally {
+      call.signal.removeEventListener('abort', abort);
+      follow.stop();
+    }
+  });
+}
+
+/** True when the domain is here for good; an incoming one that was left behind is cleared. */
+export async function abandonIncoming(client: LibvirtClient, vmId: string): Promise<boolean> {
+  return translating(vmId, async () => {
+    try {
+      if (await client.domain.isPersistent(vmId)) return true;
+      await client.domain.destroy(vmId);
+      return false;
+    } catch (error) {
+      if (isNoDomain(error)) return false;
+      throw error;
+    }
+  });
+}
+
+async function perform(client: LibvirtClient, request: MigrationSend): Promise<void> {
+  const { vmId } = request;
+  const params: TypedParam[] = [param.string(MigrateParam.VIR_MIGRATE_PARAM_URI, `tcp:${request.migrationHost}`)];
+  if (request.bandwidthMibps !== null)
+    params.push(param.ullong(MigrateParam.VIR_MIGRATE_PARAM_BANDWIDTH, request.bandwidthMibps));
+  for (const target of await targetsOf(client, vmId, request.copyVolumeIds)) {
+    params.push(param.string(MigrateParam.VIR_MIGRATE_PARAM_MIGRATE_DISKS, target));
+  }
+  if (request.maxDowntimeMs !== null) await client.migration.setMaxDowntime(vmId, request.maxDowntimeMs);
+  await client.migration.peerToPeer(vmId, {
+    destinationUri: request.connectUri,
+    params,
+    flags:
+      MigrateFlags.VIR_MIGRATE_LIVE |
+      MigrateFlags.VIR_MIGRATE_PERSIST_DEST |
+      MigrateFlags.VIR_MIGRATE_UNDEFINE_SOURCE |
+      MigrateFlags.VIR_MIGRATE_ABORT_ON_ERROR |
+      // libvirt would refuse a shared directory whose file system type it does not know; that the pool is the same on both
+      // hosts was checked by its marker.
+      MigrateFlags.VIR_MIGRATE_UNSAFE |
+      (request.autoConverge ? MigrateFlags.VIR_MIGRATE_AUTO_CONVERGE : 0) |
+      (request.copyVolumeIds.length > 0 ? MigrateFlags.VIR_MIGRATE_NON_SHARED_DISK : 0),
+  });
+}
+
+async function targetsOf(client: LibvirtClient, vmId: string, volumeIds: readonly string[]): Promise<string[]> {
+  if (volumeIds.length === 0) return [];
+  const disks = findAll(find(readXml(await client.domain.xml(vmId)), 'devices'), 'disk');
+  return volumeIds.map((volumeId) => {
+    const disk = disks.find((candidate) => find(candidate, 'alias')?.attributes.name === diskAlias(volumeId));
+    const target = disk && find(disk, 'target')?.attributes.dev;
+    if (target === undefined)
+      throw new KvasirError('migration-impossible', { reason: `the domain does not have volume ${volumeId}` });
+    return target;
+  });
+}
+
+async function isGone(client: LibvirtClient, vmId: string): Promise<boolean> {
+  try {
+    await client.domain.lookupByUuid(vmId);
+    return false;
+  } catch (error) {
+    if (isNoDomain(error)) return true;
+    throw error;
+  }
+}
+
+/** Waits for a job that an earlier call began; false when there was none. */
+async function joinRunningJob(client: LibvirtClient, vmId: string): Promise<boolean> {
+  const running = async (): Promise<boolean> => {
+    if (await isGone(client, vmId)) return false;
+    const { type } = await client.migration.jobStats(vmId).catch(() => ({ type: 'none' as const }));
+    return type === 'bounded' || type === 'unbounded';
+  };
+  if (!(await running())) return false;
+  await waitFor(client, vmId, async () => !(await running()), { timeoutMs: joinTimeoutMs });
+  return true;
+}
+
+/** Reports the job's progress, and keeps what libvirt says at its end. */
+function followProgress(
+  client: LibvirtClient,
+  vmId: string,
+  call: MigrationCall,
+): { stop: () => void; result: () => Sent } {
+  let last: ParamRecord = {};
+  let completed: ParamRecord | undefined;
+  const onEvent = (event: DomainEvent): void => {
+    if (event.kind === 'jobCompleted' && event.uuid === vmId) completed = event.stats;
+  };
+  client.on('event', onEvent);
+  const timer = setInterval(() => {
+    client.migration
+      .jobStats(vmId)
+      .then(({ type, stats }) => {
+        if (type !== 'bounded' && type !== 'unbounded') return;
+        last = stats;
+        call.progress(progressOf(stats));
+      })
+      .catch(() => undefined);
+  }, progressMs);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      client.off('event', onEvent);
+    },
+    result: () => {
+      const stats = completed ?? last;
+      return { downtimeMs: numberOf(completed?.downtime), bytesTotal: numberOf(stats.data_processed) };
+    },
+  };
+}
+
+function progressOf(stats: ParamRecord): MigrationProgress {
+  const total = numberOf(stats.data_total);
+  const remaining = numberOf(stats.data_remaining) ?? 0;
+  const doneShare = total === null || total === 0 ? 0 : Math.max(0, 1 - remaining / total);
+  return {
+    percent: Math.min(99, Math.floor(doneShare * 100)),
+    bytesDone: numberOf(stats.data_processed),
+    bytesTotal: total,
+    downtimeMs: null,
+  };
+}
+
+function numberOf(value: ParamRecord[string] | undefined): number | null {
+  return typeof value === 'number' ? value : null;
+}
