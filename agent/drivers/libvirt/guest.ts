@@ -36,9 +36,7 @@ export class LibvirtGuest implements GuestDriver {
   async info(vmId: string): Promise<GuestReport> {
     const [host, os, interfaces] = await Promise.all([
       this.#command<{ 'host-name'?: string }>(vmId, 'guest-get-host-name'),
-      this.#command<{ 'pretty-name'?: string }>(vmId, 'guest-get-osinfo').catch(
-        () => ({}) as { 'pretty-name'?: string },
-      ),
+      this.#command<{ 'pretty-name'?: string }>(vmId, 'guest-get-osinfo').catch(() => ({ 'pretty-name': undefined })),
       translating(vmId, () => this.#client.guest.interfaceAddresses(vmId)).catch(() => []),
     ]);
     const addresses = interfaces
