@@ -71,7 +71,11 @@ roundTrip('optional', optional(string), fc.option(text));
 roundTrip('array', array(string), fc.array(text));
 roundTrip('UUID', uuid, fc.uuid());
 roundTrip('typed parameter', typedParam, param);
-roundTrip('char array', charArray(32), fc.string({ unit: 'binary-ascii', maxLength: 32 }).filter((s) => !s.includes('\0')));
+roundTrip(
+  'char array',
+  charArray(32),
+  fc.string({ unit: 'binary-ascii', maxLength: 32 }).filter((s) => !s.includes('\0')),
+);
 roundTrip(
   'structure',
   struct({ a: int, b: optional(struct({ c: string, d: array(uhyper) })), e: truth }),

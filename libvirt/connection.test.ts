@@ -169,7 +169,7 @@ test('a ping is answered', async (t) => {
 });
 
 test('a daemon that answers pings is kept, one that stops is given up', async (t) => {
-  const [daemon, connection] = await open(t, { keepAlive: { intervalMs: 5, count: 2 } });
+  const [daemon, connection] = await open(t, { keepAlive: { intervalMs: 10, count: 2 } });
   for (let pings = 0; pings < 3; pings++) {
     const [message] = await once(daemon, 'received');
     if (message.program !== keepAliveProgram) pings -= 1;

@@ -222,6 +222,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
         this.#streams.set(serial, aborted);
         send(messageStatus.error, Buffer.alloc(0));
       },
+      abandon: () => this.#streams.set(serial, aborted),
       pause: () => this.#socket.pause(),
       resume: () => this.#socket.resume(),
     });

@@ -16,12 +16,15 @@ export interface StreamLink {
   data(chunk: Buffer, written: () => void): void;
   finish(): void;
   abort(): void;
+  /** What still comes for this stream has no reader. */
+  abandon(): void;
   pause(): void;
   resume(): void;
 }
 
 export class LibvirtStream extends Duplex {
   readonly #link: StreamLink;
+  #endReceived = false;
   #finishSent = false;
   #over = false;
   #confirm: (() => void) | undefined;
@@ -38,6 +41,7 @@ export class LibvirtStream extends Duplex {
   received(data: Buffer): void {
     if (this.destroyed) return;
     if (data.length === 0) {
+      this.#endReceived = true;
       this.push(null);
       // allowHalfOpen closes our side only once the reader has seen the end, which a paused reader may never do.
       this.#sendFinish();
@@ -83,12 +87,16 @@ export class LibvirtStream extends Duplex {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    if (!this.#over) this.#link.abort();
+    if (!this.#over) {
+      if (this.#finishSent) this.#link.abandon();
+      else this.#link.abort();
+    }
+    // A writer that waits for the confirmation must hear that none will come, unless all was over but for that.
+    const unconfirmed = error === null && this.#confirm !== undefined && !this.#over && !this.#endReceived;
     this.#over = true;
     this.#link.resume();
-    // A writer that waits for the confirmation must hear that none will come.
-    if (error === null && this.#confirm !== undefined && !this.writableFinished) {
-      callback(new LibvirtConnectionError('STREAM_ABORTED', 'the stream was aborted', { sent: true }));
-    } else callback(error);
+    callback(
+      unconfirmed ? new LibvirtConnectionError('STREAM_ABORTED', 'the stream was aborted', { sent: true }) : error,
+    );
   }
 }

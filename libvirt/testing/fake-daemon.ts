@@ -45,7 +45,10 @@ export class Peer {
   }
 
   ping(): void {
-    this.#send({ program: keepAliveProgram, procedure: 1, type: messageType.event, serial: 0, status: 0 }, Buffer.alloc(0));
+    this.#send(
+      { program: keepAliveProgram, procedure: 1, type: messageType.event, serial: 0, status: 0 },
+      Buffer.alloc(0),
+    );
   }
 
   #send(header: Parameters<typeof frame>[0], body: Buffer): void {
@@ -142,7 +145,8 @@ export class FakeDaemon extends EventEmitter<{ received: [Message, Peer] }> {
     if (procedure === authList.number) peer.reply(authList, serial, { types: [0] });
     else if (procedure === connectOpen.number) peer.reply(connectOpen, serial, undefined);
     else if (procedure === connectClose.number) peer.reply(connectClose, serial, undefined);
-    else if (procedure === connectSupportsFeature.number) peer.reply(connectSupportsFeature, serial, { supported: true });
+    else if (procedure === connectSupportsFeature.number)
+      peer.reply(connectSupportsFeature, serial, { supported: true });
     else if (procedure === register.number) peer.reply(register, serial, { callbackId: serial });
     else return false;
     return true;

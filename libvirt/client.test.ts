@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { finished } from 'node:stream/promises';
+import { test, type TestContext } from 'node:test';
+import { backoffMs } from './backoff.ts';
+import { LibvirtClient, type LibvirtClientOptions } from './client.ts';
+import { decode, encode, int, struct } from './codec.ts';
+import { LibvirtConnectionError } from './error.ts';
+import { eventIdOf } from './events.ts';
+import { type Message, messageType } from './message.ts';
+import { procedures } from './procedures/table.ts';
+import { FakeDaemon } from './testing/fake-daemon.ts';
+import { domainRef } from './wire-types.ts';
+
+const uuid = '11111111-2222-4333-8444-555555555555';
+const { connectDomainEventCallbackRegisterAny: register, connectGetHostname, domainReset } = procedures;
+
+async function start(t: TestContext, options: LibvirtClientOptions = {}): Promise<[FakeDaemon, LibvirtClient]> {
+  const daemon = await FakeDaemon.start();
+  const client = new LibvirtClient({
+    socketPath: daemon.socketPath,
+    backoff: { minMs: 1, maxMs: 5 },
+    connectTimeoutMs: 2000,
+    ...options,
+  });
+  t.after(async () => {
+    await client.close();
+    await daemon.remove();
+  });
+  return [daemon, client];
+}
+
+const registered = (daemon: FakeDaemon): number[] =>
+  daemon.received
+    .filter(({ type, procedure }) => type === messageType.call && procedure === register.number)
+    .map(({ body }) => decode(register.args, body).eventId);
+
+const failsWith = (code: LibvirtConnectionError['code'], sent: boolean) => (error: unknown) => {
+  assert.ok(error instanceof LibvirtConnectionError, String(error));
+  assert.deepEqual({ code: error.code, sent: error.sent }, { code, sent });
+  return true;
+};
+
+test('after the daemon came back the client is connected again, with its events', async (t) => {
+  const [daemon, client] = await start(t, { events: ['lifecycle', 'blockJob'] });
+  await client.connect();
+  const wanted = [eventIdOf('lifecycle'), eventIdOf('blockJob')];
+  assert.deepEqual(registered(daemon), wanted);
+  const lost = once(client, 'disconnected');
+  await daemon.die();
+  const [reason] = await lost;
+  assert.equal(reason.code, 'CONNECTION_LOST');
+  assert.equal(client.connected, false);
+  await assert.rejects(client.host.hostname(), failsWith('NOT_CONNECTED', false));
+  const [failure] = await once(client, 'retry');
+  assert.ok(failure instanceof LibvirtConnectionError);
+  daemon.received.length = 0;
+  const back = once(client, 'connected');
+  await daemon.listen();
+  await back;
+  assert.deepEqual(registered(daemon), wanted);
+  const event = once(client, 'event');
+  const body = struct({ callbackId: int, domain: domainRef, iteration: int, detail: int });
+  const domain = { name: 'vm', uuid, id: 3 };
+  daemon.peers[0]?.event(318, encode(body, { callbackId: 0, domain, iteration: 2, detail: 0 }));
+  assert.deepEqual(await event, [{ kind: 'lifecycle', uuid, name: 'vm', event: 'started', detail: 'booted' }]);
+});
+
+test('a call whose answer is lost is not repeated', async (t) => {
+  const [daemon, client] = await start(t);
+  await client.connect();
+  const reset = assert.rejects(client.domain.reset(uuid), failsWith('CONNECTION_LOST', true));
+  await daemon.saw(domainReset);
+  await daemon.die();
+  await reset;
+  const back = once(client, 'connected');
+  await daemon.listen();
+  await back;
+  const resets = daemon.received.filter(({ type, procedure }) => type === 0 && procedure === domainReset.number);
+  assert.equal(resets.length, 1);
+});
+
+test('long calls hold up neither quick ones nor each other, up to their limit', async (t) => {
+  const [daemon, client] = await start(t, { maxInFlight: 1, maxLongCalls: 2 });
+  await client.connect();
+  const held: { readonly message: Message; readonly answer: () => void }[] = [];
+  daemon.handler = (message, peer) => {
+    if (message.procedure === connectGetHostname.number) {
+      peer.reply(connectGetHostname, message.serial, { hostname: 'h' });
+    } else held.push({ message, answer: () => peer.reply(domainReset, message.serial, undefined) });
+  };
+  const calls = Array.from({ length: 5 }, () => client.domain.reset(uuid));
+  while (held.length < 2) await once(daemon, 'received');
+  assert.equal(await client.host.hostname(), 'h');
+  assert.equal(held.length, 2);
+  assert.equal(daemon.peers.length, 3);
+  let answered = 0;
+  while (answered < 5) {
+    const next = held.shift();
+    if (next === undefined) await once(daemon, 'received');
+    else {
+      next.answer();
+      answered += 1;
+    }
+  }
+  await Promise.all(calls);
+  assert.equal(daemon.peers.length, 3);
+});
+
+test('connect() tells why it could not, and goes on trying', async (t) => {
+  const [daemon, client] = await start(t);
+  await daemon.die();
+  await assert.rejects(client.connect(50), failsWith('CONNECT_FAILED', false));
+  await daemon.listen();
+  await client.connect(2000);
+  assert.equal(client.connected, true);
+});
+
+test('close() rejects what is open, ends streams, and stops trying', async (t) => {
+  const [daemon, client] = await start(t);
+  await client.connect();
+  daemon.handler = ({ procedure, serial }, peer) => {
+    if (procedure === procedures.domainOpenConsole.number) peer.reply(procedures.domainOpenConsole, serial, undefined);
+  };
+  const stream = await client.console.open(uuid);
+  const ended = assert.rejects(finished(stream), failsWith('CLOSED', true));
+  const reset = assert.rejects(client.domain.reset(uuid), failsWith('CLOSED', true));
+  await daemon.saw(domainReset);
+  await client.close();
+  await Promise.all([ended, reset]);
+  await assert.rejects(client.host.hostname(), failsWith('CLOSED', false));
+  await assert.rejects(client.connect(), failsWith('CLOSED', false));
+});
+
+test('close() while no daemon is there ends at once', async (t) => {
+  const [daemon, client] = await start(t, { backoff: { minMs: 60_000, maxMs: 60_000 } });
+  await daemon.die();
+  client.start();
+  await once(client, 'retry');
+  await client.close();
+});
+
+test('a stream leaves no connection behind', async (t) => {
+  const [daemon, client] = await start(t);
+  await client.connect();
+  daemon.handler = ({ procedure, serial, type }, peer) => {
+    if (type === 0 && procedure === procedures.domainOpenConsole.number) {
+      peer.reply(procedures.domainOpenConsole, serial, undefined);
+    } else if (type === 0) peer.fail({ program: 0x20008086, procedure, serial } as Message, 55, 'not running');
+  };
+  const stream = await client.console.open(uuid);
+  assert.equal(daemon.peers.length, 2);
+  const closed = once(daemon.peers[1]?.socket ?? assert.fail(), 'close');
+  stream.destroy();
+  await closed;
+  const refused = client.console.screenshot(uuid);
+  await assert.rejects(refused, { symbol: 'VIR_ERR_OPERATION_INVALID' });
+  while (daemon.peers.length > 1) await once(daemon.peers[1]?.socket ?? assert.fail(), 'close');
+});
+
+test('waits grow to their limit and are spread', () => {
+  const options = { minMs: 100, maxMs: 5000 };
+  assert.deepEqual(
+    [0, 1, 2, 10, 1000].map((attempt) => backoffMs(attempt, options, () => 0)),
+    [50, 100, 200, 2500, 2500],
+  );
+  assert.equal(
+    backoffMs(3, options, () => 1),
+    800,
+  );
+});
