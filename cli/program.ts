@@ -14,9 +14,6 @@ export async function buildProgram(words: readonly string[], around: Surrounding
   const program = new Command('kvasir').description('Kvasir: a private cloud from Linux servers');
   program.enablePositionalOptions().helpCommand(false).allowExcessArguments(false);
   addGlobalOptions(program, true);
-  program.action(() => {
-    around.stdout.write(frontPage());
-  });
   program.helpInformation = frontPage;
 
   const groups = new Map<string, Operation[]>();

@@ -1,5 +1,6 @@
 /** Runs one command line to its exit code: 0 done, 1 refused or failed, 2 wrong command line, 130 interrupted. */
 import { CommanderError } from 'commander';
+import { frontPage } from './front-page.ts';
 import { buildProgram } from './program.ts';
 import { describeError } from './report-error.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -8,6 +9,10 @@ export async function run(words: readonly string[], around: Surroundings): Promi
   try {
     if (words[0] === '__complete') {
       await (await import('./commands/completion.ts')).complete(words.slice(1), around);
+      return 0;
+    }
+    if (words.length === 0 || words[0] === 'help') {
+      around.stdout.write(frontPage());
       return 0;
     }
     const program = await buildProgram(words, around);
