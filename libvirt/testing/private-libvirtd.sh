@@ -6,6 +6,7 @@ set -eu
 directory=$1
 shift
 mount --make-rprivate /
+hostname "$(basename "$directory" | tr -dc a-zA-Z0-9-)"
 mkdir -p "$directory"/{etc,lib,cache,log}
 mount -t tmpfs tmpfs /run
 mkdir -p /run/libvirt /run/lock

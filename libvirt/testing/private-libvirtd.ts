@@ -4,6 +4,7 @@
  * every process in it, QEMU included. Needs root and Debian's libvirt-daemon, libvirt-daemon-driver-qemu, qemu-system-x86.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -24,7 +25,7 @@ const libvirtdConf = `listen_tls = 0
 listen_tcp = 0
 auth_unix_rw = "none"
 unix_sock_rw_perms = "0700"
-host_uuid = "00000000-0000-4000-8000-00000000f00d"
+host_uuid = "HOST_UUID"
 log_level = 3
 log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
 `;
@@ -45,7 +46,8 @@ export class PrivateLibvirtd {
     try {
       await mkdir(join(directory, 'etc'));
       await writeFile(join(directory, 'etc', 'qemu.conf'), qemuConf);
-      await writeFile(join(directory, 'etc', 'libvirtd.conf'), libvirtdConf);
+      // Two daemons that migrate to each other must look like two hosts, by UUID and by name.
+      await writeFile(join(directory, 'etc', 'libvirtd.conf'), libvirtdConf.replace('HOST_UUID', randomUUID()));
       await daemon.powerOn();
     } catch (error) {
       await daemon.remove();
