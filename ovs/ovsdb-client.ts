@@ -91,7 +91,7 @@ export class OvsdbClient {
   close(): void {
     this.#closed = true;
     if (this.#retry !== null) clearTimeout(this.#retry);
-    for (const monitor of [...this.#monitors.values()]) monitor.stop();
+    for (const monitor of this.#monitors.values()) monitor.stop();
     this.#connection?.close();
     for (const wake of this.#connectionWaiters) wake();
   }
@@ -144,7 +144,7 @@ export class OvsdbClient {
     this.#failures = 0;
     this.#connection = connection;
     for (const [name, monitor] of this.#monitors) this.#subscribe(connection, name, monitor);
-    for (const wake of [...this.#connectionWaiters]) wake();
+    for (const wake of this.#connectionWaiters) wake();
   }
 
   /** Full jitter: many clients of one server that restarts do not come back in step. */
@@ -165,7 +165,10 @@ export class OvsdbClient {
     const requests = Object.fromEntries(
       Object.entries(monitor.tables).map(([table, columns]) => [table, { columns }] as const),
     );
-    connection.request('monitor', [this.#database, name, requests], this.#timeoutMs).then(
+    connection.ask(
+      'monitor',
+      [this.#database, name, requests],
+      this.#timeoutMs,
       (initial) => monitor.replace(initial as TableUpdates),
       () => connection.close(),
     );

@@ -63,16 +63,25 @@ export class OvsdbConnection {
   }
 
   request(method: string, params: unknown, timeoutMs: number): Promise<unknown> {
-    if (this.#ended) return Promise.reject(new OvsdbError('not connected', null));
+    return new Promise((resolve, reject) => this.ask(method, params, timeoutMs, resolve, reject));
+  }
+
+  /** As `request`, but `resolve` runs before any later message is looked at: updates may follow in the same chunk. */
+  ask(
+    method: string,
+    params: unknown,
+    timeoutMs: number,
+    resolve: (result: unknown) => void,
+    reject: (error: Error) => void,
+  ): void {
+    if (this.#ended) return reject(new OvsdbError('not connected', null));
     const id = ++this.#lastId;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#pending.delete(id);
-        reject(new OvsdbError('no answer', `${method} took more than ${timeoutMs} ms`));
-      }, timeoutMs);
-      this.#pending.set(id, { resolve, reject, timer });
-      this.#send({ id, method, params });
-    });
+    const timer = setTimeout(() => {
+      this.#pending.delete(id);
+      reject(new OvsdbError('no answer', `${method} took more than ${timeoutMs} ms`));
+    }, timeoutMs);
+    this.#pending.set(id, { resolve, reject, timer });
+    this.#send({ id, method, params });
   }
 
   close(): void {
