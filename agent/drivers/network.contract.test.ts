@@ -1,0 +1,31 @@
+import { TestSwitch } from '@kvasir/ovs/testing/switch.ts';
+import { networkContract } from './network.contract.ts';
+import { OvsNetworkDriver } from './ovs/driver.ts';
+import { runInside } from './ovs/testing.ts';
+
+networkContract('Open vSwitch', async () => {
+  const ovs = await TestSwitch.start();
+  const made: OvsNetworkDriver[] = [];
+  const make = () => {
+    const driver = new OvsNetworkDriver({
+      socketPath: ovs.socketPath,
+      datapathType: 'netdev',
+      run: runInside(ovs),
+    });
+    made.push(driver);
+    return driver;
+  };
+  return {
+    driver: make(),
+    restart: () => Promise.resolve(make()),
+    deviceExists: (device) =>
+      ovs.exec(['ip', 'link', 'show', 'dev', device]).then(
+        () => true,
+        () => false,
+      ),
+    close: async () => {
+      for (const driver of made) await driver.close();
+      await ovs.stop();
+    },
+  };
+});

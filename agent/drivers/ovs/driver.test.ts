@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import type { NicSpec } from '@kvasir/api/agent/vm.ts';
+import { TestSwitch } from '@kvasir/ovs/testing/switch.ts';
+import { OvsNetworkDriver } from './driver.ts';
+import { runInside } from './testing.ts';
+
+describe('Open vSwitch network driver', () => {
+  let ovs: TestSwitch;
+  let driver: OvsNetworkDriver;
+  const networkId = randomUUID();
+  const vmId = randomUUID();
+  const nic = (): NicSpec => ({
+    nicId: randomUUID(),
+    networkId,
+    macAddress: '52:54:00:aa:00:01',
+    model: 'virtio',
+    mtu: 1400,
+  });
+
+  before(async () => {
+    ovs = await TestSwitch.start();
+    driver = new OvsNetworkDriver({ socketPath: ovs.socketPath, datapathType: 'netdev', run: runInside(ovs) });
+    await driver.apply(1, [{ networkId, kind: 'flat', mtu: 1450 }]);
+  });
+  after(async () => {
+    await driver.close();
+    await ovs.stop();
+  });
+
+  const served = async (device: string) => Number((await ovs.vsctl('get', 'Interface', device, 'ofport')).trim()) > 0;
+  const link = async (device: string) => {
+    const [found] = JSON.parse(await ovs.exec(['ip', '-json', '-details', 'addr', 'show', 'dev', device])) as {
+      mtu: number;
+      flags: string[];
+      addr_info: object[];
+    }[];
+    return found;
+  };
+
+  it('the tap is up with the MTU and without any address', async () => {
+    const port = nic();
+    const { device } = await driver.attachPort(vmId, port);
+    const found = await link(device);
+    assert.equal(found?.mtu, 1400);
+    assert.ok(found?.flags.includes('UP'));
+    assert.deepEqual(found?.addr_info, []);
+    await driver.attachPort(vmId, { ...port, mtu: 1300 });
+    assert.equal((await link(device))?.mtu, 1300);
+    await driver.detachPort(port.nicId);
+  });
+
+  it('the port carries the ids of NIC, VM and network', async () => {
+    const port = nic();
+    const { device } = await driver.attachPort(vmId, port);
+    const ids = await ovs.vsctl('get', 'Interface', device, 'external_ids');
+    for (const word of [port.nicId, vmId, networkId, port.macAddress]) assert.ok(ids.includes(word), ids);
+    assert.equal((await ovs.vsctl('port-to-br', device)).trim(), 'br-int');
+    await driver.detachPort(port.nicId);
+  });
+
+  it('the kernel of the host hears nothing on a tap of a user-space switch, and the chain goes with the tap', async () => {
+    const port = nic();
+    const { device } = await driver.attachPort(vmId, port);
+    const rules = await ovs.exec(['nft', 'list', 'ruleset']);
+    assert.match(rules, new RegExp(`ingress device "${device}" priority filter; policy drop`));
+    await driver.detachPort(port.nicId);
+    assert.ok(!(await ovs.exec(['nft', 'list', 'ruleset'])).includes(device));
+  });
+
+  it('a device without a port, left by a crash, is listed and completed', async () => {
+    const port = nic();
+    const { device } = await driver.attachPort(vmId, port);
+    await ovs.vsctl('del-port', device);
+    assert.deepEqual(await driver.listPorts(), [{ nicId: port.nicId, vmId, networkId }]);
+    await driver.attachPort(vmId, port);
+    assert.ok(await served(device));
+    await ovs.vsctl('del-port', device);
+    await driver.detachPort(port.nicId);
+    assert.deepEqual(await driver.listPorts(), []);
+  });
+
+  it('a port without its device, left by a crash, is listed and completed', async () => {
+    const port = nic();
+    const { device } = await driver.attachPort(vmId, port);
+    await ovs.exec(['ip', 'link', 'del', 'dev', device]);
+    assert.deepEqual(await driver.listPorts(), [{ nicId: port.nicId, vmId, networkId }]);
+    await driver.attachPort(vmId, port);
+    assert.ok(await served(device));
+    await ovs.exec(['ip', 'link', 'del', 'dev', device]);
+    await driver.detachPort(port.nicId);
+    assert.deepEqual(await driver.listPorts(), []);
+  });
+
+  it('ports that somebody else plugged in are neither listed nor touched', async () => {
+    await ovs.vsctl('add-port', 'br-int', 'foreign', '--', 'set', 'Interface', 'foreign', 'type=internal');
+    await driver.apply(2, [{ networkId, kind: 'flat', mtu: 1450 }]);
+    assert.deepEqual(await driver.listPorts(), []);
+    assert.equal((await ovs.vsctl('port-to-br', 'foreign')).trim(), 'br-int');
+    await ovs.vsctl('del-port', 'foreign');
+  });
+
+  it('goes on after database and switch were restarted', async () => {
+    const port = nic();
+    const { device } = await driver.attachPort(vmId, port);
+    await ovs.stopSwitch();
+    await ovs.stopDatabase();
+    const answer = driver.attachPort(vmId, nic());
+    await ovs.startDatabase();
+    ovs.startSwitch();
+    await answer;
+    assert.deepEqual(await driver.attachPort(vmId, port), { device });
+    assert.ok(await served(device));
+    for (const { nicId } of await driver.listPorts()) await driver.detachPort(nicId);
+  });
+
+  it('refuses a device of the same name that is no tap', async () => {
+    const port = nic();
+    const { device } = await driver.attachPort(vmId, port);
+    await driver.detachPort(port.nicId);
+    // Somebody's own device has our name: it is no tap.
+    await ovs.exec(['ip', 'link', 'add', device, 'type', 'veth', 'peer', 'name', 'other']);
+    await assert.rejects(driver.attachPort(vmId, port), { code: 'host-failed' });
+    await ovs.exec(['ip', 'link', 'del', 'dev', device]);
+  });
+});
