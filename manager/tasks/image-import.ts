@@ -1,0 +1,85 @@
+/** Takes an image into a pool: from a file in the pool's import folder, or from a finished upload by streaming. */
+import { imageDelete as deleteCall, imageImport as importCall } from '@kvasir/api/agent/storage.ts';
+import { pipeline } from 'node:stream/promises';
+import { imageCopies, images } from '../store/images.ts';
+import { pools } from '../store/pools.ts';
+import { uploads } from '../store/uploads.ts';
+import { defineStep, defineTask, type StepContext } from './kind.ts';
+import type { TaskParams } from './params.ts';
+import { bytesPerMib } from './volume-files.ts';
+
+type Params = TaskParams<'image-import'>;
+
+const take = defineStep('image-import', {
+  name: 'import',
+  run: async (context) => {
+    const { params, call } = context;
+    const { imageId, poolId, hostId, maxVirtualSizeBytes, expectedSha256 } = params;
+    const request = { imageId, poolId, maxVirtualSizeBytes, expectedSha256 };
+    if ('file' in params.source) return await call(hostId, importCall, { ...request, source: params.source });
+    const { uploadId } = params.source;
+    return await streamed(context, uploadId, (source) => call(hostId, importCall, { ...request, source }));
+  },
+  apply: async ({ tx, params, now, ids }, info) => {
+    const pool = await pools.get(tx, params.poolId);
+    const facts = {
+      format: info.format,
+      virtualSizeMib: Math.ceil(info.virtualSizeBytes / bytesPerMib),
+      sizeBytes: info.sizeBytes,
+      sha256: info.sha256,
+    };
+    await images.update(tx, params.imageId, { state: 'ready', ...facts }, { now });
+    await imageCopies.insert(tx, {
+      id: ids.uuid(),
+      imageId: params.imageId,
+      poolId: params.poolId,
+      hostId: pool.shared ? null : params.hostId,
+      createdAt: now,
+    });
+  },
+  /** Its format may not be known. */
+  undo: async ({ params, call }) => {
+    for (const format of ['qcow2', 'raw'] as const) {
+      await call(params.hostId, deleteCall, { imageId: params.imageId, poolId: params.poolId, format }, format);
+    }
+  },
+  weight: 9,
+});
+
+const clean = defineStep('image-import', {
+  name: 'clean',
+  forwardOnly: true,
+  run: async ({ params, spool }) => {
+    if ('uploadId' in params.source) await spool.remove(params.source.uploadId);
+  },
+});
+
+export const imageImport = defineTask({
+  kind: 'image-import',
+  cancellable: true,
+  steps: [take, clean],
+  done: async ({ tx, params }) => {
+    if ('uploadId' in params.source) await uploads.remove(tx, { id: params.source.uploadId });
+  },
+  undone: async ({ tx, params, now }) => {
+    await images.update(tx, params.imageId, { state: 'failed' }, { now });
+  },
+});
+
+/** Writes the upload's content while the call runs; whichever fails first ends the other. */
+async function streamed<T>(
+  { db, hosts, params, spool, signal }: StepContext<Params>,
+  uploadId: string,
+  start: (source: { streamId: number; sizeBytes: number }) => Promise<T>,
+): Promise<T> {
+  const { sizeBytes } = await uploads.get(db, uploadId);
+  const { streamId, content } = await hosts.openStream(params.hostId);
+  const sending = pipeline(await spool.open(uploadId), content, { signal });
+  // The call tells why it failed; a stream that broke with it has nothing to add.
+  sending.catch(() => {});
+  try {
+    return await start({ streamId, sizeBytes });
+  } finally {
+    content.destroy();
+  }
+}

@@ -1,0 +1,11 @@
+/** Errors after which it is unknown whether a call took effect, and after which it is worth repeating under its key. */
+const transient: readonly string[] = ['host-unreachable', 'timeout'];
+
+export function isTransient(code: string): boolean {
+  return transient.includes(code);
+}
+
+/** Another manager leads: whatever this one was doing, it stops without writing. */
+export function isDeposed(code: string): boolean {
+  return code === 'stale-epoch' || code === 'not-leader';
+}

@@ -1,0 +1,78 @@
+/** Creates a VM: its new volumes, then its domain, then starts it. */
+import { volumeDelete } from '@kvasir/api/agent/storage.ts';
+import { vmDefine, vmStart, vmStop, vmUndefine } from '@kvasir/api/agent/vm.ts';
+import { ports } from '../store/networks.ts';
+import { recordVmState } from '../store/vm-state.ts';
+import { vmDisks, vms } from '../store/vms.ts';
+import { volumes } from '../store/volumes.ts';
+import { defineStep, defineTask } from './kind.ts';
+import { hostOf, loadVm, vmSpec } from './vm-spec.ts';
+import { createVolumeFile, volumeRef } from './volume-files.ts';
+
+const makeVolumes = defineStep('vm-create', {
+  name: 'volumes',
+  run: async (context) => {
+    const hostId = hostOf(await vms.get(context.db, context.params.vmId));
+    for (const volumeId of context.params.newVolumeIds) await createVolumeFile(context, hostId, volumeId, volumeId);
+  },
+  apply: async ({ tx, params, now }) => {
+    for (const id of params.newVolumeIds) await volumes.update(tx, id, { state: 'ready' }, { now });
+  },
+  undo: async ({ db, params, call }) => {
+    const hostId = hostOf(await vms.get(db, params.vmId));
+    for (const volumeId of params.newVolumeIds) {
+      await call(hostId, volumeDelete, volumeRef(await volumes.get(db, volumeId)), volumeId);
+    }
+  },
+  weight: 3,
+});
+
+const define = defineStep('vm-create', {
+  name: 'define',
+  run: async ({ db, params, call }) => {
+    const rows = await loadVm(db, params.vmId);
+    return await call(hostOf(rows.vm), vmDefine, { vm: vmSpec(rows) });
+  },
+  apply: async ({ tx, params, task, now }, answer) => {
+    // With a start to come it stays `creating`: nobody sees it stopped in between.
+    if (!params.start)
+      await recordVmState(tx, params.vmId, { state: answer.state, reason: null, now, taskId: task.id });
+  },
+  undo: async ({ db, params, call }) => {
+    await call(hostOf(await vms.get(db, params.vmId)), vmUndefine, { vmId: params.vmId });
+  },
+});
+
+const start = defineStep('vm-create', {
+  name: 'start',
+  run: async ({ db, params, call }) => {
+    if (!params.start) return null;
+    const vm = await vms.get(db, params.vmId);
+    return await call(hostOf(vm), vmStart, { vmId: params.vmId, paused: false });
+  },
+  apply: async ({ tx, params, task, now }, answer) => {
+    if (answer === null) return;
+    await recordVmState(tx, params.vmId, { state: answer.state, reason: null, now, taskId: task.id });
+  },
+  undo: async ({ db, params, call }) => {
+    if (!params.start) return;
+    await call(hostOf(await vms.get(db, params.vmId)), vmStop, { vmId: params.vmId, timeoutMs: 0 });
+  },
+});
+
+export const vmCreate = defineTask({
+  kind: 'vm-create',
+  cancellable: true,
+  steps: [makeVolumes, define, start],
+  undone: async ({ tx, params, task, now }, because) => {
+    await vmDisks.remove(tx, { vmId: params.vmId });
+    await volumes.remove(tx, { id: params.newVolumeIds });
+    if (because.code === 'cancelled') {
+      await vms.remove(tx, { id: params.vmId });
+      return;
+    }
+    await ports.remove(tx, { vmId: params.vmId });
+    await recordVmState(tx, params.vmId, { state: 'failed', reason: because.message, now, taskId: task.id });
+    await vms.update(tx, params.vmId, { hostId: null, desiredState: 'stopped' }, { now });
+  },
+});

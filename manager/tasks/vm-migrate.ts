@@ -1,0 +1,96 @@
+/**
+ * Moves a running VM. The destination is made ready, the source sends, and with its success the VM belongs to the destination
+ * in the same transaction; then the source is cleared. Until the send succeeds the VM belongs to the source.
+ */
+import { migrationAbandon, migrationForget, migrationPrepare, migrationSend } from '@kvasir/api/agent/vm.ts';
+import type { Executor, Tx } from '../store/database.ts';
+import { appendEvent } from '../store/events.ts';
+import { vms } from '../store/vms.ts';
+import { type VolumeRow, volumes } from '../store/volumes.ts';
+import { defineStep, defineTask } from './kind.ts';
+import type { TaskParams } from './params.ts';
+import { loadVm, vmSpec } from './vm-spec.ts';
+import { bytesPerMib, volumeRef } from './volume-files.ts';
+
+type Params = TaskParams<'vm-migrate'>;
+
+const prepare = defineStep('vm-migrate', {
+  name: 'prepare',
+  run: async ({ db, params, call }) => {
+    const copyVolumes = (await copied(db, params)).map((volume) => ({
+      ...volumeRef(volume),
+      sizeBytes: volume.sizeMib * bytesPerMib,
+    }));
+    const vm = vmSpec(await loadVm(db, params.vmId));
+    return await call(params.destinationHostId, migrationPrepare, { vm, copyVolumes });
+  },
+  /** The domain may have arrived although the source's answer was lost or bad: then it belongs to the destination. */
+  undo: async ({ db, store, params, call, clock }) => {
+    const copyVolumes = (await copied(db, params)).map(volumeRef);
+    const { arrived } = await call(params.destinationHostId, migrationAbandon, { vmId: params.vmId, copyVolumes });
+    if (!arrived) return;
+    await store.transaction((tx) => moveRows(tx, params, clock.now()));
+    await call(params.sourceHostId, migrationForget, { vmId: params.vmId, copiedVolumes: copyVolumes }, 'forget');
+  },
+});
+
+const send = defineStep('vm-migrate', {
+  name: 'send',
+  run: async ({ params, resultOf, call }) => {
+    const { connectUri, migrationHost } = resultOf(prepare);
+    return await call(params.sourceHostId, migrationSend, {
+      vmId: params.vmId,
+      connectUri,
+      migrationHost,
+      copyVolumeIds: params.copyVolumeIds,
+      autoConverge: params.autoConverge,
+      maxDowntimeMs: params.maxDowntimeMs,
+      bandwidthMibps: params.bandwidthMibps,
+    });
+  },
+  apply: async ({ tx, params, task, now }, { downtimeMs }) => {
+    await moveRows(tx, params, now);
+    const vm = await vms.get(tx, params.vmId);
+    await appendEvent(tx, {
+      at: now,
+      kind: 'vm.migrated',
+      message: `VM "${vm.name}" moved to another host`,
+      target: { kind: 'vm', id: vm.id, name: vm.name },
+      projectId: vm.projectId,
+      taskId: task.id,
+      userId: task.userId,
+      details: { sourceHostId: params.sourceHostId, destinationHostId: params.destinationHostId, downtimeMs },
+    });
+  },
+  weight: 8,
+});
+
+const forget = defineStep('vm-migrate', {
+  name: 'forget',
+  forwardOnly: true,
+  run: async ({ db, params, call }) => {
+    const copiedVolumes = (await copied(db, params)).map(volumeRef);
+    await call(params.sourceHostId, migrationForget, { vmId: params.vmId, copiedVolumes });
+  },
+});
+
+export const vmMigrate = defineTask({
+  kind: 'vm-migrate',
+  cancellable: true,
+  steps: [prepare, send, forget],
+  undone: async ({ tx, params, now }) => {
+    await vms.update(tx, params.vmId, { reservedHostId: null }, { now });
+  },
+});
+
+async function copied(db: Executor, params: Params): Promise<VolumeRow[]> {
+  return await volumes.select(db, { id: params.copyVolumeIds });
+}
+
+/** The VM and its copied disks belong to the destination. A copy stands on no image. */
+async function moveRows(tx: Tx, params: Params, now: number): Promise<void> {
+  await vms.update(tx, params.vmId, { hostId: params.destinationHostId, reservedHostId: null }, { now });
+  for (const id of params.copyVolumeIds) {
+    await volumes.update(tx, id, { hostId: params.destinationHostId, linked: false }, { now });
+  }
+}

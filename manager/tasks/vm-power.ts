@@ -1,0 +1,52 @@
+/** What the tasks that change only a VM's power have in common: one call, and the state that it answers. */
+import { type DomainState, vmDefine } from '@kvasir/api/agent/vm.ts';
+import type { Vm } from '@kvasir/api/resources/vm.ts';
+import { recordVmState } from '../store/vm-state.ts';
+import { vms } from '../store/vms.ts';
+import { type ApplyContext, defineStep, type Step, type StepContext } from './kind.ts';
+import type { TaskParams } from './params.ts';
+import { hostOf, loadVm, vmSpec } from './vm-spec.ts';
+
+interface VmParams {
+  readonly vmId: string;
+}
+
+type PowerKind = 'vm-start' | 'vm-stop' | 'vm-reset' | 'vm-pause' | 'vm-resume' | 'vm-suspend';
+type Act<K extends PowerKind> = (
+  context: StepContext<TaskParams<K>>,
+  hostId: string,
+) => Promise<{ readonly state: DomainState }>;
+
+/** Calls the VM's host and records the state that comes back; the step is named like the kind. */
+export function powerStep<K extends PowerKind>(kind: K, act: Act<K>, reason: string | null = null) {
+  return defineStep(kind, {
+    name: kind.slice('vm-'.length),
+    run: async (context) => await act(context, hostOf(await vms.get(context.db, context.params.vmId))),
+    apply: async ({ tx, params, task, now }, answer) => {
+      await recordVmState(tx, params.vmId, { state: answer.state, reason, now, taskId: task.id });
+    },
+  });
+}
+
+/** Makes the domain's definition what the rows say, but not under a saved memory image, which belongs to the old one. */
+export function defineStopped<P extends VmParams>(): Step<P, null> {
+  return {
+    name: 'define',
+    run: async ({ db, params, call }) => {
+      const rows = await loadVm(db, params.vmId);
+      if (rows.vm.state !== 'suspended') await call(hostOf(rows.vm), vmDefine, { vm: vmSpec(rows) });
+      return null;
+    },
+  };
+}
+
+/** The task came to nothing: what is wanted is again what is seen. */
+export async function wantWhatIsSeen({ tx, params, now }: ApplyContext<VmParams>): Promise<void> {
+  const vm = await vms.get(tx, params.vmId);
+  const desiredState = desiredFor(vm.state);
+  if (desiredState !== vm.desiredState) await vms.update(tx, vm.id, { desiredState }, { now });
+}
+
+function desiredFor(state: Vm['state']): Vm['desiredState'] {
+  return state === 'running' || state === 'paused' || state === 'suspended' ? state : 'stopped';
+}
