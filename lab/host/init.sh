@@ -83,11 +83,12 @@ build_cgroups() {
   fi
 }
 
-# Through a FUSE file system of the host's own, which forwards locks, so that the storage can be cut for this host alone
-# (its server process is stopped: I/O hangs, as on a hard NFS mount). Without FUSE it is a plain bind and can't be cut.
+# Through a FUSE file system of the host's own, so that the storage can be cut for this host alone (its server process is
+# stopped: I/O hangs, as on a hard NFS mount). Without FUSE it is a plain bind and can't be cut. Locks hold within a host
+# only: forwarded through FUSE, QEMU's would stay behind when it closes an image, and the image could never be opened again.
 mount_shared_storage() {
   if command -v bindfs >/dev/null && [[ -c /dev/fuse ]]; then
-    bindfs -f --multithreaded --enable-lock-forwarding -o "attr_timeout=0,entry_timeout=0,negative_timeout=0,fsname=kvasir-shared" \
+    bindfs -f --multithreaded -o "attr_timeout=0,entry_timeout=0,negative_timeout=0,fsname=kvasir-shared" \
       "$shared" "$PWD/srv/kvasir/shared" &
     echo $! >".$lab/storage.pid"
     local tries
