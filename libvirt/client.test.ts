@@ -107,6 +107,20 @@ test('long calls hold up neither quick ones nor each other, up to their limit', 
   assert.equal(daemon.peers.length, 3);
 });
 
+test('a connection whose long call was given up is not used again', async (t) => {
+  const [daemon, client] = await start(t);
+  await client.connect();
+  const domain = { name: '', uuid, id: -1 };
+  const late = client.call('domainReset', { domain, flags: 0 }, { timeoutMs: 5 });
+  await assert.rejects(late, failsWith('TIMEOUT', true));
+  const [, peer] = await daemon.saw(domainReset);
+  daemon.handler = ({ serial }, other) => {
+    assert.notEqual(other, peer);
+    other.reply(domainReset, serial, undefined);
+  };
+  await client.domain.reset(uuid);
+});
+
 test('connect() tells why it could not, and goes on trying', async (t) => {
   const [daemon, client] = await start(t);
   await daemon.die();

@@ -195,7 +195,8 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
       if (this.#closing.signal.aborted) return;
       const delayMs = backoffMs(failures, this.#backoff, this.#random);
       failures += 1;
-      this.emit('retry', this.#lastError, delayMs);
+      const error = this.#lastError;
+      this.#tell(() => this.emit('retry', error, delayMs));
       // Closing ends the wait.
       await delay(delayMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
     }
@@ -219,12 +220,23 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
     }
     this.#main = connection;
     opened();
-    this.emit('connected');
+    this.#tell(() => this.emit('connected'));
     const reason = await ended;
     this.#main = undefined;
     for (const stream of this.#streams) stream.end(reason.code, reason.message);
-    if (!this.#closing.signal.aborted) this.emit('disconnected', reason);
+    if (!this.#closing.signal.aborted) this.#tell(() => this.emit('disconnected', reason));
     return reason;
+  }
+
+  /** A listener's exception is not taken for a failure of the connection; it surfaces as what it is, uncaught. */
+  #tell(emit: () => void): void {
+    try {
+      emit();
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 
   async #registerEvents(connection: Connection): Promise<void> {

@@ -86,6 +86,11 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     return this.#ended;
   }
 
+  /** Whether the daemon still owes an answer, be it to a call that was given up. */
+  get busy(): boolean {
+    return this.#calls.size > 0;
+  }
+
   startKeepAlive(options: KeepAliveOptions): void {
     if (this.#ended !== undefined) return;
     this.#keepAlive = new KeepAlive(options, {

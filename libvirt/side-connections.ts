@@ -70,7 +70,9 @@ export class SideConnections {
 
   #giveBack(connection: Connection): void {
     if (connection.ended !== undefined) return;
-    if (this.#idle.length < this.#limits.maxIdle && !this.#closed) this.#idle.push(connection);
+    // A call that was given up is still under way there, and would hold up the next one.
+    const reusable = !connection.busy && !this.#closed && this.#idle.length < this.#limits.maxIdle;
+    if (reusable) this.#idle.push(connection);
     else connection.end('CLOSED', 'no longer needed');
   }
 
