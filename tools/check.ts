@@ -1,11 +1,12 @@
 /**
  * `npm run check`: everything that is known about the source without a real host: types, lint, format, imports, sizes,
- * packages, the committed OpenAPI document, and all unit tests. Each check counts as one test, and the last line is
+ * packages, links in the documentation, the committed OpenAPI document, and all unit tests. Each check counts as one test, and the last line is
  * `N passed, N failed` alone. `node tools/check.ts lint imports` runs only the checks named.
  */
 import { execFile } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { findImportProblems } from './imports.ts';
+import { findBrokenLinks } from './links.ts';
 import { findPackageProblems } from './packages.ts';
 import { findLargeFiles } from './sizes.ts';
 import { runUnitTests, unitTestFiles } from './unit-tests.ts';
@@ -42,6 +43,7 @@ const checks: readonly Check[] = [
     },
   },
   { name: 'packages', run: () => found(findPackageProblems(root)) },
+  { name: 'links', run: () => found(findBrokenLinks(root)) },
   { name: 'openapi', run: () => program('api/write-openapi.ts', ['--check']) },
   { name: 'tests', run: unitTests },
 ];
