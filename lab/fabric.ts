@@ -7,6 +7,7 @@ import { readdirSync } from 'node:fs';
 import { attempt, run } from './command.ts';
 import { cable, managerEndpoint, networks } from './layout.ts';
 import type { HostLayout, LabLayout, LabNetwork } from './layout.ts';
+import { until } from './processes.ts';
 
 /** Room for VXLAN's 50 bytes around a guest's 1500, as an underlay should have. */
 const vmNetworkMtu = 1600;
@@ -86,6 +87,12 @@ export async function unplugHost(lab: LabLayout, host: HostLayout): Promise<void
   if (networkNamespaces().includes(host.namespace)) await run(['ip', 'netns', 'del', host.namespace]);
 }
 
+/** Resolves when the cable carries frames, or no longer does: the kernel takes up to a second to see a carrier. */
 export async function setCarrier(lab: LabLayout, host: HostLayout, network: LabNetwork, up: boolean): Promise<void> {
-  await batch(lab.fabricNamespace, [`link set ${cable(network, host.name).port} ${up ? 'up' : 'down'}`]);
+  const { port } = cable(network, host.name);
+  await batch(lab.fabricNamespace, [`link set ${port} ${up ? 'up' : 'down'}`]);
+  await until(`${port} ${up ? 'up' : 'down'}`, 10_000, async () => {
+    const shown = await run(['ip', '-n', lab.fabricNamespace, '-o', 'link', 'show', 'dev', port]);
+    return shown.includes(up ? 'state UP' : 'state DOWN');
+  });
 }
