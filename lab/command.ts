@@ -41,7 +41,11 @@ export function attempt(argv: readonly string[], options: CommandOptions = {}): 
         maxBuffer: 64 * 1024 * 1024,
       },
       (error, stdout, stderr) => {
-        const result = { stdout, stderr, exitCode: error === null ? 0 : typeof error.code === 'number' ? error.code : -1 };
+        const result = {
+          stdout,
+          stderr,
+          exitCode: error === null ? 0 : typeof error.code === 'number' ? error.code : -1,
+        };
         if (error !== null && result.exitCode === -1) {
           reject(new CommandError(argv, result, error.killed ? 'ran into its time limit' : error.message));
         } else resolve(result);

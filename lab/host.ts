@@ -148,7 +148,9 @@ export class LabHost {
   async setStorage(state: 'cut' | 'healed'): Promise<void> {
     const pidFile = join(this.layout.control, 'storage.pid');
     if (!existsSync(pidFile)) {
-      throw new UnsupportedError(`unsupported: this machine has no FUSE or no bindfs, so the storage of ${this.name} can't be cut`);
+      throw new UnsupportedError(
+        `unsupported: this machine has no FUSE or no bindfs, so the storage of ${this.name} can't be cut`,
+      );
     }
     const inner = Number(readFileSync(pidFile, 'utf8'));
     const server = processesInNetworkNamespace(this.layout.namespace).find(({ pid }) => innermostPid(pid) === inner);
@@ -204,7 +206,9 @@ export class LabHost {
 
   /** The machine's identity of the process that has `pid` inside the host, e.g. a QEMU's out of its pid file. */
   processInside(pid: number): ProcessIdentity | undefined {
-    const found = processesInNetworkNamespace(this.layout.namespace).find((process) => innermostPid(process.pid) === pid);
+    const found = processesInNetworkNamespace(this.layout.namespace).find(
+      (process) => innermostPid(process.pid) === pid,
+    );
     return found === undefined ? undefined : identify(found.pid);
   }
 }

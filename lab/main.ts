@@ -37,7 +37,8 @@ function network(value: string | undefined): readonly LabNetwork[] {
 
 function hosts(value: string | undefined): number {
   const count = Number(value ?? '3');
-  if (!(Number.isInteger(count) && count >= 1 && count <= 32)) throw new UsageError(`--hosts: '${value}' is not 1 to 32`);
+  if (!(Number.isInteger(count) && count >= 1 && count <= 32))
+    throw new UsageError(`--hosts: '${value}' is not 1 to 32`);
   return count;
 }
 
@@ -59,10 +60,22 @@ function printStatus(lab: Lab, format: string | undefined): void {
   }
   const rows = [
     ['HOST', 'POWER', 'ADDRESS', 'AGENT', 'CUT OFF'],
-    ...status.hosts.map((host) => [host.name, host.power, host.managementAddress, host.agent, host.cuts.join(', ') || '-']),
+    ...status.hosts.map((host) => [
+      host.name,
+      host.power,
+      host.managementAddress,
+      host.agent,
+      host.cuts.join(', ') || '-',
+    ]),
   ];
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  for (const row of rows) process.stdout.write(`${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ').trimEnd()}\n`);
+  for (const row of rows)
+    process.stdout.write(
+      `${row
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join('  ')
+        .trimEnd()}\n`,
+    );
   process.stdout.write(`manager ${status.manager}, lab ${status.name}\n`);
 }
 
@@ -106,7 +119,10 @@ async function labCommand(args: readonly string[]): Promise<number> {
   switch (command) {
     case 'up':
       noTarget();
-      printStatus(await Lab.up({ name: values.name, hosts: hosts(values.hosts), progress: clockedProgress() }), values.output);
+      printStatus(
+        await Lab.up({ name: values.name, hosts: hosts(values.hosts), progress: clockedProgress() }),
+        values.output,
+      );
       return 0;
     case 'down':
       noTarget();
@@ -147,7 +163,8 @@ async function labCommand(args: readonly string[]): Promise<number> {
       process.stdout.write(`${(await tinyGuestImage(clockedProgress())).path}\n`);
       return 0;
     case 'exec':
-      if (hostName === undefined || inner + 1 >= args.length) throw new UsageError('lab exec takes a host and a command');
+      if (hostName === undefined || inner + 1 >= args.length)
+        throw new UsageError('lab exec takes a host and a command');
       return runInHost(Lab.open(values.name), hostName, args.slice(inner + 1));
     default:
       throw new UsageError(`'${command}' is no command of the lab`);

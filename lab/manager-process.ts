@@ -18,7 +18,11 @@ export function managerProcesses(lab: LabLayout): ProcessIdentity[] {
   return processesWithEnvironment(managerMark, lab.directory);
 }
 
-async function startDetached(argv: readonly string[], logFile: string, env: NodeJS.ProcessEnv): Promise<ProcessIdentity> {
+async function startDetached(
+  argv: readonly string[],
+  logFile: string,
+  env: NodeJS.ProcessEnv,
+): Promise<ProcessIdentity> {
   const [file, ...args] = argv;
   if (file === undefined) throw new TypeError('an empty command line');
   const log = openSync(logFile, 'a', 0o600);
@@ -36,12 +40,16 @@ async function startDetached(argv: readonly string[], logFile: string, env: Node
 
 export function startManager(lab: LabLayout, command: readonly string[]): Promise<ProcessIdentity> {
   mkdirSync(lab.managerDirectory, { recursive: true, mode: 0o700 });
-  return startDetached(expand(command, managerWords(lab)), lab.managerLog, { ...process.env, [managerMark]: lab.directory });
+  return startDetached(expand(command, managerWords(lab)), lab.managerLog, {
+    ...process.env,
+    [managerMark]: lab.directory,
+  });
 }
 
 /** Starts the forwarder in the fabric unless `known` runs; resolves when it accepts connections. */
 export async function startForwarder(lab: LabLayout, known: ProcessIdentity | undefined): Promise<ProcessIdentity> {
-  if (isRunning(known) && processesInNetworkNamespace(lab.fabricNamespace).some(({ pid }) => pid === known.pid)) return known;
+  if (isRunning(known) && processesInNetworkNamespace(lab.fabricNamespace).some(({ pid }) => pid === known.pid))
+    return known;
   const { address, port } = managerEndpoint;
   const forwarder = await startDetached(
     [

@@ -31,7 +31,8 @@ export class LabStateError extends Error {}
 
 export function parseLabState(text: string): LabState {
   const value = JSON.parse(text) as LabState;
-  if (value.version !== 1 || !Array.isArray(value.hosts)) throw new LabStateError('the lab was made by another version');
+  if (value.version !== 1 || !Array.isArray(value.hosts))
+    throw new LabStateError('the lab was made by another version');
   return value;
 }
 
@@ -59,7 +60,9 @@ export function removeLabState(layout: LabLayout): void {
 
 export function withHost(state: LabState, name: string, change: Partial<HostState>): LabState {
   if (!state.hosts.some((host) => host.name === name)) {
-    throw new LabStateError(`lab ${state.name} has no host ${name}: it has ${state.hosts.map((host) => host.name).join(', ')}`);
+    throw new LabStateError(
+      `lab ${state.name} has no host ${name}: it has ${state.hosts.map((host) => host.name).join(', ')}`,
+    );
   }
   return { ...state, hosts: state.hosts.map((host) => (host.name === name ? { ...host, ...change } : host)) };
 }

@@ -25,7 +25,11 @@ export function hashInputs(directory: string, versions: readonly string[]): stri
     .filter((entry) => entry.isFile() && !entry.name.endsWith('.test.ts'))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
-  for (const file of files) hash.update(`${file.slice(directory.length)}\0`).update(readFileSync(file)).update('\0');
+  for (const file of files)
+    hash
+      .update(`${file.slice(directory.length)}\0`)
+      .update(readFileSync(file))
+      .update('\0');
   for (const version of versions) hash.update(`${version}\0`);
   return hash.digest('hex').slice(0, 16);
 }

@@ -45,7 +45,8 @@ export async function findPackage(name: string): Promise<DebianPackage> {
 export async function resolveMetaPackage(name: string, prefix: RegExp): Promise<DebianPackage> {
   const meta = await findPackage(name);
   const real = meta.depends.find((each) => prefix.test(each));
-  if (real === undefined) throw new PackageNotFoundError(`${name} ${meta.version} depends on no package like ${prefix}`);
+  if (real === undefined)
+    throw new PackageNotFoundError(`${name} ${meta.version} depends on no package like ${prefix}`);
   return findPackage(real);
 }
 

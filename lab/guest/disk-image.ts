@@ -34,7 +34,16 @@ async function emptyFile(path: string, bytes: number): Promise<void> {
 }
 
 async function place(image: string, part: string, atSector: number): Promise<void> {
-  await run(['dd', `if=${part}`, `of=${image}`, 'bs=1M', `seek=${atSector * sectorBytes}`, 'oflag=seek_bytes', 'conv=notrunc,sparse', 'status=none']);
+  await run([
+    'dd',
+    `if=${part}`,
+    `of=${image}`,
+    'bs=1M',
+    `seek=${atSector * sectorBytes}`,
+    'oflag=seek_bytes',
+    'conv=notrunc,sparse',
+    'status=none',
+  ]);
 }
 
 /** Writes the image to `target` (qcow2). */
@@ -47,7 +56,8 @@ export async function buildDiskImage(work: string, kernel: string, initramfs: st
   writeFileSync(join(work, 'syslinux.cfg'), syslinuxConfig);
   await emptyFile(fat, boot.sectors * sectorBytes);
   await run(['mkfs.vfat', '-F', '16', '-n', 'BOOT', fat]);
-  for (const name of ['vmlinuz', 'initrd.lz4', 'syslinux.cfg']) await run(['mcopy', '-i', fat, join(work, name), `::${name}`]);
+  for (const name of ['vmlinuz', 'initrd.lz4', 'syslinux.cfg'])
+    await run(['mcopy', '-i', fat, join(work, name), `::${name}`]);
   await run(['syslinux', '--install', fat]);
   await emptyFile(ext4, data.sectors * sectorBytes);
   await run(['mkfs.ext4', '-q', '-L', 'data', ext4]);

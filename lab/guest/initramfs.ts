@@ -79,7 +79,21 @@ export async function buildInitramfs(
   trees: { readonly kernel: string; readonly agent: string; readonly release: string },
 ): Promise<string> {
   const root = join(work, 'root');
-  const directories = ['bin', 'sbin', 'usr/sbin', 'dev', 'proc', 'sys', 'tmp', 'run', 'mnt', 'root', 'lib/modules', 'var/run', 'var/log'];
+  const directories = [
+    'bin',
+    'sbin',
+    'usr/sbin',
+    'dev',
+    'proc',
+    'sys',
+    'tmp',
+    'run',
+    'mnt',
+    'root',
+    'lib/modules',
+    'var/run',
+    'var/log',
+  ];
   cpSync(join(import.meta.dirname, 'root'), root, { recursive: true });
   for (const directory of directories) mkdirSync(join(root, directory), { recursive: true });
   copyFileSync('/bin/busybox', join(root, 'bin/busybox'));
