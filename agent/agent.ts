@@ -1,0 +1,118 @@
+/**
+ * One host's agent: drivers below, a link above, a journal beside. The same for a real host (`main.ts`), a simulated one
+ * and a thousand of them in one process; everything that differs comes in through `AgentOptions`.
+ *
+ * VMs, networks and storage go on without the manager and without the agent: starting changes nothing but leftovers that
+ * belong to no VM, stopping changes nothing at all.
+ */
+import type { PoolReport } from '@kvasir/api/agent/host.ts';
+import type { Heartbeat } from '@kvasir/api/agent/link.ts';
+import type { Link } from '@kvasir/api/agent/wire/link.ts';
+import type { Clock } from './clock.ts';
+import { Dispatcher } from './dispatcher.ts';
+import type { HostDrivers } from './drivers/drivers.ts';
+import { allHandlers } from './handlers/all.ts';
+import type { HostContext, HostIdentity } from './handlers/handler.ts';
+import { readInventory } from './handlers/host.ts';
+import type { Journal } from './journal/journal.ts';
+import type { VmSpecs } from './journal/vm-specs.ts';
+import { KeyedLock } from './keyed-lock.ts';
+import { Session } from './link/session.ts';
+import type { Log } from './log.ts';
+import { clearLeftovers } from './reconcile.ts';
+import { PoolWatch } from './pool-watch.ts';
+
+export interface AgentOptions {
+  readonly drivers: HostDrivers;
+  readonly dial: (signal: AbortSignal) => Promise<Link>;
+  readonly clock: Clock;
+  /** In [0, 1), for jitter. */
+  readonly fraction: () => number;
+  readonly identity: HostIdentity;
+  /** A UUID, new at each start of the agent. */
+  readonly instanceId: string;
+  readonly journal: Journal;
+  readonly specs: VmSpecs;
+  readonly log: Log;
+  readonly hostname: string;
+  readonly agentVersion: string;
+  /** Further versions to report, e.g. of the kernel. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** What a heartbeat tells of the host. */
+  readonly status: () => Omit<Heartbeat, 'seq' | 'atMs'>;
+}
+
+export interface Agent {
+  readonly isConnected: boolean;
+  /** Closes the link and the drivers; running changes get a moment to end. VMs are not touched. */
+  close(): Promise<void>;
+}
+
+const driverRetryMs = 1000;
+const settleMs = 2000;
+
+/** Resolves when the hypervisor answers and the first dialling has begun; rejects when `signal` fires before. */
+export async function startAgent(options: AgentOptions, signal?: AbortSignal): Promise<Agent> {
+  const { drivers, clock, log, journal, specs, identity } = options;
+  await openHypervisor(options, signal);
+  const host: HostContext = {
+    identity,
+    drivers,
+    specs,
+    locks: new KeyedLock(),
+    hostname: options.hostname,
+    versions: { agent: options.agentVersion, ...options.versions },
+  };
+  await clearLeftovers(host, log);
+  const dispatcher = new Dispatcher({
+    handlers: allHandlers(host),
+    journal,
+    clock,
+    log,
+    sendProgress: (progress) => session.notify('progress', progress),
+  });
+  const session = new Session({
+    ...options,
+    hello: async () => ({
+      agentVersion: options.agentVersion,
+      hostId: identity.hostId,
+      instanceId: options.instanceId,
+      inventory: await readInventory(host),
+      domains: await drivers.hypervisor.list(),
+    }),
+    request: (method, params, streams) => dispatcher.request(method, params, streams),
+  });
+  const stopWatching = drivers.hypervisor.watch((event) => session.notify('domain-changed', event));
+  const poolWatch = new PoolWatch(clock, drivers.storage, (pools: PoolReport[]) =>
+    session.notify('pools-changed', { pools }),
+  );
+  session.start();
+  return {
+    get isConnected() {
+      return session.isConnected;
+    },
+    close: async () => {
+      stopWatching();
+      poolWatch.close();
+      await session.close();
+      await dispatcher.settle(settleMs);
+      await drivers.hypervisor.close();
+      await journal.close();
+    },
+  };
+}
+
+/** A host whose hypervisor does not answer has nothing to report; its agent waits for it. */
+async function openHypervisor({ drivers, clock, log }: AgentOptions, signal?: AbortSignal): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      signal?.throwIfAborted();
+      await drivers.hypervisor.open();
+      return;
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (attempt === 1) log('the hypervisor does not answer yet', error);
+      await clock.sleep(driverRetryMs, signal);
+    }
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * What a handler is: one agent method mapped onto the drivers. Handlers are idempotent, answer in the contract's schema,
+ * and throw `KvasirError`s; what else they throw reaches the manager as `host-failed`.
+ */
+import type { Streams } from '@kvasir/api/agent/wire/streams.ts';
+import type { AgentMethod, ParamsOf, ResultOf } from '@kvasir/api/agent/method.ts';
+import type { HostDrivers } from '../drivers/drivers.ts';
+import type { VmSpecs } from '../journal/vm-specs.ts';
+import type { KeyedLock } from '../keyed-lock.ts';
+
+export interface ProgressReport {
+  readonly percent: number;
+  readonly bytesDone: number | null;
+  readonly bytesTotal: number | null;
+  readonly downtimeMs?: number | null;
+}
+
+/** What a handler gets beside its params. */
+export interface HandlerCall {
+  /** Fires when the manager cancels a long change. */
+  readonly signal: AbortSignal;
+  readonly progress: (report: ProgressReport) => void;
+  /** Of the link that the call came over. */
+  readonly streams: Streams;
+}
+
+/** Who this host is. */
+export interface HostIdentity {
+  readonly hostId: string;
+  readonly name: string;
+  /** Management address that other hosts reach this one at. */
+  readonly address: string;
+}
+
+/** What all handlers share. */
+export interface HostContext {
+  readonly identity: HostIdentity;
+  readonly drivers: HostDrivers;
+  readonly specs: VmSpecs;
+  /** Keys: `vm:ID`, `volume:ID`, `image:ID`, `pools`, `networks`. */
+  readonly locks: KeyedLock;
+  readonly hostname: string;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+export interface Handler {
+  readonly method: AgentMethod;
+  readonly run: (params: unknown, call: HandlerCall) => Promise<unknown>;
+}
+
+/** Binds typed code to a method; the dispatcher checks params and results against the method's schemas. */
+export function handler<M extends AgentMethod>(
+  method: M,
+  run: (params: ParamsOf<M>, call: HandlerCall) => Promise<ResultOf<M>>,
+): Handler {
+  return { method, run: (params, call) => run(params as ParamsOf<M>, call) };
+}

@@ -1,0 +1,36 @@
+/** What this host has, and the pools and networks it serves. */
+import { hostInventory, type Inventory, poolApply, poolReport } from '@kvasir/api/agent/host.ts';
+import { networkApply } from '@kvasir/api/agent/network.ts';
+import { handler, type Handler, type HostContext } from './handler.ts';
+
+export async function readInventory(host: HostContext): Promise<Inventory> {
+  const facts = await host.drivers.hypervisor.facts();
+  return {
+    hostname: host.hostname,
+    address: host.identity.address,
+    virtualization: facts.virtualization,
+    virtualizationReason: facts.virtualizationReason,
+    cpus: facts.cpus,
+    cpuModel: facts.cpuModel,
+    usableCpuModels: [...facts.usableCpuModels],
+    memoryMib: facts.memoryMib,
+    versions: { ...host.versions, ...facts.versions, ...(await host.drivers.network.versions()) },
+  };
+}
+
+export function hostHandlers(host: HostContext): Handler[] {
+  const { storage, network } = host.drivers;
+  return [
+    handler(hostInventory, () => readInventory(host)),
+    handler(poolApply, ({ pools }) =>
+      host.locks.run('pools', async () => ({ pools: await storage.applyPools(pools) })),
+    ),
+    handler(poolReport, async () => ({ pools: await storage.report() })),
+    handler(networkApply, ({ generation, networks }) =>
+      host.locks.run('networks', async () => {
+        await network.apply(generation, networks);
+        return { generation };
+      }),
+    ),
+  ];
+}

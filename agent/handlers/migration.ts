@@ -1,0 +1,47 @@
+/**
+ * Live migration as one host sees it. The domain is never destroyed here by mistake: what is cleared is cleared only after
+ * the hypervisor said that the domain is not here.
+ */
+import { migrationAbandon, migrationForget, migrationPrepare, migrationSend } from '@kvasir/api/agent/vm.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
+import { handler, type Handler, type HostContext } from './handler.ts';
+import { clearVm, resolveVm } from './vm-parts.ts';
+
+export function migrationHandlers(host: HostContext): Handler[] {
+  const { hypervisor, storage } = host.drivers;
+  const locked = <T>(vmId: string, work: () => Promise<T>): Promise<T> => host.locks.run(`vm:${vmId}`, work);
+  return [
+    handler(migrationPrepare, ({ vm, copyVolumes }, call) =>
+      locked(vm.vmId, async () => {
+        for (const volume of copyVolumes) await storage.createVolume({ ...volume, from: null }, call);
+        await hypervisor.prepareIncoming(await resolveVm(host, vm));
+        return hypervisor.migrationTarget();
+      }),
+    ),
+    handler(migrationSend, (request, { signal, progress }) =>
+      locked(request.vmId, () => hypervisor.sendMigration(request, { signal, progress })),
+    ),
+    handler(migrationAbandon, ({ vmId, copyVolumes }) =>
+      locked(vmId, async () => {
+        const arrived = await hypervisor.abandonIncoming(vmId);
+        if (!arrived) {
+          await clearVm(host, vmId);
+          for (const volume of copyVolumes) await storage.deleteVolume(volume);
+        }
+        return { arrived };
+      }),
+    ),
+    handler(migrationForget, ({ vmId, copiedVolumes }) =>
+      locked(vmId, async () => {
+        const domain = (await hypervisor.list()).find((candidate) => candidate.vmId === vmId);
+        if (domain !== undefined) {
+          const details = { action: 'forget', kind: 'vm', name: domain.name, state: `${domain.state} on this host` };
+          throw new KvasirError('wrong-state', details);
+        }
+        await clearVm(host, vmId);
+        for (const volume of copiedVolumes) await storage.deleteVolume(volume);
+        return {};
+      }),
+    ),
+  ];
+}

@@ -1,0 +1,34 @@
+/** Starting, stopping and pausing. A stop that is asked for at once overtakes one that waits for the guest. */
+import { vmPause, vmReset, vmResume, vmStart, vmStop, vmSuspend } from '@kvasir/api/agent/vm.ts';
+import { handler, type Handler, type HostContext } from './handler.ts';
+import { replugPorts } from './vm-parts.ts';
+
+export function vmPowerHandlers(host: HostContext): Handler[] {
+  const { hypervisor } = host.drivers;
+  const stops = new Map<string, AbortController>();
+  const locked = <T>(vmId: string, work: () => Promise<T>): Promise<T> => host.locks.run(`vm:${vmId}`, work);
+  return [
+    handler(vmStart, ({ vmId, paused }) =>
+      locked(vmId, async () => {
+        await replugPorts(host, vmId);
+        return { state: await hypervisor.start(vmId, { paused }) };
+      }),
+    ),
+    handler(vmStop, ({ vmId, timeoutMs }, { signal }) => {
+      if (timeoutMs === 0) stops.get(vmId)?.abort('force');
+      return locked(vmId, async () => {
+        const force = new AbortController();
+        stops.set(vmId, force);
+        try {
+          return { state: await hypervisor.stop(vmId, timeoutMs, AbortSignal.any([signal, force.signal])) };
+        } finally {
+          stops.delete(vmId);
+        }
+      });
+    }),
+    handler(vmReset, ({ vmId }) => locked(vmId, async () => ({ state: await hypervisor.reset(vmId) }))),
+    handler(vmPause, ({ vmId }) => locked(vmId, async () => ({ state: await hypervisor.pause(vmId) }))),
+    handler(vmResume, ({ vmId }) => locked(vmId, async () => ({ state: await hypervisor.resume(vmId) }))),
+    handler(vmSuspend, ({ vmId }) => locked(vmId, async () => ({ state: await hypervisor.suspend(vmId) }))),
+  ];
+}

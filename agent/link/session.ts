@@ -1,0 +1,138 @@
+/**
+ * Keeps a link to the manager: dials, introduces this host, beats, reports what changes; dials again when it breaks.
+ *
+ * Invariants: domain events that happen while the introduction is under way follow it, none is lost in between; what
+ * happens without a link is not queued, because the next introduction carries everything. Waits between attempts grow and
+ * are jittered, so that a thousand hosts do not dial at once.
+ */
+import {
+  heartbeatIntervalMs,
+  type Heartbeat,
+  type Hello,
+  linkProtocolVersion,
+  Welcome,
+} from '@kvasir/api/agent/link.ts';
+import type { Link } from '@kvasir/api/agent/wire/link.ts';
+import { Peer } from '@kvasir/api/agent/wire/peer.ts';
+import type { Streams } from '@kvasir/api/agent/wire/streams.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
+import { Compile } from 'typebox/compile';
+import type { Clock } from '../clock.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { Log } from '../log.ts';
+
+export interface SessionOptions {
+  /** Opens a link to the manager; rejects when there is none. */
+  readonly dial: (signal: AbortSignal) => Promise<Link>;
+  readonly clock: Clock;
+  /** In [0, 1), for jitter. */
+  readonly fraction: () => number;
+  readonly journal: Journal;
+  readonly log: Log;
+  readonly hello: () => Promise<Omit<Hello, 'protocol'>>;
+  readonly status: () => Omit<Heartbeat, 'seq' | 'atMs'>;
+  readonly request: (method: string, params: unknown, streams: Streams) => Promise<unknown>;
+}
+
+const firstWaitMs = 250;
+const longestWaitMs = 3000;
+const helloTimeoutMs = 30_000;
+const checkWelcome = Compile(Welcome);
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #stop = new AbortController();
+  #peer: Peer | null = null;
+  #introduced = false;
+  /** Notifications that happened during the introduction. */
+  #held: { readonly method: string; readonly params: unknown }[] = [];
+  #done: Promise<void> | null = null;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  get isConnected(): boolean {
+    return this.#introduced;
+  }
+
+  start(): void {
+    this.#done ??= this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort(new Error('the agent stops'));
+    this.#peer?.close('the agent stops');
+    await this.#done;
+  }
+
+  notify(method: string, params: unknown): void {
+    if (this.#introduced) this.#peer?.notify(method, params);
+    else if (this.#peer !== null) this.#held.push({ method, params });
+  }
+
+  async #run(): Promise<void> {
+    const { clock, log, fraction } = this.#options;
+    const { signal } = this.#stop;
+    let failures = 0;
+    let lastProblem = '';
+    while (!signal.aborted) {
+      let problem: string;
+      try {
+        const reason = await this.#once(signal, () => {
+          failures = 0;
+        });
+        problem = `the link to the manager ended: ${reason}`;
+      } catch (error) {
+        problem = `no link to the manager: ${error instanceof Error ? error.message : String(error)}`;
+      }
+      if (signal.aborted) return;
+      if (problem !== lastProblem) log(problem);
+      lastProblem = problem;
+      const ceiling = Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(failures, 10));
+      failures += 1;
+      await clock.sleep(ceiling * (0.5 + fraction() / 2), signal).catch(() => {});
+    }
+  }
+
+  /** One link from dialling to its end; answers why it ended. */
+  async #once(signal: AbortSignal, onWelcome: () => void): Promise<string> {
+    const { dial, clock, log, request } = this.#options;
+    const peer: Peer = new Peer(await dial(signal), clock, 'odd', {
+      request: (method, params) => request(method, params, peer.streams),
+      notification: () => {},
+    });
+    this.#peer = peer;
+    try {
+      if (signal.aborted) throw signal.reason;
+      await this.#introduce(peer);
+      onWelcome();
+      log('linked to the manager');
+      this.#beat(peer, 1);
+      return (await peer.ended).reason;
+    } finally {
+      peer.close('the agent gave up');
+      this.#peer = null;
+      this.#introduced = false;
+      this.#held = [];
+    }
+  }
+
+  async #introduce(peer: Peer): Promise<void> {
+    const { journal, hello } = this.#options;
+    const params = { protocol: linkProtocolVersion, ...(await hello()) };
+    const welcome = await peer.call('hello', params, { timeoutMs: helloTimeoutMs });
+    if (!checkWelcome.Check(welcome)) throw new Error('the manager answered hello with something else');
+    const { epoch } = welcome as Welcome;
+    if (epoch < journal.epoch) throw new KvasirError('stale-epoch', { epoch, known: journal.epoch });
+    await journal.raiseEpoch(epoch);
+    this.#introduced = true;
+    for (const { method, params: held } of this.#held.splice(0)) peer.notify(method, held);
+  }
+
+  #beat(peer: Peer, seq: number): void {
+    if (!peer.isOpen) return;
+    peer.notify('heartbeat', { seq, atMs: this.#options.clock.now(), ...this.#options.status() });
+    this.#options.clock.after(heartbeatIntervalMs, () => this.#beat(peer, seq + 1));
+  }
+}

@@ -1,0 +1,25 @@
+/** What an agent puts in order when it starts: ports of VMs that are not here any more, and ports that running VMs lack. */
+import type { HostContext } from './handlers/handler.ts';
+import { replugPorts } from './handlers/vm-parts.ts';
+import type { Log } from './log.ts';
+
+/**
+ * Removes ports whose VM has neither a domain here nor a spec that says it is expected (a migration that was prepared).
+ * Failures are logged: an agent that starts halfway is of more use than none.
+ */
+export async function clearLeftovers(host: HostContext, log: Log): Promise<void> {
+  const { hypervisor, network } = host.drivers;
+  try {
+    const domains = await hypervisor.list();
+    const here = new Set(domains.map((domain) => domain.vmId));
+    for (const port of await network.listPorts()) {
+      if (here.has(port.vmId) || host.specs.get(port.vmId) !== undefined) continue;
+      log(`removing port ${port.nicId} of VM ${port.vmId}, which is not here`);
+      await network.detachPort(port.nicId);
+    }
+    const active = domains.filter((domain) => domain.state === 'running' || domain.state === 'paused');
+    for (const domain of active) await replugPorts(host, domain.vmId);
+  } catch (error) {
+    log('could not put the ports in order', error);
+  }
+}
