@@ -1,0 +1,115 @@
+/**
+ * Calls to agents, for tasks and pushes. A change is wrapped with its key and the leader's epoch.
+ *
+ * When the link breaks in the middle, a keyed change is sent again on the next link: the agent's journal answers it if it
+ * ended, or lets it join the run. A call that names a stream is bound to its link and is not sent again.
+ */
+import { imageImport } from '@kvasir/api/agent/storage.ts';
+import type { Progress } from '@kvasir/api/agent/link.ts';
+import type { AgentMethod, ParamsOf, ResultOf } from '@kvasir/api/agent/method.ts';
+import { LinkClosedError } from '@kvasir/api/agent/wire/link.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
+import type { HostLink } from './host-link.ts';
+import type { LinkHub } from './link-hub.ts';
+import { readResult } from './reports.ts';
+
+export interface CallOptions {
+  /** `task/step…`; needed for changes that tasks make. */
+  readonly key?: string;
+  /** Aborting asks the agent to stop the change; the call then ends as the agent says. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Omit<Progress, 'key'>) => void;
+  /** Limit of the whole call; default: none for long changes (while the host is connected), else 60 s. */
+  readonly timeoutMs?: number;
+  /** How long to wait for a host that is not connected; default 5 s. */
+  readonly reconnectMs?: number;
+}
+
+const shortCallMs = 60_000;
+const defaultReconnectMs = 5000;
+const cancelTimeoutMs = 10_000;
+
+export class HostCalls {
+  readonly #hub: LinkHub;
+  readonly #epoch: () => number | undefined;
+  readonly #newKey: () => string;
+
+  /** `newKey` makes keys for changes without one. */
+  constructor(hub: LinkHub, epoch: () => number | undefined, newKey: () => string) {
+    this.#hub = hub;
+    this.#epoch = epoch;
+    this.#newKey = newKey;
+  }
+
+  /**
+   * @throws KvasirError host-unreachable or timeout when it is unknown whether a change took effect (repeat it with its key),
+   * not-leader, or what the agent answered
+   */
+  async call<M extends AgentMethod>(
+    hostId: string,
+    method: M,
+    params: ParamsOf<M>,
+    options: CallOptions = {},
+  ): Promise<ResultOf<M>> {
+    const key = options.key ?? this.#newKey();
+    for (;;) {
+      const link = await this.#hub.wait(hostId, options.reconnectMs ?? defaultReconnectMs, options.signal);
+      try {
+        return await this.#once(link, method, params, { ...options, key });
+      } catch (error) {
+        if (!(error instanceof LinkClosedError)) throw error;
+        if (namesStream(method, params)) throw new KvasirError('host-unreachable', { host: hostId });
+      }
+    }
+  }
+
+  /** A stream to this host; name its id in the call that reads it. */
+  async openStream(hostId: string, reconnectMs = defaultReconnectMs) {
+    const link = await this.#hub.wait(hostId, reconnectMs);
+    const { streamId, stream } = link.peer.streams.open();
+    stream.resume();
+    return { streamId, content: stream };
+  }
+
+  async #once<M extends AgentMethod>(
+    link: HostLink,
+    method: M,
+    params: ParamsOf<M>,
+    { key, signal, onProgress, timeoutMs }: CallOptions & { readonly key: string },
+  ): Promise<ResultOf<M>> {
+    const limit = timeoutMs ?? (method.long ? undefined : shortCallMs);
+    const limits = limit === undefined ? {} : { timeoutMs: limit };
+    const read = (answer: unknown): ResultOf<M> => {
+      try {
+        return readResult(method, answer) as ResultOf<M>;
+      } catch (error) {
+        link.peer.refuse((error as Error).message);
+        throw new KvasirError('host-failed', { reason: (error as Error).message }, undefined, { cause: error });
+      }
+    };
+    if (method.kind === 'query') {
+      return read(await link.peer.call(method.name, params, { ...limits, ...(signal ? { signal } : {}) }));
+    }
+    const epoch = this.#epoch();
+    if (epoch === undefined) throw new KvasirError('not-leader');
+    const stopProgress =
+      onProgress === undefined ? () => {} : link.onProgress(key, ({ key: _, ...report }) => onProgress(report));
+    const cancel = (): void => {
+      // The call itself ends as the agent says; a cancel that is lost is asked for again by whoever waits.
+      link.peer.call('call.cancel', { key }, { timeoutMs: cancelTimeoutMs }).catch(() => {});
+    };
+    signal?.addEventListener('abort', cancel);
+    try {
+      const answer = link.peer.call(method.name, { key, epoch, params }, limits);
+      if (signal?.aborted) cancel();
+      return read(await answer);
+    } finally {
+      stopProgress();
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+}
+
+function namesStream(method: AgentMethod, params: unknown): boolean {
+  return method.name === imageImport.name && 'streamId' in (params as ParamsOf<typeof imageImport>).source;
+}

@@ -1,0 +1,121 @@
+/**
+ * The manager's side of all hosts, put together: links, inventory, calls, pushes, joining. Sockets are optional, so that a
+ * simulation hands links in by `accept`.
+ */
+import type { Duplex } from 'node:stream';
+import type { Link } from '@kvasir/api/agent/wire/link.ts';
+import { hosts as hostRows } from '../store/hosts.ts';
+import type { Clock, Ids } from '../clock.ts';
+import type { Store } from '../store/database.ts';
+import { hostDomains } from '../store/host-domains.ts';
+import { CertificateAuthority } from './ca.ts';
+import { HostCalls } from './calls.ts';
+import { Inventory } from './inventory.ts';
+import { createJoinToken, joinHost } from './join.ts';
+import { LinkHub } from './link-hub.ts';
+import { type ListenAddress, startLinkServer } from './link-server.ts';
+import { Pushes } from './pushes.ts';
+import { RunningTwiceWatch } from './running-twice.ts';
+import { HostStreams } from './streams.ts';
+
+export interface HostsOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly managerVersion: string;
+  /** Epoch of the leader's lease that this manager holds; undefined while it holds none. */
+  readonly epoch: () => number | undefined;
+  readonly log: (message: string, error?: unknown) => void;
+  /** Where agents dial in; left out: nowhere, links come by `accept`. */
+  readonly listen?: ListenAddress;
+  /** HOST:PORT that agents are told to dial; default: what is listened on. */
+  readonly advertised?: string;
+}
+
+/** What the API's services use; the same shape as `services/host-links.ts`. */
+export interface Hosts {
+  readonly calls: HostCalls;
+  readonly streams: HostStreams;
+  /** Of the agents' server; 0 for a unix socket or none. */
+  readonly port: number;
+  /** Takes a link of a host whose identity is already proved. */
+  accept(link: Link, hostId: string): void;
+  isConnected(hostId: string): boolean;
+  openConsole(hostId: string, vmId: string, kind: 'serial' | 'vnc'): Promise<Duplex>;
+  screenshot(hostId: string, vmId: string): Promise<Buffer>;
+  domains(hostId: string): Promise<{ id: string; name: string; state: string; managed: boolean }[]>;
+  nudge(): void;
+  createJoinToken(input: {
+    readonly clusterId: string;
+    readonly lifetimeMs: number;
+  }): Promise<{ readonly token: string; readonly expiresAtMs: number }>;
+  forgetHost(hostId: string): Promise<void>;
+  /** Joins with a request's body; what `POST /join` does. */
+  join(body: unknown): ReturnType<typeof joinHost>;
+  /** Waits until everything reported and pushed so far is written. */
+  settle(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function startHosts(options: HostsOptions): Promise<Hosts> {
+  const { store, clock, ids, epoch, log } = options;
+  const ca = await CertificateAuthority.open(store, () => clock.now());
+  const inventory = new Inventory(store, clock);
+  const hub = new LinkHub({ ...options, inventory, onConnected: () => pushes.nudge() });
+  const calls = new HostCalls(hub, epoch, () => `manager/${ids.uuid()}`);
+  const streams = new HostStreams(hub);
+  const pushes = new Pushes({ store, clock, hub, calls, inventory, epoch, log });
+  const watch = new RunningTwiceWatch(store, clock, calls, inventory);
+  const joining = { store, clock, ids, ca };
+  await hub.start();
+  const server =
+    options.listen &&
+    (await startLinkServer({
+      ...joining,
+      listen: options.listen,
+      addresses: options.advertised === undefined ? ['localhost', '127.0.0.1'] : [hostOf(options.advertised)],
+      join: (body) => joinHost(joining, body),
+      accept: (link, host) => hub.accept(link, host.id),
+    }));
+  const port = server?.port ?? 0;
+  const manager = options.advertised ?? `127.0.0.1:${port}`;
+  return {
+    calls,
+    streams,
+    port,
+    accept: (link, hostId) => hub.accept(link, hostId),
+    isConnected: (hostId) => hub.find(hostId) !== undefined,
+    openConsole: (hostId, vmId, kind) => streams.openConsole(hostId, vmId, kind),
+    screenshot: (hostId, vmId) => streams.screenshot(hostId, vmId),
+    domains: async (hostId) => {
+      if (hub.find(hostId) === undefined) throw await hub.unreachable(hostId);
+      const rows = await hostDomains.select(store.db, { hostId }, 'name');
+      return rows.map(({ domainId, name, state, managed }) => ({ id: domainId, name, state, managed }));
+    },
+    nudge: () => pushes.nudge(),
+    createJoinToken: (input) => createJoinToken(joining, { ...input, manager }),
+    forgetHost: async (hostId) => {
+      // With the row gone already there is nothing left to revoke.
+      await store.transaction(async (tx) => {
+        await hostRows.set(tx, { id: hostId }, { certificateFingerprint: null });
+      });
+      hub.forget(hostId);
+    },
+    join: (body) => joinHost(joining, body),
+    settle: async () => {
+      await pushes.settle();
+      await inventory.settle();
+    },
+    close: async () => {
+      watch.close();
+      await hub.close();
+      await server?.close();
+      await pushes.settle();
+      await inventory.settle();
+    },
+  };
+}
+
+function hostOf(endpoint: string): string {
+  return endpoint.slice(0, endpoint.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+}

@@ -1,0 +1,70 @@
+/** The last report of every domain of every connected host, in memory: to see a VM that runs on two hosts. */
+import type { DomainReport } from '@kvasir/api/agent/vm.ts';
+import { isActive } from './observe-vm.ts';
+
+export class KnownDomains {
+  readonly #hosts = new Map<string, Map<string, DomainReport>>();
+  /** VM -> the hosts where it runs for good; only what Kvasir manages. */
+  readonly #active = new Map<string, Set<string>>();
+  /** Called when a VM is reported active by more than one host. */
+  onTwice: (vmId: string, hostIds: readonly string[]) => void = () => {};
+
+  /** Whether all domains of this host are known. */
+  has(hostId: string): boolean {
+    return this.#hosts.has(hostId);
+  }
+
+  get(hostId: string, vmId: string): DomainReport | undefined {
+    return this.#hosts.get(hostId)?.get(vmId);
+  }
+
+  isActiveOn(hostId: string, vmId: string): boolean {
+    return this.#active.get(vmId)?.has(hostId) === true;
+  }
+
+  activeHosts(vmId: string): string[] {
+    return [...(this.#active.get(vmId) ?? [])];
+  }
+
+  /** The host is not connected any more: nothing is known of it. */
+  forget(hostId: string): void {
+    for (const vmId of this.#hosts.get(hostId)?.keys() ?? []) this.#setActive(hostId, vmId, false);
+    this.#hosts.delete(hostId);
+  }
+
+  /** These are all domains of the host now. */
+  replace(hostId: string, reports: readonly DomainReport[]): void {
+    this.forget(hostId);
+    this.#hosts.set(hostId, new Map());
+    for (const report of reports) this.set(hostId, report);
+  }
+
+  set(hostId: string, report: DomainReport): void {
+    let domains = this.#hosts.get(hostId);
+    if (domains === undefined) {
+      domains = new Map();
+      this.#hosts.set(hostId, domains);
+    }
+    domains.set(report.vmId, report);
+    this.#setActive(hostId, report.vmId, report.managed && isActive(report));
+  }
+
+  remove(hostId: string, vmId: string): void {
+    this.#hosts.get(hostId)?.delete(vmId);
+    this.#setActive(hostId, vmId, false);
+  }
+
+  #setActive(hostId: string, vmId: string, active: boolean): void {
+    const set = this.#active.get(vmId);
+    if (!active) {
+      if (set?.delete(hostId) === true && set.size === 0) this.#active.delete(vmId);
+      return;
+    }
+    if (set === undefined) {
+      this.#active.set(vmId, new Set([hostId]));
+      return;
+    }
+    set.add(hostId);
+    if (set.size > 1) this.onTwice(vmId, [...set]);
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * Sends every host the whole list of its cluster's pools and of the networks: when it connects, and when a list changed.
+ *
+ * Invariants: a list goes to a host again only when it differs from what the host took last on this link; the generation of
+ * networks grows over all managers, because it begins with the leader's epoch. A shared pool's marker is made by one host,
+ * before the others are asked, and never again once any host has reached the pool.
+ */
+import { poolApply } from '@kvasir/api/agent/host.ts';
+import { networkApply } from '@kvasir/api/agent/network.ts';
+import type { ParamsOf } from '@kvasir/api/agent/method.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
+import type { Clock } from '../clock.ts';
+import type { Store } from '../store/database.ts';
+import { hosts } from '../store/hosts.ts';
+import { networks } from '../store/networks.ts';
+import { poolHosts, pools } from '../store/pools.ts';
+import type { HostCalls } from './calls.ts';
+import type { HostLink } from './host-link.ts';
+import type { Inventory } from './inventory.ts';
+import type { LinkHub } from './link-hub.ts';
+
+export interface PushesOptions {
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly hub: LinkHub;
+  readonly calls: HostCalls;
+  readonly inventory: Inventory;
+  readonly epoch: () => number | undefined;
+  readonly log: (message: string, error?: unknown) => void;
+}
+
+interface Taken {
+  pools?: string;
+  networks?: string;
+}
+
+type PoolList = ParamsOf<typeof poolApply>['pools'];
+type NetworkList = ParamsOf<typeof networkApply>['networks'];
+
+/** More pushes than this in one lease are not thinkable; 2^53 leaves room for 8 thousand million epochs. */
+const generationsPerEpoch = 1_000_000;
+const atOnce = 32;
+const retryMs = 30_000;
+
+export class Pushes {
+  readonly #options: PushesOptions;
+  readonly #taken = new WeakMap<HostLink, Taken>();
+  #generation = 0;
+  #running: Promise<void> | null = null;
+  #again = false;
+
+  constructor(options: PushesOptions) {
+    this.#options = options;
+  }
+
+  /** Something changed, or a host came: bring all hosts up to date soon. Cheap to call often. */
+  nudge(): void {
+    this.#again = true;
+    this.#running ??= this.#run();
+  }
+
+  /** Waits until the last nudge is worked off. */
+  async settle(): Promise<void> {
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    // Nudges of the same turn become one.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#again) {
+      this.#again = false;
+      try {
+        await this.#pushAll();
+      } catch (error) {
+        this.#options.log('pools and networks could not be sent to the hosts', error);
+      }
+    }
+    this.#running = null;
+  }
+
+  async #pushAll(): Promise<void> {
+    const { store, hub } = this.#options;
+    const connected = new Set(hub.connectedHosts());
+    if (connected.size === 0) return;
+    const rows = (await hosts.select(store.db, {}, 'name')).filter((host) => connected.has(host.id));
+    const networkList = (await networks.select(store.db)).map(({ id, kind, mtu }) => ({ networkId: id, kind, mtu }));
+    const poolRows = await pools.select(store.db);
+    const reached = new Set((await poolHosts.select(store.db, { reachable: true })).map((row) => row.poolId));
+    const initializers = new Map<string, string>();
+    for (const pool of poolRows) {
+      const first = rows.find((host) => host.clusterId === pool.clusterId);
+      if (pool.shared && !reached.has(pool.id) && first !== undefined) initializers.set(pool.id, first.id);
+    }
+    const push = async (hostId: string, clusterId: string): Promise<void> => {
+      const list = poolRows
+        .filter((pool) => pool.clusterId === clusterId)
+        .map(({ id, name, kind, path, shared }) => {
+          const initialize = !shared || initializers.get(id) === hostId;
+          return { poolId: id, name, kind, path, shared, initialize };
+        });
+      await this.#pushNetworks(hostId, networkList);
+      await this.#pushPools(hostId, list);
+    };
+    const firsts = new Set(initializers.values());
+    const [early, late] = [rows.filter((host) => firsts.has(host.id)), rows.filter((host) => !firsts.has(host.id))];
+    for (const group of [early, late]) {
+      for (let at = 0; at < group.length; at += atOnce) {
+        await Promise.all(group.slice(at, at + atOnce).map((host) => push(host.id, host.clusterId)));
+      }
+    }
+  }
+
+  #pushNetworks(hostId: string, list: NetworkList): Promise<void> {
+    return this.#push(hostId, 'networks', JSON.stringify(list), async () => {
+      const epoch = this.#options.epoch();
+      if (epoch === undefined) throw new KvasirError('not-leader');
+      this.#generation += 1;
+      const generation = epoch * generationsPerEpoch + this.#generation;
+      await this.#options.calls.call(hostId, networkApply, { generation, networks: list });
+    });
+  }
+
+  #pushPools(hostId: string, list: PoolList): Promise<void> {
+    // Whether a host may make the marker is no change of the list: it is not sent again for that.
+    const compared = list.map(({ initialize: _, ...pool }) => pool);
+    return this.#push(hostId, 'pools', JSON.stringify(compared), async () => {
+      const { pools: reports } = await this.#options.calls.call(hostId, poolApply, { pools: list });
+      await this.#options.inventory.pools(hostId, reports);
+    });
+  }
+
+  async #push(hostId: string, what: keyof Taken, content: string, send: () => Promise<void>): Promise<void> {
+    const link = this.#options.hub.find(hostId);
+    if (link === undefined) return;
+    const taken = this.#taken.get(link) ?? {};
+    this.#taken.set(link, taken);
+    if (taken[what] === content) return;
+    try {
+      await send();
+      taken[what] = content;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#options.log(`host ${hostId} did not take its ${what}: ${reason}`);
+      this.#options.clock.after(retryMs, () => this.nudge());
+      const message = (name: string): string => `Host ${name} did not take its ${what}: ${reason}`;
+      if (link.peer.isOpen) await this.#options.inventory.hostEvent(hostId, 'host.push-failed', 'warning', message);
+    }
+  }
+}
