@@ -10,7 +10,7 @@ export class PlaceholderError extends Error {}
 export function expand(argv: readonly string[], words: Readonly<Record<string, string>>): string[] {
   return argv.map((argument) =>
     argument.replace(/\{([a-zA-Z]+)\}/g, (_, word: string) => {
-      const value = words[word];
+      const value = Object.hasOwn(words, word) ? words[word] : undefined;
       if (value === undefined) {
         throw new PlaceholderError(`'${argument}': unknown word {${word}}; known: ${Object.keys(words).join(', ')}`);
       }
