@@ -24,10 +24,17 @@ const only = 'leader';
 /** The new epoch; undefined while somebody else's lease has not run out. */
 export async function acquireLeadership(
   tx: Tx,
-  ask: { readonly holder: string; readonly now: number; readonly leaseMs: number },
+  ask: {
+    readonly holder: string;
+    readonly now: number;
+    readonly leaseMs: number;
+    /** Proof that a holder is dead: its lease is not waited for. */
+    readonly isDead?: (holder: string) => boolean;
+  },
 ): Promise<number | undefined> {
   const current = await leader.get(tx, only);
-  if (current.holder !== null && current.holder !== ask.holder && current.leaseUntil > ask.now) return undefined;
+  const held = current.holder !== null && current.holder !== ask.holder && current.leaseUntil > ask.now;
+  if (held && ask.isDead?.(current.holder) !== true) return undefined;
   const epoch = current.epoch + 1;
   await leader.set(tx, { id: only }, { holder: ask.holder, epoch, leaseUntil: ask.now + ask.leaseMs });
   return epoch;

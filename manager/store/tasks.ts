@@ -33,9 +33,6 @@ export interface TaskRow {
   readonly cancelRequestedAt: number | null;
   /** Why it failed, is being undone or was parked. */
   readonly error: TaskError | null;
-  /** The runner that works on it, until `leaseUntil`; null: nobody. */
-  readonly owner: string | null;
-  readonly leaseUntil: number | null;
   /** Not to be taken up before: back-off after a transient error. */
   readonly notBefore: number;
   readonly createdAt: number;
@@ -64,8 +61,6 @@ export const tasks = new Table<TaskRow>({
     cancellable: 'flag',
     cancelRequestedAt: 'integer',
     error: 'json',
-    owner: 'text',
-    leaseUntil: 'integer',
     notBefore: 'integer',
     createdAt: 'integer',
     startedAt: 'integer',

@@ -54,8 +54,6 @@ export async function enqueueTask<K extends TaskKindName>(
     cancellable: definition.cancellable,
     cancelRequestedAt: null,
     error: null,
-    owner: null,
-    leaseUntil: null,
     notBefore: 0,
     createdAt: now,
     startedAt: null,

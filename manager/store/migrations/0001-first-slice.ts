@@ -95,7 +95,7 @@ export const firstSlice = {
     `create table tasks (${id}, kind text not null, params text, state text not null, target_kind text not null,
       target_id text not null, target_name text not null, project_id text, user_id text, percent bigint not null, step text,
       bytes_done bigint, bytes_total bigint, downtime_ms bigint, cancellable bigint not null, cancel_requested_at bigint, error text,
-      owner text, lease_until bigint, not_before bigint not null, created_at bigint not null, started_at bigint, finished_at bigint)`,
+      not_before bigint not null, created_at bigint not null, started_at bigint, finished_at bigint)`,
     'create index tasks_by_state on tasks (state, not_before)',
     'create index tasks_by_age on tasks (created_at, id)',
     'create index tasks_by_project on tasks (project_id, created_at)',

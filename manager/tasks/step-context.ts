@@ -1,0 +1,62 @@
+/** Makes what a step gets. */
+import type { AgentMethod, ParamsOf } from '@kvasir/api/agent/method.ts';
+import type { Clock, Ids } from '../clock.ts';
+import type { Store } from '../store/database.ts';
+import type { TaskJournal } from './journal.ts';
+import type { HostCalls, Step, StepContext, TaskProgress, UploadSpool } from './kind.ts';
+
+export interface ContextSeams {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly hosts: HostCalls;
+  readonly spool: UploadSpool;
+}
+
+export interface StepSituation {
+  readonly key: string;
+  /** Somebody asked for a cancel: calls that run are told to stop. Never aborted in an undo. */
+  readonly cancel: AbortSignal;
+  /** This manager no longer leads or ends: calls go on at the agents, only nobody here waits for them. */
+  readonly stopped: AbortSignal;
+  readonly progress: (progress: TaskProgress) => void;
+}
+
+export function stepContext(seams: ContextSeams, journal: TaskJournal, situation: StepSituation): StepContext<unknown> {
+  const { hosts, store } = seams;
+  const { key, cancel, stopped, progress } = situation;
+  const signal = AbortSignal.any([cancel, stopped]);
+  const results = new Map(journal.steps.map((step) => [step.name, step.result]));
+  return {
+    store,
+    db: store.db,
+    clock: seams.clock,
+    ids: seams.ids,
+    hosts,
+    spool: seams.spool,
+    key,
+    signal,
+    progress,
+    task: journal.task,
+    params: journal.task.params,
+    call: async <M extends AgentMethod>(hostId: string, method: M, params: ParamsOf<M>, part?: string) => {
+      signal.throwIfAborted();
+      const callKey = part === undefined ? key : `${key}/${part}`;
+      const options = method.kind === 'change' ? { key: callKey, signal: cancel, onProgress: progress } : {};
+      return await unlessStopped(hosts.call(hostId, method, params, options), stopped);
+    },
+    resultOf: <R>(step: Step<unknown, R>) => results.get(step.name) as R,
+  };
+}
+
+/** Rejects at once when stopped; the promise's own end then matters to nobody. */
+async function unlessStopped<T>(promise: Promise<T>, stopped: AbortSignal): Promise<T> {
+  const { promise: end, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(stopped.reason as Error);
+  stopped.addEventListener('abort', stop);
+  try {
+    return await Promise.race([promise, end]);
+  } finally {
+    stopped.removeEventListener('abort', stop);
+  }
+}

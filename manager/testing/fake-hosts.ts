@@ -1,0 +1,115 @@
+/**
+ * Hosts in memory, for tests of tasks: they keep to the agent contract (answer a finished key from their journal, 'make it so')
+ * and watch at every change that no VM runs on two of them. Knobs lose answers, refuse, or forget keys.
+ */
+import { PassThrough, type Writable } from 'node:stream';
+import type { AgentMethod, ParamsOf, ResultOf } from '@kvasir/api/agent/method.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
+import type { CallOptions, HostCalls } from '../tasks/kind.ts';
+import { fakeMethods } from './fake-methods.ts';
+
+export type FakeDomainState = 'stopped' | 'running' | 'paused' | 'suspended' | 'crashed';
+
+export interface FakeDomain {
+  state: FakeDomainState;
+  volumes: Set<string>;
+  nics: Set<string>;
+  incoming: boolean;
+}
+
+export class FakeHost {
+  readonly domains = new Map<string, FakeDomain>();
+  /** Files of local pools: volume id -> bytes. */
+  readonly volumes = new Map<string, number>();
+  readonly images = new Set<string>();
+  readonly finished = new Map<string, unknown>();
+}
+
+/** What shall happen to the call with this number (from 0); counted over all hosts. */
+export type CallFate = (call: { readonly index: number; readonly method: string; readonly key: string }) => Fate;
+export type Fate =
+  | { readonly kind: 'work' }
+  /** Thrown instead of working, or after having worked. */
+  | { readonly kind: 'throw'; readonly error: KvasirError; readonly after: boolean };
+
+export class FakeHosts implements HostCalls {
+  readonly hosts = new Map<string, FakeHost>();
+  /** Files of the shared pool. */
+  readonly sharedVolumes = new Map<string, number>();
+  readonly sharedImages = new Set<string>();
+  readonly sharedPools = new Set<string>();
+  /** Agents without memory of finished keys: every change is worked twice. */
+  forgetful = false;
+  fate: CallFate = () => ({ kind: 'work' });
+  /** Called when a call has begun. */
+  onCall: (method: string) => Promise<void> = async () => {};
+  calls = 0;
+  readonly #violations: string[] = [];
+
+  host(id: string): FakeHost {
+    const known = this.hosts.get(id) ?? new FakeHost();
+    this.hosts.set(id, known);
+    return known;
+  }
+
+  /** What broke the first invariant, ever. */
+  get violations(): readonly string[] {
+    return this.#violations;
+  }
+
+  volumesOf(hostId: string, poolId: string): Map<string, number> {
+    return this.sharedPools.has(poolId) ? this.sharedVolumes : this.host(hostId).volumes;
+  }
+
+  imagesOf(hostId: string, poolId: string): Set<string> {
+    return this.sharedPools.has(poolId) ? this.sharedImages : this.host(hostId).images;
+  }
+
+  async call<M extends AgentMethod>(
+    hostId: string,
+    method: M,
+    params: ParamsOf<M>,
+    options: CallOptions = {},
+  ): Promise<ResultOf<M>> {
+    const { key } = options;
+    if (method.kind === 'change' && key === undefined) throw new Error(`${method.name} needs a key`);
+    const fate = this.fate({ index: this.calls, method: method.name, key: key ?? '' });
+    this.calls += 1;
+    await this.onCall(method.name);
+    if (options.signal?.aborted) throw new KvasirError('cancelled');
+    if (fate.kind === 'throw' && !fate.after) throw fate.error;
+    options.onProgress?.({ percent: 50, bytesDone: 1, bytesTotal: 2, downtimeMs: null });
+    const result = this.#work(hostId, method.name, params, key);
+    if (fate.kind === 'throw') throw fate.error;
+    return result as ResultOf<M>;
+  }
+
+  async openStream(): Promise<{ readonly streamId: number; readonly content: Writable }> {
+    const content = new PassThrough();
+    content.resume();
+    return { streamId: 2, content };
+  }
+
+  #work(hostId: string, method: string, params: unknown, key: string | undefined): unknown {
+    const host = this.host(hostId);
+    if (key !== undefined && host.finished.has(key) && !this.forgetful) return host.finished.get(key);
+    const handler = fakeMethods[method];
+    if (handler === undefined) throw new Error(`The fake host knows no ${method}`);
+    let result = handler(this, hostId, params);
+    if (this.forgetful) result = handler(this, hostId, params);
+    if (key !== undefined) host.finished.set(key, result);
+    this.#watch(method);
+    return result;
+  }
+
+  #watch(method: string): void {
+    const seen = new Set<string>();
+    for (const host of this.hosts.values()) {
+      for (const [id, domain] of host.domains) {
+        if ((domain.state !== 'running' && domain.state !== 'paused') || domain.incoming) continue;
+        if (seen.has(id)) this.#violations.push(`${id} runs twice after ${method}`);
+        seen.add(id);
+      }
+    }
+  }
+}
