@@ -13,7 +13,7 @@ export class EventLog {
   }
 
   /** The first event, past or to come, that holds all of these properties. */
-  async saw<Wanted extends Partial<DomainEvent>>(wanted: Wanted, timeoutMs = 20_000): Promise<DomainEvent> {
+  async saw(wanted: Partial<DomainEvent>, timeoutMs = 20_000): Promise<DomainEvent> {
     const signal = AbortSignal.timeout(timeoutMs);
     const fits = (event: DomainEvent): boolean =>
       Object.entries(wanted).every(([key, value]) => (event as unknown as Record<string, unknown>)[key] === value);

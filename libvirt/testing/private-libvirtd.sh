@@ -1,7 +1,7 @@
 #!/bin/bash
 # First process of a private libvirtd for tests: everything that libvirtd writes lies under $1, seen at its usual places
 # through bind mounts in this process's own mount namespace. Bash, as pid 1, reaps the QEMU processes that libvirtd leaves.
-# Arguments: directory, program that writes nothing of its own (libvirtd) and its arguments.
+# Arguments: the directory, then the daemon and its arguments.
 set -eu
 directory=$1
 shift
