@@ -8,7 +8,7 @@
  * keys go to the image's default user unless user-data says otherwise.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CloudInit } from '@kvasir/api/resources/vm.ts';
 import { runProgram } from '../program.ts';
@@ -78,20 +78,17 @@ function hostnameFrom(name: string): string {
   return name.replace(/[^A-Za-z0-9-]+/g, '-').replace(/^-+|-+$/g, '') || 'vm';
 }
 
-/** Fixed times, so that two hosts make the same bytes: the drive must not change when the VM moves. */
-const epochSeconds = 1_600_000_000;
-
+/** Two hosts make the same disk, byte by byte but for the times in it: a VM may move while it reads. */
 async function makeImage(work: string, content: Readonly<Record<string, string>>): Promise<string> {
   const files: string[] = [];
   for (const [name, text] of Object.entries(content)) {
     const path = join(work, name);
     await writeFile(path, text, { mode: 0o600 });
-    await utimes(path, epochSeconds, epochSeconds);
     files.push(path);
   }
   const image = join(work, 'seed.iso');
   await runProgram('genisoimage', ['-quiet', '-output', image, '-volid', 'cidata', '-joliet', '-rock', ...files], {
-    env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC', SOURCE_DATE_EPOCH: String(epochSeconds) },
+    env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
   });
   await withFile(image, 'r', async (file) => {
     await file.chmod(0o600);
