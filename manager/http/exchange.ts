@@ -113,6 +113,7 @@ export class Exchange {
       ifMatch,
       scope: this.#scope,
       db: this.#env.store.db,
+      reauthenticate: () => authenticate(this.#env, bearerToken(this.#request.headers)),
     };
   }
 

@@ -1,14 +1,39 @@
 /** Which service answers which operation: the whole table, so that one look shows what is there. */
 import { clusterOperations } from '@kvasir/api/resources/cluster.ts';
+import { auditOperations, eventOperations } from '@kvasir/api/resources/event.ts';
+import { hostOperations } from '@kvasir/api/resources/host.ts';
+import { imageOperations } from '@kvasir/api/resources/image.ts';
+import { networkOperations } from '@kvasir/api/resources/network.ts';
 import { organizationOperations } from '@kvasir/api/resources/organization.ts';
+import { poolOperations } from '@kvasir/api/resources/pool.ts';
 import { projectOperations } from '@kvasir/api/resources/project.ts';
 import { apiTokenOperations, sessionOperations } from '@kvasir/api/resources/session.ts';
+import { taskOperations } from '@kvasir/api/resources/task.ts';
 import { userOperations } from '@kvasir/api/resources/user.ts';
+import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
+import { volumeOperations } from '@kvasir/api/resources/volume.ts';
+import * as audit from '../services/audit.ts';
 import * as cluster from '../services/clusters.ts';
+import { watchEvents } from '../services/event-watch.ts';
+import * as event from '../services/events.ts';
+import * as host from '../services/hosts.ts';
+import * as image from '../services/images.ts';
+import * as network from '../services/networks.ts';
 import * as organization from '../services/organizations.ts';
+import * as pool from '../services/pools.ts';
 import * as project from '../services/projects.ts';
 import * as session from '../services/sessions.ts';
+import * as task from '../services/tasks.ts';
 import * as user from '../services/users.ts';
+import * as vmConsole from '../services/vm-console.ts';
+import { createVm } from '../services/vm-create.ts';
+import { deleteVm, restoreVm } from '../services/vm-delete.ts';
+import * as vmDevice from '../services/vm-devices.ts';
+import { migrateVm } from '../services/vm-migrate.ts';
+import * as vmPower from '../services/vm-power.ts';
+import { resizeVm } from '../services/vm-resize.ts';
+import * as vm from '../services/vms.ts';
+import * as volume from '../services/volumes.ts';
 import { changing, type Handler, opening, reading } from './handler.ts';
 
 export const handlers: readonly Handler[] = [
@@ -45,4 +70,68 @@ export const handlers: readonly Handler[] = [
   changing(clusterOperations.create, cluster.createCluster),
   changing(clusterOperations.update, cluster.updateCluster),
   changing(clusterOperations.delete, cluster.deleteCluster),
+
+  reading(hostOperations.list, host.listHosts),
+  reading(hostOperations.get, host.getHost),
+  changing(hostOperations.update, host.updateHost),
+  opening(hostOperations.delete, host.deleteHost),
+  reading(hostOperations.domains, host.listHostDomains),
+  opening(hostOperations.createJoinToken, host.createJoinToken),
+
+  reading(poolOperations.list, pool.listPools),
+  reading(poolOperations.get, pool.getPool),
+  opening(poolOperations.create, pool.createPool),
+  changing(poolOperations.update, pool.updatePool),
+  opening(poolOperations.delete, pool.deletePool),
+
+  reading(imageOperations.list, image.listImages),
+  reading(imageOperations.get, image.getImage),
+  changing(imageOperations.import, image.importImage),
+  opening(imageOperations.upload, image.announceUpload),
+  changing(imageOperations.update, image.updateImage),
+  changing(imageOperations.delete, image.deleteImage),
+
+  reading(volumeOperations.list, volume.listVolumes),
+  reading(volumeOperations.get, volume.getVolume),
+  changing(volumeOperations.create, volume.createVolume),
+  changing(volumeOperations.update, volume.updateVolume),
+  changing(volumeOperations.resize, volume.resizeVolume),
+  changing(volumeOperations.delete, volume.deleteVolume),
+
+  reading(networkOperations.list, network.listNetworks),
+  reading(networkOperations.get, network.getNetwork),
+  opening(networkOperations.create, network.createNetwork),
+  changing(networkOperations.update, network.updateNetwork),
+  opening(networkOperations.delete, network.deleteNetwork),
+
+  reading(vmOperations.list, vm.listVms),
+  reading(vmOperations.get, vm.getVm),
+  changing(vmOperations.create, createVm),
+  changing(vmOperations.update, vm.updateVm),
+  changing(vmOperations.resize, resizeVm),
+  changing(vmOperations.delete, deleteVm),
+  changing(vmOperations.restore, restoreVm),
+  changing(vmOperations.start, vmPower.startVm),
+  changing(vmOperations.stop, vmPower.stopVm),
+  changing(vmOperations.reset, vmPower.resetVm),
+  changing(vmOperations.pause, vmPower.pauseVm),
+  changing(vmOperations.resume, vmPower.resumeVm),
+  changing(vmOperations.suspend, vmPower.suspendVm),
+  changing(vmOperations.migrate, migrateVm),
+  changing(vmOperations.attachDisk, vmDevice.attachDisk),
+  changing(vmOperations.detachDisk, vmDevice.detachDisk),
+  changing(vmOperations.attachNic, vmDevice.attachNic),
+  changing(vmOperations.detachNic, vmDevice.detachNic),
+  opening(vmOperations.screenshot, vmConsole.screenshot),
+  changing(vmOperations.openConsole, vmConsole.openConsole),
+  reading(vmOperations.console, vmConsole.consoleWithoutUpgrade),
+
+  reading(taskOperations.list, task.listTasks),
+  reading(taskOperations.get, task.getTask),
+  changing(taskOperations.cancel, task.cancelTask),
+  changing(taskOperations.retry, task.retryTask),
+
+  reading(eventOperations.list, event.listEvents),
+  opening(eventOperations.watch, watchEvents),
+  reading(auditOperations.list, audit.listAudit),
 ];

@@ -40,7 +40,7 @@ function addRoute(app: FastifyInstance, env: Environment, handler: Handler, metr
     },
     handler: async (request, reply) => {
       const exchange = exchanges.get(request)!;
-      const answer = await exchange.answer(validate(request));
+      const answer = await exchange.answer(validate(op.transport === 'sse' ? resumed(request) : request));
       await exchange.ended(op.status, undefined);
       return send(reply, op, answer);
     },
@@ -51,6 +51,14 @@ function addRoute(app: FastifyInstance, env: Environment, handler: Handler, metr
     },
     onResponse: async (_request, reply) => metrics.requestEnded(op.id, reply.statusCode, reply.elapsedTime / 1000),
   });
+}
+
+/** A browser that reconnects says where it was in a header. */
+function resumed(request: FastifyRequest): { params: unknown; query: unknown; body: unknown } {
+  const { params, body, headers } = request;
+  const query = request.query as Record<string, unknown>;
+  const last = headers['last-event-id'];
+  return { params, body, query: last === undefined ? query : { ...query, after: last } };
 }
 
 async function auditRefusal(request: FastifyRequest, error: KvasirError): Promise<void> {

@@ -10,11 +10,13 @@ import { openApiDocument } from '@kvasir/api/openapi.ts';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import type { Environment } from '../services/call.ts';
+import { addConsoleSocket } from './console-socket.ts';
 import { assertComplete } from './handler.ts';
 import { handlers } from './handlers.ts';
 import { Metrics } from './metrics.ts';
 import { bodyLimitBytes, sendProblem, toKvasirError } from './problems.ts';
 import { addRoutes } from './routes.ts';
+import { addUploads } from './uploads.ts';
 
 export interface ServerOptions {
   readonly logger?: FastifyBaseLogger;
@@ -23,7 +25,7 @@ export interface ServerOptions {
 }
 
 export async function createServer(env: Environment, options: ServerOptions = {}): Promise<FastifyInstance> {
-  if (process.env.PARTIAL === undefined) assertComplete(allOperations, handlers);
+  assertComplete(allOperations, handlers);
   const base = {
     ...(options.logger ? { loggerInstance: options.logger } : {}),
     disableRequestLogging: true,
@@ -47,6 +49,8 @@ export async function createServer(env: Environment, options: ServerOptions = {}
   });
   await addDocument(app, env.version);
   addRoutes(app, env, handlers, metrics);
+  await addUploads(app, env);
+  addConsoleSocket(app, env, metrics);
   app.get('/healthz', async (_request, reply) => {
     await env.store.db.selectFrom('leader').select('epoch').execute();
     return reply.send({ status: 'ok', version: env.version });

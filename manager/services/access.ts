@@ -10,6 +10,7 @@ import type { Access } from '@kvasir/api/operation.ts';
 import { uuidPattern } from '@kvasir/api/schema.ts';
 import { type OrganizationRow, organizations } from '../store/organizations.ts';
 import { type ProjectRow, projects } from '../store/projects.ts';
+import type { Executor } from '../store/database.ts';
 import type { Table, Where } from '../store/table.ts';
 import type { Actor, Call, RoleInProject } from './call.ts';
 
@@ -110,37 +111,87 @@ interface OwnedRow {
   readonly projectId: string;
 }
 
+/** Rows of other projects that may be seen too: `{ public: true }` of images, `{ shared: true }` of networks. */
+export interface Reach<Row> {
+  readonly openTo?: Where<Row>;
+  /** What else a name must fit: `{ trashedAt: null }`. */
+  readonly named?: Where<Row>;
+}
+
 /**
- * A row that belongs to a project, by name in the request's project or by id anywhere, with access checked.
- * `openTo` lets other projects see it (public images, shared networks) for reading. @throws not-found, forbidden
+ * The row that a request addresses by its path: by name in the request's project, or by id anywhere, with access checked.
+ * What is only open to the project can be read, not changed. @throws not-found, forbidden
  */
 export async function ownedRow<Row extends OwnedRow>(
   call: Call,
   table: Table<Row>,
   nameOrId: string,
   project: string | undefined,
-  openTo?: (row: Row) => boolean,
+  reach: Reach<Row> = {},
 ): Promise<Row> {
-  const missing = new KvasirError('not-found', { kind: table.kind, id: nameOrId });
-  if (!isId(nameOrId)) {
-    const { id } = await projectOf(call, project);
-    const row = await table.find(call.db, { projectId: id, name: nameOrId } as Where<Row>);
-    if (row) return row;
-    throw missing;
+  const byId = isId(nameOrId) ? await table.find(call.db, { id: nameOrId } as Where<Row>) : undefined;
+  const owner = byId && (await projects.get(call.db, byId.projectId));
+  if (byId && owner && roleIn(actorOf(call), owner) && (await isNamed(call, owner, project))) {
+    requireProject(call, owner, nameOrId);
+    return byId;
   }
-  const row = await table.find(call.db, { id: nameOrId } as Where<Row>);
-  if (!row) {
-    await projectOf(call, project);
-    throw missing;
-  }
-  const owner = await projects.get(call.db, row.projectId);
-  const mine = roleIn(actorOf(call), owner) !== undefined;
-  if (!mine && openTo?.(row) && call.op.method === 'GET') {
-    await projectOf(call, project);
-    return row;
-  }
-  if (!mine || (project !== undefined && (await projectOf(call, project)).id !== owner.id && !openTo?.(row)))
-    throw missing;
-  requireProject(call, owner, nameOrId);
+  const from = await projectOf(call, project);
+  const row = await findVisible(call.db, table, nameOrId, from, reach);
+  if (!row) throw new KvasirError('not-found', { kind: table.kind, id: nameOrId });
+  if (row.projectId !== from.id && call.op.method !== 'GET' && actorOf(call).systemRole !== 'admin')
+    throw forbidden(call);
   return row;
+}
+
+/**
+ * A row that a request refers to in its body, as seen from a project whose access is checked already: the project's own, or
+ * one that is open to it. @throws not-found with the field's path
+ */
+export async function referredRow<Row extends OwnedRow>(
+  call: Call,
+  table: Table<Row>,
+  nameOrId: string,
+  from: ProjectRow,
+  field: string,
+  reach: Reach<Row> = {},
+): Promise<Row> {
+  const row = await findVisible(call.db, table, nameOrId, from, reach);
+  if (row) return row;
+  throw notFoundAt(field, table.kind, nameOrId);
+}
+
+/** A reference in the body or query that leads nowhere. */
+export function notFoundAt(field: string, kind: string, nameOrId: string): KvasirError {
+  return new KvasirError('not-found', { kind, id: nameOrId }, [{ path: field, message: 'does not exist here' }]);
+}
+
+async function isNamed(call: Call, owner: ProjectRow, project: string | undefined): Promise<boolean> {
+  return project === undefined || (await projects.find(call.db, byNameOrId(project)))?.id === owner.id;
+}
+
+async function findVisible<Row extends OwnedRow>(
+  db: Executor,
+  table: Table<Row>,
+  nameOrId: string,
+  from: ProjectRow,
+  { openTo, named }: Reach<Row>,
+): Promise<Row | undefined> {
+  const address = isId(nameOrId) ? { id: nameOrId } : { name: nameOrId, ...named };
+  const own = await table.find(db, { ...address, projectId: from.id } as Where<Row>);
+  if (own || !openTo) return own;
+  const open = await table.select(db, { ...address, ...openTo } as Where<Row>);
+  if (open.length > 1) {
+    throw new KvasirError('invalid-request', {
+      reason: `several projects share a ${table.kind} "${nameOrId}": give its id`,
+    });
+  }
+  return open[0];
+}
+
+/** Ids of the projects that the actor sees; undefined: all of them. */
+export async function visibleProjectIds(call: Call): Promise<string[] | undefined> {
+  const actor = actorOf(call);
+  if (isOperator(actor)) return undefined;
+  const administered = await projects.select(call.db, { organizationId: [...actor.organizationIds] });
+  return [...new Set([...actor.projectRoles.keys(), ...administered.map(({ id }) => id)])];
 }

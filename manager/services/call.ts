@@ -12,6 +12,8 @@ import type { Static } from 'typebox';
 import type { Clock, Ids } from '../clock.ts';
 import type { Executor, Store, Tx } from '../store/database.ts';
 import type { ConsoleTickets } from './console-tickets.ts';
+import type { EventFeed } from './event-feed.ts';
+import type { FileSpool } from './file-spool.ts';
 import type { HostLinks } from './host-links.ts';
 import type { LoginLimit } from './login-limit.ts';
 
@@ -25,8 +27,9 @@ export interface Environment {
   readonly links: HostLinks;
   readonly tickets: ConsoleTickets;
   readonly logins: LoginLimit;
-  /** Where uploads are spooled. */
-  readonly uploadDir: string;
+  readonly feed: EventFeed;
+  /** Where the content of uploads waits. */
+  readonly spool: FileSpool;
   readonly version: string;
 }
 
@@ -63,6 +66,8 @@ export interface Call {
   readonly ifMatch: number | undefined;
   readonly scope: Scope;
   readonly db: Executor;
+  /** Who the same credential belongs to by now: for streams, which outlive a role or a session. */
+  reauthenticate(): Promise<Actor | undefined>;
 }
 
 /** A call that changes state: everything it writes goes into `tx` and is committed or dropped as one. */

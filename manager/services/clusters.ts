@@ -5,7 +5,7 @@ import { type ClusterRow, clusters } from '../store/clusters.ts';
 import { hosts } from '../store/hosts.ts';
 import { pools } from '../store/pools.ts';
 import { vms } from '../store/vms.ts';
-import { byNameOrId } from './access.ts';
+import { byNameOrId, notFoundAt } from './access.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
 import { announceLife, checkName, checkRevision, fresh, updateRow } from './changes.ts';
 import { versionedView } from './views.ts';
@@ -74,4 +74,12 @@ function clusterView(row: ClusterRow) {
     memoryOvercommit,
     memoryReservedMib,
   };
+}
+
+/** For lists: the id that a cluster's name or id means; undefined: no filter. @throws not-found */
+export async function clusterFilter(call: Call, nameOrId: string | undefined): Promise<string | undefined> {
+  if (nameOrId === undefined) return undefined;
+  const row = await clusters.find(call.db, byNameOrId(nameOrId));
+  if (!row) throw notFoundAt('/query/cluster', clusters.kind, nameOrId);
+  return row.id;
 }

@@ -1,6 +1,5 @@
 /** What the services and the API need of the links to agents; `manager/hosts/` implements it, tests fake it. */
 import type { Duplex } from 'node:stream';
-import type { HostDomain } from '@kvasir/api/resources/host.ts';
 import type { ConsoleKind } from './console-tickets.ts';
 
 export interface HostLinks {
@@ -9,12 +8,14 @@ export interface HostLinks {
   openConsole(hostId: string, vmId: string, kind: ConsoleKind): Promise<Duplex>;
   /** The screen as PNG. @throws KvasirError host-unreachable, host-failed, unsupported */
   screenshot(hostId: string, vmId: string): Promise<Buffer>;
-  /** All domains of the host's hypervisor. @throws KvasirError host-unreachable */
-  domains(hostId: string): Promise<readonly Omit<HostDomain, 'vmId'>[]>;
   /** Pools or networks changed: push the whole lists to the hosts soon. Carries no data; losing one is harmless. */
   nudge(): void;
   /** A secret that one server joins with; carries the fingerprint of the CA and the address that agents dial. */
-  createJoinToken(input: { readonly clusterId: string; readonly lifetimeMs: number }): Promise<{
+  createJoinToken(input: {
+    readonly clusterId: string;
+    readonly lifetimeMs: number;
+    readonly userId: string | null;
+  }): Promise<{
     readonly token: string;
     readonly expiresAtMs: number;
   }>;

@@ -1,0 +1,62 @@
+/**
+ * The tus endpoint for image content: HEAD says how much has arrived, PATCH carries on from there. Uploads are announced by
+ * `image.upload`, never created here; whoever may not write to one is refused before a byte is read.
+ */
+import { FileStore } from '@tus/file-store';
+import { Server, Upload } from '@tus/server';
+import type { FastifyInstance } from 'fastify';
+import { stat } from 'node:fs/promises';
+import { authenticate } from '../services/authentication.ts';
+import type { Environment } from '../services/call.ts';
+import { finishUpload, uploadOf } from '../services/uploads.ts';
+import type { UploadRow } from '../store/uploads.ts';
+import { bearerToken } from './headers.ts';
+
+const path = '/v1/uploads';
+
+export async function addUploads(app: FastifyInstance, env: Environment): Promise<void> {
+  await env.spool.prepare();
+  const files = new FileStore({ directory: env.spool.directory });
+  const tus = new Server({
+    path,
+    datastore: files,
+    respectForwardedHeaders: false,
+    relativeLocation: true,
+    onUploadFinish: async (_request, upload) => {
+      await finishUpload(env, upload.id);
+      return {};
+    },
+    onResponseError: (_request, error) => {
+      app.log.warn({ err: error }, 'upload failed');
+      return undefined;
+    },
+  });
+  await app.register(async (scope) => {
+    // The content goes to the store as it comes; nothing buffers it.
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('application/offset+octet-stream', (_request, _payload, done) => done(null));
+    scope.route<{ Params: { id: string } }>({
+      method: ['HEAD', 'PATCH'],
+      url: `${path}/:id`,
+      onRequest: async (request) => {
+        const actor = await authenticate(env, bearerToken(request.headers));
+        const upload = await uploadOf(env, actor, request.params.id);
+        await createFile(files, env, upload);
+        if (request.method === 'HEAD') await finishUpload(env, upload.id).catch(() => {});
+      },
+      handler: async (request, reply) => {
+        reply.hijack();
+        await tus.handle(request.raw, reply.raw);
+      },
+    });
+  });
+}
+
+/** The first request for an upload makes its file; the size was fixed when it was announced. */
+async function createFile(files: FileStore, env: Environment, upload: UploadRow): Promise<void> {
+  try {
+    await stat(`${env.spool.path(upload.id)}.json`);
+  } catch {
+    await files.create(new Upload({ id: upload.id, offset: 0, size: upload.sizeBytes }));
+  }
+}
