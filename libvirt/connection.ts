@@ -36,15 +36,12 @@ interface OpenCall {
   readonly settle: (error: Error | null, result?: unknown, stream?: LibvirtStream) => void;
 }
 
-/** Where packets of an aborted stream go until the daemon confirms. */
-const aborted = Symbol('aborted stream');
-
 export class Connection extends EventEmitter<ConnectionEvents> {
   readonly #socket: Socket;
   readonly #reader = new MessageReader();
   readonly #calls = new Map<number, OpenCall>();
   readonly #queue: OpenCall[] = [];
-  readonly #streams = new Map<number, LibvirtStream | typeof aborted>();
+  readonly #streams = new Map<number, LibvirtStream>();
   readonly #maxInFlight: number;
   #keepAlive: KeepAlive | undefined;
   #serial = 0;
@@ -224,10 +221,10 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       data: (chunk, written) => send(messageStatus.more, chunk, written),
       finish: () => send(messageStatus.ok, Buffer.alloc(0)),
       abort: () => {
-        this.#streams.set(serial, aborted);
+        this.#streams.delete(serial);
         send(messageStatus.error, Buffer.alloc(0));
       },
-      abandon: () => this.#streams.set(serial, aborted),
+      abandon: () => this.#streams.delete(serial),
       pause: () => this.#socket.pause(),
       resume: () => this.#socket.resume(),
     });
@@ -237,9 +234,9 @@ export class Connection extends EventEmitter<ConnectionEvents> {
 
   #streamPacket({ serial, status, body }: Message): void {
     const stream = this.#streams.get(serial);
-    if (stream === undefined) throw new Error(`a packet for the unknown stream ${serial}`);
+    // The daemon sends what it had queued, and its confirmation, after a stream is over here.
+    if (stream === undefined) return;
     if (status !== messageStatus.more) this.#streams.delete(serial);
-    if (stream === aborted) return;
     if (status === messageStatus.more) stream.received(body);
     else if (status === messageStatus.ok) stream.finished();
     else stream.failed(new LibvirtError(decode(wireError, body)));
@@ -262,7 +259,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.#calls.clear();
     const streams = [...this.#streams.values()];
     this.#streams.clear();
-    for (const stream of streams) if (stream !== aborted) stream.failed(reason.forCall(true));
+    for (const stream of streams) stream.failed(reason.forCall(true));
     this.emit('close', reason);
   }
 }

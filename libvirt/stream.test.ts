@@ -54,6 +54,13 @@ const nextPacket = async ({ daemon, packets }: Opened, wanted: number): Promise<
   }
 };
 
+/** The connection is in order. */
+async function answers({ daemon, connection }: Opened): Promise<void> {
+  const { connectGetHostname } = procedures;
+  daemon.handler = ({ serial }, peer) => peer.reply(connectGetHostname, serial, { hostname: 'h' });
+  assert.deepEqual(await connection.call(connectGetHostname, undefined), { hostname: 'h' });
+}
+
 test('data that comes with the answer is not lost, and the end of data is confirmed', async (t) => {
   const opened = await openStream(t, (message, peer) => {
     peer.stream(message, more, Buffer.from('login: '));
@@ -107,7 +114,9 @@ test('end() finishes and waits for the confirmation', async (t) => {
   await nextPacket(opened, ok);
   assert.equal(done, false);
   opened.peer.stream(opened.opened, ok, Buffer.alloc(0));
+  opened.peer.stream(opened.opened, more, Buffer.from('what the daemon had queued'));
   await over;
+  await answers(opened);
 });
 
 test('destroy() aborts, and what still comes for the stream is dropped', async (t) => {
@@ -117,9 +126,7 @@ test('destroy() aborts, and what still comes for the stream is dropped', async (
   assert.equal(abort.body.length, 0);
   opened.peer.stream(opened.opened, more, Buffer.from('late'));
   opened.peer.fail(opened.opened, 39, 'stream aborted at client request', messageType.stream);
-  const { connectGetHostname } = procedures;
-  opened.daemon.handler = ({ serial }, peer) => peer.reply(connectGetHostname, serial, { hostname: 'h' });
-  assert.deepEqual(await opened.connection.call(connectGetHostname, undefined), { hostname: 'h' });
+  await answers(opened);
 });
 
 test("the daemon's error destroys the stream with it", async (t) => {
