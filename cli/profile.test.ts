@@ -1,0 +1,63 @@
+/** Logging in, the profile file, and which of flags, environment and profile wins. */
+import assert from 'node:assert/strict';
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { startFakeManager } from './testing/fake-manager.ts';
+import { runCli } from './testing/run-cli.ts';
+import { temporaryHome } from './testing/temporary-home.ts';
+
+const user = { id: '01890000-0000-7000-8000-000000000001', name: 'admin', systemRole: 'admin' };
+
+test('login writes a profile that only its owner reads, and commands use it', async () => {
+  await using home = await temporaryHome();
+  await using manager = await startFakeManager();
+  manager.answer('session.create', () => ({ id: user.id, token: 'secret-token', expiresAt: '', user }));
+  const env = { HOME: home.path };
+  const words = ['login', '--url', `${manager.url}/`, '--user', 'admin', '--project', 'shop'];
+  const login = await runCli(words, { env, stdin: 'pass word\n' });
+  assert.equal(login.code, 0, login.stderr);
+  assert.deepEqual(manager.requests[0]?.body, { userName: 'admin', password: 'pass word' });
+  assert.equal(login.stdout.includes('secret-token'), false);
+
+  const file = join(home.path, '.config', 'kvasir', 'config.json');
+  assert.equal((await stat(file)).mode & 0o777, 0o600);
+  const profile = { url: manager.url, token: 'secret-token', project: 'shop' };
+  assert.deepEqual(JSON.parse(await readFile(file, 'utf8')), { current: 'default', profiles: { default: profile } });
+
+  await runCli(['vm', 'list'], { env });
+  assert.equal(manager.requests[1]?.headers.authorization, 'Bearer secret-token');
+  assert.equal(manager.requests[1]?.query.project, 'shop');
+  await runCli(['vm', 'list', '--project', 'other'], { env });
+  assert.equal(manager.requests[2]?.query.project, 'other');
+  await runCli(['task', 'list'], { env });
+  assert.equal(manager.requests[3]?.query.project, undefined, 'tasks are shown of all projects');
+
+  const logout = await runCli(['logout'], { env });
+  assert.equal(logout.code, 0);
+  assert.equal(manager.requests[4]?.operation, 'session.delete');
+  assert.equal((await readFile(file, 'utf8')).includes('secret-token'), false);
+});
+
+test('the environment wins, and a token goes to no other manager than its own', async () => {
+  await using home = await temporaryHome();
+  await using manager = await startFakeManager();
+  const file = join(home.path, 'config.json');
+  const profile = { url: 'http://127.0.0.1:1', token: 'of-another' };
+  await writeFile(file, JSON.stringify({ current: 'default', profiles: { default: profile } }), { mode: 0o600 });
+  await runCli(['vm', 'list', '--url', manager.url], { env: { KVASIR_CONFIG: file } });
+  assert.equal(manager.requests[0]?.headers.authorization, undefined);
+  await runCli(['vm', 'list'], { env: { KVASIR_CONFIG: file, KVASIR_URL: manager.url, KVASIR_TOKEN: 'mine' } });
+  assert.equal(manager.requests[1]?.headers.authorization, 'Bearer mine');
+});
+
+test('a config file that others can read is warned of', async () => {
+  await using home = await temporaryHome();
+  await using manager = await startFakeManager();
+  const file = join(home.path, 'config.json');
+  await writeFile(file, JSON.stringify({ current: 'default', profiles: { default: { url: manager.url } } }));
+  await chmod(file, 0o644);
+  const { code, stderr } = await runCli(['vm', 'list'], { env: { KVASIR_CONFIG: file } });
+  assert.equal(code, 0);
+  assert.match(stderr, /^warning: .*chmod 600/);
+});
