@@ -15,11 +15,12 @@ import { allHandlers } from './handlers/all.ts';
 import type { HostContext, HostIdentity } from './handlers/handler.ts';
 import { readInventory } from './handlers/host.ts';
 import type { Journal } from './journal/journal.ts';
+import type { Served } from './journal/served.ts';
 import type { VmSpecs } from './journal/vm-specs.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { Session } from './link/session.ts';
 import type { Log } from './log.ts';
-import { clearLeftovers } from './reconcile.ts';
+import { clearLeftovers, serveAgain } from './reconcile.ts';
 import { PoolWatch } from './pool-watch.ts';
 
 export interface AgentOptions {
@@ -33,6 +34,7 @@ export interface AgentOptions {
   readonly instanceId: string;
   readonly journal: Journal;
   readonly specs: VmSpecs;
+  readonly served: Served;
   readonly log: Log;
   readonly hostname: string;
   readonly agentVersion: string;
@@ -50,19 +52,23 @@ export interface Agent {
 
 const driverRetryMs = 1000;
 const settleMs = 2000;
+/** A pool on a storage that hangs must not keep the agent from starting. */
+const serveAgainMs = 3000;
 
 /** Resolves when the hypervisor answers and the first dialling has begun; rejects when `signal` fires before. */
 export async function startAgent(options: AgentOptions, signal?: AbortSignal): Promise<Agent> {
-  const { drivers, clock, log, journal, specs, identity } = options;
+  const { drivers, clock, log, journal, specs, served, identity } = options;
   await openHypervisor(options, signal);
   const host: HostContext = {
     identity,
     drivers,
     specs,
+    served,
     locks: new KeyedLock(),
     hostname: options.hostname,
     versions: { agent: options.agentVersion, ...options.versions },
   };
+  await Promise.race([serveAgain(host, log), clock.sleep(serveAgainMs)]);
   await clearLeftovers(host, log);
   const dispatcher = new Dispatcher({
     handlers: allHandlers(host),

@@ -1,4 +1,4 @@
-/** What an agent puts in order when it starts: ports of VMs that are not here any more, and ports that running VMs lack. */
+/** What an agent puts in order when it starts: what it serves, ports of VMs that are not here any more, ports that VMs lack. */
 import type { HostContext } from './handlers/handler.ts';
 import { replugPorts } from './handlers/vm-parts.ts';
 import type { Log } from './log.ts';
@@ -21,5 +21,16 @@ export async function clearLeftovers(host: HostContext, log: Log): Promise<void>
     for (const domain of active) await replugPorts(host, domain.vmId);
   } catch (error) {
     log('could not put the ports in order', error);
+  }
+}
+
+/** Serves the pools and networks of the last run; none of them is made anew. */
+export async function serveAgain(host: HostContext, log: Log): Promise<void> {
+  const { pools, networks } = host.served.lists;
+  try {
+    if (networks !== null) await host.drivers.network.apply(networks.generation, networks.list);
+    if (pools.length > 0) await host.drivers.storage.applyPools(pools.map((pool) => ({ ...pool, initialize: false })));
+  } catch (error) {
+    log('could not serve what was served before', error);
   }
 }

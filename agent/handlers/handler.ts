@@ -5,6 +5,7 @@
 import type { Streams } from '@kvasir/api/agent/wire/streams.ts';
 import type { AgentMethod, ParamsOf, ResultOf } from '@kvasir/api/agent/method.ts';
 import type { HostDrivers } from '../drivers/drivers.ts';
+import type { Served } from '../journal/served.ts';
 import type { VmSpecs } from '../journal/vm-specs.ts';
 import type { KeyedLock } from '../keyed-lock.ts';
 
@@ -37,6 +38,7 @@ export interface HostContext {
   readonly identity: HostIdentity;
   readonly drivers: HostDrivers;
   readonly specs: VmSpecs;
+  readonly served: Served;
   /** Keys: `vm:ID`, `volume:ID`, `image:ID`, `pools`, `networks`. */
   readonly locks: KeyedLock;
   readonly hostname: string;

@@ -23,12 +23,17 @@ export function hostHandlers(host: HostContext): Handler[] {
   return [
     handler(hostInventory, () => readInventory(host)),
     handler(poolApply, ({ pools }) =>
-      host.locks.run('pools', async () => ({ pools: await storage.applyPools(pools) })),
+      host.locks.run('pools', async () => {
+        const reports = await storage.applyPools(pools);
+        await host.served.set({ pools: pools.map(({ initialize: _, ...pool }) => pool) });
+        return { pools: reports };
+      }),
     ),
     handler(poolReport, async () => ({ pools: await storage.report() })),
     handler(networkApply, ({ generation, networks }) =>
       host.locks.run('networks', async () => {
         await network.apply(generation, networks);
+        await host.served.set({ networks: { generation, list: networks } });
         return { generation };
       }),
     ),

@@ -9,6 +9,8 @@ import {
   volumeDelete,
   volumeResize,
 } from '@kvasir/api/agent/storage.ts';
+import { LinkClosedError } from '@kvasir/api/agent/wire/link.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
 
 export function storageHandlers(host: HostContext): Handler[] {
@@ -24,6 +26,11 @@ export function storageHandlers(host: HostContext): Handler[] {
         return await host.locks.run(`image:${request.imageId}`, () =>
           storage.importImage({ ...request, source: { content, sizeBytes: source.sizeBytes } }, call),
         );
+      } catch (error) {
+        // The content broke off with its link: the manager tries again, with a new stream.
+        if (content.errored instanceof LinkClosedError)
+          throw new KvasirError('host-unreachable', { host: host.identity.name });
+        throw error;
       } finally {
         content.destroy();
       }

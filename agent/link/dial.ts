@@ -12,6 +12,7 @@ import { splitEndpoint } from './endpoint.ts';
 
 const handshakeTimeoutMs = 10_000;
 const pingEveryMs = 5000;
+const maxUnansweredPings = 2;
 
 export async function dialManager(identity: Identity, signal: AbortSignal): Promise<Link> {
   const endpoint = splitEndpoint(identity.record.manager);
@@ -49,21 +50,20 @@ export async function dialManager(identity: Identity, signal: AbortSignal): Prom
 }
 
 function watchSilence(socket: WebSocket): void {
-  let answered = true;
+  let unanswered = 0;
   const timer = setInterval(() => {
-    if (!answered) {
+    if (unanswered >= maxUnansweredPings) {
       socket.terminate();
       return;
     }
-    answered = false;
+    unanswered += 1;
     socket.ping();
   }, pingEveryMs);
   timer.unref();
-  socket.on('pong', () => {
-    answered = true;
-  });
-  socket.on('message', () => {
-    answered = true;
-  });
+  const heard = (): void => {
+    unanswered = 0;
+  };
+  socket.on('pong', heard);
+  socket.on('message', heard);
   socket.once('close', () => clearInterval(timer));
 }

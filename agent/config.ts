@@ -1,0 +1,87 @@
+/**
+ * How `agent run` is set up: flags over the file `config.json` in the data directory over defaults. Unknown fields and
+ * flags are refused, because a misspelt setting that is silently ignored costs a night.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { closed, oneOf } from '@kvasir/api/schema.ts';
+import { type Static, Type } from 'typebox';
+import { Compile } from 'typebox/compile';
+
+const ConfigFile = closed({
+  driver: Type.Optional(oneOf(['libvirt', 'sim'] as const)),
+  libvirtSocket: Type.Optional(Type.String()),
+  ovsdbSocket: Type.Optional(Type.String()),
+  integrationBridge: Type.Optional(Type.String()),
+  datapathType: Type.Optional(oneOf(['system', 'netdev'] as const)),
+  virtualization: Type.Optional(oneOf(['auto', 'kvm', 'emulation'] as const)),
+  migrationAddress: Type.Optional(Type.String()),
+  migrationTransport: Type.Optional(oneOf(['tcp', 'tls'] as const)),
+  kvmTrialKernel: Type.Optional(Type.String()),
+});
+export type ConfigFile = Static<typeof ConfigFile>;
+export type ConfigKey = keyof ConfigFile;
+
+export interface AgentConfig {
+  readonly driver: 'libvirt' | 'sim';
+  readonly libvirtSocket: string;
+  readonly ovsdbSocket: string;
+  readonly integrationBridge: string;
+  /** Of an integration bridge that the agent makes: `system` (the kernel's switch) or `netdev` (user space). */
+  readonly datapathType: 'system' | 'netdev';
+  /** `auto`: KVM when a trial shows that it works. */
+  readonly virtualization: 'auto' | 'kvm' | 'emulation';
+  /** Address for incoming migrations; undefined: the management address. */
+  readonly migrationAddress: string | undefined;
+  /** How other hosts' libvirt reaches ours. */
+  readonly migrationTransport: 'tcp' | 'tls';
+  readonly kvmTrialKernel: string | undefined;
+}
+
+/** Flag of `agent run` -> setting. */
+export const configFlags = {
+  driver: 'driver',
+  'libvirt-socket': 'libvirtSocket',
+  'ovsdb-socket': 'ovsdbSocket',
+  bridge: 'integrationBridge',
+  'datapath-type': 'datapathType',
+  virtualization: 'virtualization',
+  'migration-address': 'migrationAddress',
+  'migration-transport': 'migrationTransport',
+  'kvm-trial-kernel': 'kvmTrialKernel',
+} as const satisfies Record<string, ConfigKey>;
+export type ConfigFlag = keyof typeof configFlags;
+
+const defaults: AgentConfig = {
+  driver: 'libvirt',
+  libvirtSocket: '/run/libvirt/libvirt-sock',
+  ovsdbSocket: '/run/openvswitch/db.sock',
+  integrationBridge: 'br-int',
+  datapathType: 'system',
+  virtualization: 'auto',
+  migrationAddress: undefined,
+  migrationTransport: 'tls',
+  kvmTrialKernel: undefined,
+};
+
+const checkFile = Compile(ConfigFile);
+
+/** @throws Error in words for the command line */
+export async function readConfig(
+  directory: string,
+  flags: Readonly<Partial<Record<ConfigFlag, string>>>,
+): Promise<AgentConfig> {
+  const path = join(directory, 'config.json');
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '{}';
+    throw error;
+  });
+  const given = Object.entries(flags).map(([flag, value]) => [configFlags[flag as ConfigFlag], value] as const);
+  return { ...defaults, ...check(path, JSON.parse(text)), ...check('the command line', Object.fromEntries(given)) };
+}
+
+function check(where: string, value: unknown): ConfigFile {
+  if (checkFile.Check(value)) return value as ConfigFile;
+  const [first] = checkFile.Errors(value);
+  throw new Error(`${where}: ${first?.instancePath.slice(1) ?? ''} ${first?.message ?? 'is wrong'}`);
+}

@@ -1,0 +1,63 @@
+/**
+ * The lists of pools and networks that this host was last told to serve, so that an agent that starts serves them before
+ * (and without) the manager's next push.
+ */
+import { open, readFile, rename } from 'node:fs/promises';
+import type { PoolSpec } from '@kvasir/api/agent/host.ts';
+import type { HostNetwork } from '../drivers/network.ts';
+
+export interface ServedLists {
+  readonly pools: readonly PoolSpec[];
+  readonly networks: { readonly generation: number; readonly list: readonly HostNetwork[] } | null;
+}
+
+export interface Served {
+  readonly lists: ServedLists;
+  set(changes: Partial<ServedLists>): Promise<void>;
+}
+
+export class MemoryServed implements Served {
+  lists: ServedLists = { pools: [], networks: null };
+
+  async set(changes: Partial<ServedLists>): Promise<void> {
+    this.lists = { ...this.lists, ...changes };
+  }
+}
+
+export class FileServed extends MemoryServed {
+  readonly #path: string;
+  #writing: Promise<void> = Promise.resolve();
+
+  private constructor(path: string) {
+    super();
+    this.#path = path;
+  }
+
+  static async load(path: string): Promise<FileServed> {
+    const served = new FileServed(path);
+    const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (text !== undefined) served.lists = JSON.parse(text) as ServedLists;
+    return served;
+  }
+
+  override async set(changes: Partial<ServedLists>): Promise<void> {
+    await super.set(changes);
+    const writing = this.#writing.then(() => this.#write());
+    this.#writing = writing.catch(() => {});
+    await writing;
+  }
+
+  async #write(): Promise<void> {
+    const file = await open(`${this.#path}.new`, 'w', 0o600);
+    try {
+      await file.writeFile(JSON.stringify(this.lists));
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await rename(`${this.#path}.new`, this.#path);
+  }
+}

@@ -1,0 +1,18 @@
+/** One agent process for each host and machine: two would write one journal. */
+import { createServer } from 'node:net';
+
+/**
+ * Takes a name that the kernel gives to one process at a time and takes back when it dies (an abstract socket; it belongs
+ * to the network namespace, as a host does). Answers how to give it back.
+ * @throws Error when another agent of this host runs
+ */
+export function holdHost(hostId: string): Promise<() => void> {
+  const server = createServer((socket) => socket.destroy());
+  server.unref();
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(error.code === 'EADDRINUSE' ? new Error('an agent of this host runs already') : error);
+    });
+    server.listen(`\0kvasir-agent-${hostId}`, () => resolve(() => server.close()));
+  });
+}

@@ -1,0 +1,36 @@
+/** Chooses and builds the drivers of a host. Only here and in the other files directly in `agent/` a driver is chosen. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { AgentConfig } from './config.ts';
+import type { HostDrivers } from './drivers/drivers.ts';
+import { LibvirtDriver } from './drivers/libvirt/driver.ts';
+import { OvsNetworkDriver } from './drivers/ovs/driver.ts';
+import { DirectoryStorageDriver } from './drivers/volumes/driver.ts';
+import type { HostIdentity } from './handlers/handler.ts';
+
+export async function openDrivers(config: AgentConfig, host: HostIdentity, directory: string): Promise<HostDrivers> {
+  if (config.driver === 'sim') throw new Error('the simulated driver is not here yet');
+  const stateDirectory = join(directory, 'storage');
+  await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
+  const hypervisor = new LibvirtDriver({
+    socketPath: config.libvirtSocket,
+    address: config.migrationAddress ?? host.address,
+    migrationTransport: config.migrationTransport,
+    virtualization: config.virtualization,
+    ...(config.kvmTrialKernel === undefined ? {} : { kvmTrialKernel: config.kvmTrialKernel }),
+  });
+  return {
+    hypervisor,
+    guest: hypervisor.guest,
+    network: new OvsNetworkDriver({
+      socketPath: config.ovsdbSocket,
+      bridge: config.integrationBridge,
+      datapathType: config.datapathType,
+    }),
+    storage: new DirectoryStorageDriver({
+      hostId: host.hostId,
+      seedDirectory: join(directory, 'seeds'),
+      stateDirectory,
+    }),
+  };
+}
