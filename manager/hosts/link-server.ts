@@ -38,7 +38,7 @@ export interface LinkServer {
 
 const maxJoinBytes = 16_384;
 const joinsAtOnce = 8;
-const renewMs = 30 * 24 * 3600 * 1000;
+const renewMs = 20 * 24 * 3600 * 1000;
 
 export async function startLinkServer(options: LinkServerOptions): Promise<LinkServer> {
   const { ca, clock, listen, addresses } = options;
