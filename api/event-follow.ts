@@ -16,6 +16,8 @@ export interface EventSource {
 
 const firstDelayMs = 200;
 const longestDelayMs = 5_000;
+/** A connection without even a heartbeat for so long is given up: the other end may be gone without a word. */
+const silenceMs = 60_000;
 
 export async function* followEvents(
   options: {
@@ -36,7 +38,7 @@ export async function* followEvents(
     try {
       const body = await source.open(after, AbortSignal.any([ended, connection.signal]));
       everConnected = true;
-      for await (const message of readEventStream(body)) {
+      for await (const message of readEventStream(watchSilence(body, connection))) {
         delayMs = firstDelayMs;
         if (message.data === '') continue;
         const event = JSON.parse(message.data) as Event;
@@ -56,6 +58,20 @@ export async function* followEvents(
     options.onReconnect?.(lost);
     await pause(delayMs * (0.5 + Math.random() / 2), ended);
     delayMs = Math.min(delayMs * 2, longestDelayMs);
+  }
+}
+
+async function* watchSilence(body: AsyncIterable<Uint8Array>, connection: AbortController) {
+  const giveUp = () => connection.abort(new Error(`nothing came for ${silenceMs / 1000} s`));
+  let timer = setTimeout(giveUp, silenceMs);
+  try {
+    for await (const chunk of body) {
+      clearTimeout(timer);
+      yield chunk;
+      timer = setTimeout(giveUp, silenceMs);
+    }
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -31,7 +31,7 @@ export function addEventFollow(program: Command, around: Surroundings): void {
 }
 
 async function followEvents(flags: FollowFlags, around: Surroundings): Promise<void> {
-  const { client, project: _ofProfile } = await connect(flags, around);
+  const { client } = await connect(flags, around);
   const after = await afterOf(flags);
   const watch = {
     after,
