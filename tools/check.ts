@@ -1,7 +1,7 @@
 /**
  * `npm run check`: everything that is known about the source without a real host: types, lint, format, imports, sizes,
- * packages, links in the documentation, the committed OpenAPI document, and all unit tests. Each check counts as one test, and the last line is
- * `N passed, N failed` alone. `node tools/check.ts lint imports` runs only the checks named.
+ * packages, links in the documentation, the committed OpenAPI document, and all unit tests. Each check counts as one test,
+ * and the last line is `N passed, N failed` alone. `node tools/check.ts lint imports` runs only the checks named.
  */
 import { execFile } from 'node:child_process';
 import { dirname, join } from 'node:path';
@@ -9,6 +9,7 @@ import { findImportProblems } from './imports.ts';
 import { findBrokenLinks } from './links.ts';
 import { findPackageProblems } from './packages.ts';
 import { findLargeFiles } from './sizes.ts';
+import { endRunningFiles } from './test-file.ts';
 import { runUnitTests, unitTestFiles } from './unit-tests.ts';
 
 const root = dirname(import.meta.dirname);
@@ -106,6 +107,16 @@ async function main(names: readonly string[]): Promise<void> {
   console.log(`\n${lines.join('\n')}\nall of it in ${seconds(startedMs)}`);
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed === 0 ? 0 : 1;
+}
+
+for (const [signal, exitCode] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  process.once(signal, () => {
+    endRunningFiles();
+    process.exit(exitCode);
+  });
 }
 
 await main(process.argv.slice(2));

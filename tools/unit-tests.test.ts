@@ -1,24 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { promisify } from 'node:util';
 import { packages, tree } from './testing/tree.ts';
-import { type TestTotals, unitTestFiles } from './unit-tests.ts';
-
-/** The runner cannot run inside itself, so a program of its own does it. */
-async function runIn(root: string): Promise<TestTotals> {
-  const program = `
-    import { runUnitTests, unitTestFiles } from ${JSON.stringify(import.meta.resolve('./unit-tests.ts'))};
-    const root = ${JSON.stringify(root)};
-    console.log(JSON.stringify(await runUnitTests(root, unitTestFiles(root))));`;
-  const path = join(root, 'run.mjs');
-  writeFileSync(path, program);
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const { stdout } = await promisify(execFile)(process.execPath, [path], { env });
-  return JSON.parse(stdout) as TestTotals;
-}
+import { runUnitTests, unitTestFiles } from './unit-tests.ts';
 
 it('finds the tests of every workspace but e2e', (test) => {
   const root = tree(test, {
@@ -49,16 +34,16 @@ it('counts passes and failures, takes a skipped test for a failure, and shows wh
       console.log('word from the file');`,
     'api/broken.test.ts': `import './missing.ts';`,
   });
-  const { passed, failed, failures } = await runIn(root);
+  const { passed, failed, failures } = await runUnitTests(root, unitTestFiles(root));
   assert.deepEqual({ passed, failed }, { passed: 2, failed: 5 });
   const all = failures.join('\n');
   for (const expected of [
-    /api\/a\.test\.ts:5: is left out\nwas skipped/,
-    /is promised\nis marked as still to do/,
+    /api\/a\.test\.ts:5: is left out\nis marked as skipped/,
+    /is promised\nis marked as to do/,
     /fails inside\nAssertionError.*1 == 2/,
-    /suite left out\nwas skipped/,
+    /suite left out\nis marked as skipped/,
     /api\/a\.test\.ts printed:\nword from the file/,
-    /broken\.test\.ts.*\n/,
+    /api\/broken\.test\.ts: ended with exit code 1/,
     /Cannot find module/,
   ]) {
     assert.match(all, expected);
@@ -70,6 +55,35 @@ it('reports a run where all is well', async (test) => {
     ...packages({ api: {} }),
     'api/a.test.ts': `import { it } from 'node:test'; it('passes', () => {});`,
   });
-  const { passed, failed, failures } = await runIn(root);
+  const { passed, failed, failures } = await runUnitTests(root, unitTestFiles(root));
   assert.deepEqual({ passed, failed, failures }, { passed: 1, failed: 0, failures: [] });
+});
+
+it('ends a file that never ends, whatever it starts, and keeps what its tests said before', async (test) => {
+  const root = tree(test, {
+    ...packages({ api: {} }),
+    'api/busy.test.ts': `
+      import { spawn } from 'node:child_process';
+      import { writeFileSync } from 'node:fs';
+      import { it } from 'node:test';
+      it('passes', () => {});
+      it('hangs', async () => {
+        const child = spawn('sleep', ['1000'], { stdio: 'inherit' });
+        writeFileSync('sleep.pid', String(child.pid));
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        for (;;);
+      });`,
+    'api/empty.test.ts': '',
+  });
+  const { passed, failed, failures } = await runUnitTests(root, unitTestFiles(root), { timeoutMs: 1500, graceMs: 100 });
+  assert.deepEqual(
+    { passed, failed, failures },
+    {
+      passed: 1,
+      failed: 2,
+      failures: ['api/busy.test.ts: did not end within 1.5 s', 'api/empty.test.ts: holds no test'],
+    },
+  );
+  const pid = Number(readFileSync(join(root, 'sleep.pid'), 'utf8'));
+  assert.equal(existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')), false);
 });
