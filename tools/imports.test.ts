@@ -82,10 +82,13 @@ describe('imports between workspaces', () => {
   it('keep the product free of test code', (test) => {
     const files = {
       'manager/a.ts': `import { x } from './testing/x.ts';`,
+      'manager/b.ts': `import { x } from './store/testing.ts';`,
       'manager/b.test.ts': `import { x } from './testing/x.ts';`,
+      'manager/store/testing.ts': `import { x } from '../testing/x.ts';`,
     };
     assert.deepEqual(complaints(test, files), [
       'manager/a.ts:1: the product does not import test code (./testing/x.ts)',
+      'manager/b.ts:1: the product does not import test code (./store/testing.ts)',
     ]);
   });
 });

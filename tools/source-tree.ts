@@ -49,7 +49,7 @@ export function readWorkspaces(root: string): Workspace[] {
   }));
 }
 
-/** Tests and what only tests use; they may import more than the product may. */
+/** Tests and what only tests use (a folder `testing`, or one file `testing.ts`); they may import more than the product may. */
 export function isTestCode(path: string): boolean {
-  return /\.test\.tsx?$/.test(path) || path.split('/').slice(0, -1).includes('testing');
+  return /(\.test\.tsx?|\/testing\.ts)$/.test(path) || path.split('/').slice(0, -1).includes('testing');
 }

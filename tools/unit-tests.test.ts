@@ -67,6 +67,7 @@ it('ends a file that never ends, whatever it starts, and keeps what its tests sa
       import { writeFileSync } from 'node:fs';
       import { it } from 'node:test';
       it('passes', () => {});
+      process.on('SIGTERM', () => {});
       it('hangs', async () => {
         const child = spawn('sleep', ['1000'], { stdio: 'inherit' });
         writeFileSync('sleep.pid', String(child.pid));
