@@ -3,10 +3,12 @@
  * command line and printing; all work is in lab.ts, demo.ts and test.ts. Exit codes: 0 done, 1 failed, 2 usage.
  */
 import { parseArgs } from 'node:util';
+import { startDemo, stopDemo } from './demo.ts';
 import { tinyGuestImage } from './guest/build.ts';
 import { Lab } from './lab.ts';
 import { networks } from './layout.ts';
 import type { LabNetwork } from './layout.ts';
+import { test } from './test.ts';
 
 const usage = `Several real hosts on this one machine, for evaluation and tests.
 
@@ -171,15 +173,26 @@ async function labCommand(args: readonly string[]): Promise<number> {
   }
 }
 
+async function demoCommand(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { stop: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } },
+  });
+  if (values.help) {
+    process.stdout.write('kvasir demo           start a manager, three hosts and two VMs, and leave them running\n');
+    process.stdout.write('kvasir demo --stop    end and remove all of it\n');
+    return 0;
+  }
+  return values.stop ? stopDemo() : startDemo();
+}
+
 async function main(argv: readonly string[]): Promise<number> {
   if (process.getuid?.() !== 0) throw new UsageError('only root can make hosts out of namespaces');
   const [command, ...args] = argv;
-  switch (command) {
-    case 'lab':
-      return labCommand(args);
-    default:
-      throw new UsageError(`'${command}' is none of demo, lab, test`);
-  }
+  if (command === 'lab') return labCommand(args);
+  if (command === 'demo') return demoCommand(args);
+  if (command === 'test') return test(args);
+  throw new UsageError(`'${command ?? ''}' is none of demo, lab, test`);
 }
 
 try {

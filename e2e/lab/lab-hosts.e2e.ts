@@ -11,10 +11,11 @@ import { tinyGuestImage } from '@kvasir/lab/guest/build.ts';
 import { HostIsOffError } from '@kvasir/lab/host.ts';
 import { Lab } from '@kvasir/lab/lab.ts';
 import { isRunning, until } from '@kvasir/lab/processes.ts';
+import { testLabName } from '@kvasir/lab/test-labs.ts';
 import { tracesOf } from './testing/machine-snapshot.ts';
 import { tinyDomainXml } from './testing/tiny-domain.ts';
 
-const name = `t${process.pid}`;
+const name = testLabName();
 const virsh = ['virsh', '--quiet', '--connect', 'qemu:///system'];
 
 describe('lab hosts', { timeout: 300_000 }, () => {
@@ -139,7 +140,7 @@ describe('lab hosts', { timeout: 300_000 }, () => {
   });
 
   it('takes up an interrupted making, and removes one', async () => {
-    const other = `${name}b`;
+    const other = testLabName('b');
     try {
       await run(['ip', 'netns', 'add', `kv-${other}-fabric`]);
       await run(['ip', 'netns', 'add', `kv-${other}-h1`]);

@@ -13,10 +13,12 @@ export type TinyDomain = {
 
 const hostOffloadsOff = "<host csum='off' gso='off' tso4='off' tso6='off' ecn='off' ufo='off'/><guest csum='off'/>";
 
-function file(path: string, format: string, target: string, rest: string): string {
+/** The guest's kernel, as those of cloud images, has no SATA: the seed is a CD on virtio-scsi. */
+function seedCd(path: string): string {
   return (
-    `<disk type='file' device='disk'><driver name='qemu' type='${format}'/><source file='${path}'/>` +
-    `<target dev='${target}' bus='virtio'/>${rest}</disk>`
+    "<controller type='scsi' model='virtio-scsi'/>" +
+    `<disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source file='${path}'/>` +
+    "<target dev='sda' bus='scsi'/><readonly/></disk>"
   );
 }
 
@@ -34,8 +36,8 @@ export function tinyDomainXml(domain: TinyDomain): string {
   <on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash>
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
-    ${file(domain.disk, 'qcow2', 'vda', '')}
-    ${domain.seed === undefined ? '' : file(domain.seed, 'raw', 'vdb', '<readonly/>')}
+    <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='${domain.disk}'/><target dev='vda' bus='virtio'/></disk>
+    ${domain.seed === undefined ? '' : seedCd(domain.seed)}
     ${nic}
     <serial type='file'><source path='/var/log/${domain.name}.serial'/><target port='0'/></serial>
     <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>

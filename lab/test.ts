@@ -1,0 +1,91 @@
+/**
+ * `kvasir test`: everything in `npm run check`, then all end-to-end tests (`*.e2e.ts`) one file after the other, for they
+ * boot VMs. The last line is `N passed, N failed`, over both. Exit code 1 when anything failed or nothing ran.
+ */
+import { spawn } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { run } from 'node:test';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { checkoutDirectory } from './layout.ts';
+import { removeAbandonedTestLabs } from './test-labs.ts';
+
+export type Totals = { readonly passed: number; readonly failed: number };
+
+const fileTimeoutMs = 15 * 60_000;
+
+export function parseTotals(line: string): Totals | undefined {
+  const match = /^([0-9]+) passed, ([0-9]+) failed$/.exec(line.trim());
+  return match === null ? undefined : { passed: Number(match[1]), failed: Number(match[2]) };
+}
+
+/** Passes on what the check prints, except its closing line, which it returns. */
+async function check(print: (line: string) => void): Promise<Totals> {
+  const child = spawn(process.execPath, [join(checkoutDirectory, 'tools/check.ts')], {
+    cwd: checkoutDirectory,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exit = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => resolve(code));
+  });
+  let totals: Totals | undefined;
+  for await (const line of createInterface(child.stdout)) {
+    const found = parseTotals(line);
+    if (found === undefined) print(line);
+    else totals = found;
+  }
+  const code = await exit;
+  if (totals === undefined) {
+    print(`the check ended with exit code ${code} before its last line`);
+    return { passed: 0, failed: 1 };
+  }
+  return code !== 0 && totals.failed === 0 ? { ...totals, failed: 1 } : totals;
+}
+
+/** A skipped or unfinished test is a failure: it would look like a promise that is kept. */
+async function endToEnd(files: readonly string[], print: (line: string) => void): Promise<Totals> {
+  let passed = 0;
+  let failed = 0;
+  const stream = run({ files: [...files], concurrency: 1, timeout: fileTimeoutMs, cwd: checkoutDirectory });
+  const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`.padStart(8);
+  stream.on('test:pass', (event) => {
+    if (event.details.type === 'suite') return;
+    const notRun = event.skip !== undefined ? 'skipped' : event.todo !== undefined ? 'still to do' : undefined;
+    if (notRun === undefined) passed++;
+    else failed++;
+    print(`${notRun === undefined ? 'ok' : notRun} ${seconds(event.details.duration_ms)}  ${event.name}`);
+  });
+  stream.on('test:fail', (event) => {
+    const error: Error & { readonly failureType?: string } = event.details.error;
+    if (error.failureType === 'subtestsFailed') return;
+    failed++;
+    const cause =
+      error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : String(error.cause ?? error);
+    print(
+      `failed ${seconds(event.details.duration_ms)}  ${event.name} (${event.file ?? ''}:${event.line ?? 0})\n${cause}`,
+    );
+  });
+  stream.on('test:stderr', (event) => print(event.message.trimEnd()));
+  for await (const _ of stream) {
+    // The stream must be read to its end for the tests to go on.
+  }
+  return { passed, failed };
+}
+
+/** @param only words that a file's path must contain, any of them; all files and the check when empty */
+export async function test(only: readonly string[]): Promise<number> {
+  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  const left = await removeAbandonedTestLabs();
+  if (left.length > 0) print(`removed what interrupted runs left: ${left.join(', ')}`);
+  const files = globSync('e2e/**/*.e2e.ts', { cwd: checkoutDirectory })
+    .filter((file) => only.length === 0 || only.some((word) => file.includes(word)))
+    .sort()
+    .map((file) => join(checkoutDirectory, file));
+  const checked = only.length === 0 ? await check(print) : { passed: 0, failed: 0 };
+  const tested = files.length === 0 ? { passed: 0, failed: 0 } : await endToEnd(files, print);
+  await removeAbandonedTestLabs();
+  const totals = { passed: checked.passed + tested.passed, failed: checked.failed + tested.failed };
+  print(`${totals.passed} passed, ${totals.failed} failed`);
+  return totals.failed > 0 || totals.passed === 0 ? 1 : 0;
+}
