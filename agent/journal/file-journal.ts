@@ -127,19 +127,22 @@ export class FileJournal implements Journal {
         await this.#file.truncate(this.#size).catch(() => {});
         for (const item of batch) item.reject(error);
       }
-      // Resolved callers take their entries over in later turns; the file is written anew only when none is left.
-      if (this.#queue.length === 0 && this.#lines > 2 * this.#entries.size + this.#slack) {
-        await new Promise(setImmediate);
-        this.#dropOld();
-        await this.#rewrite().catch(() => {});
-      }
+      if (this.#queue.length > 0) continue;
+      // Resolved callers enter their keys in later turns; the file is written anew only when none is left.
+      await new Promise(setImmediate);
+      this.#dropOld();
+      if (this.#lines > 2 * this.#entries.size + this.#slack) await this.#rewrite().catch(() => {});
     }
     this.#writing = null;
   }
 
+  /** Entries stand in the order of time, so the first that is young enough ends the search. */
   #dropOld(): void {
     const oldest = this.#now() - this.#keepMs;
-    for (const [key, entry] of this.#entries) if (entry.atMs < oldest) this.#entries.delete(key);
+    for (const [key, entry] of this.#entries) {
+      if (entry.atMs >= oldest) return;
+      this.#entries.delete(key);
+    }
   }
 
   async #rewrite(): Promise<void> {
