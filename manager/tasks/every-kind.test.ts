@@ -1,0 +1,169 @@
+/** What every kind of task must stand: crashes around each write of its journal, repeated steps, failures, lost answers, cancels. */
+import assert from 'node:assert/strict';
+import { after, describe, test } from 'node:test';
+import { KvasirError } from '@kvasir/api/errors.ts';
+import { systemClock } from '../clock.ts';
+import { requestCancel, type TaskRow } from '../store/tasks.ts';
+import { forEachDatabase, type OpenStore } from '../testing/databases.ts';
+import type { Fate } from '../testing/fake-hosts.ts';
+import { enqueue, runToCrash, runToEnd, unknownErrors } from '../testing/task-runs.ts';
+import { type Scenario, taskScenarios } from '../testing/task-scenarios.ts';
+import { TaskWorld } from '../testing/task-world.ts';
+import { taskKinds } from './kinds.ts';
+import type { TaskKindName } from './params.ts';
+import { retryTask } from './retry.ts';
+
+const refused = new KvasirError('host-failed', { reason: 'the test says no' });
+const lost = new KvasirError('host-unreachable', { host: 'h1' });
+
+after(() => {
+  assert.deepEqual(unknownErrors, []);
+});
+
+forEachDatabase('every kind of task', (open) => {
+  for (const kind of Object.keys(taskKinds) as TaskKindName[]) {
+    for (const [name, prepare] of Object.entries(taskScenarios[kind])) {
+      describe(`${kind}: ${name}`, () => declare(kind, prepare, open));
+    }
+  }
+});
+
+function declare(kind: TaskKindName, prepare: (world: TaskWorld) => Promise<Scenario>, open: OpenStore): void {
+  let opened: TaskWorld | undefined;
+  const world = async () => {
+    opened ??= await TaskWorld.open(await open());
+    opened.hosts.fate = () => ({ kind: 'work' });
+    opened.hosts.onCall = async () => {};
+    opened.hosts.forgetful = false;
+    return opened;
+  };
+
+  async function begin(): Promise<{ world: TaskWorld; scenario: Scenario; taskId: string }> {
+    const ready = await world();
+    const scenario = await prepare(ready);
+    const taskId = await enqueue(ready, scenario);
+    ready.hosts.calls = 0;
+    return { world: ready, scenario, taskId };
+  }
+
+  /** How many calls to hosts it makes when nothing goes wrong. */
+  async function countCalls(): Promise<number> {
+    const { world, taskId } = await begin();
+    await runToEnd(world, taskId);
+    return world.hosts.calls;
+  }
+
+  /** A parked task goes on when the operator says so, and nothing goes wrong any more. */
+  async function unpark(world: TaskWorld, task: TaskRow): Promise<TaskRow> {
+    if (task.state !== 'parked') return task;
+    world.hosts.fate = () => ({ kind: 'work' });
+    await world.store.transaction((tx) => retryTask(tx, task.id));
+    return await runToEnd(world, task.id);
+  }
+
+  function failing(world: TaskWorld, at: number, fate: Fate, times = 1): void {
+    let left = times;
+    world.hosts.fate = ({ index }) => {
+      if (index < at || left === 0) return { kind: 'work' };
+      left -= 1;
+      return fate;
+    };
+  }
+
+  test('does what was asked, and each step may be repeated', async () => {
+    for (const forgetful of [false, true]) {
+      const { world, scenario, taskId } = await begin();
+      world.hosts.forgetful = forgetful;
+      const task = await runToEnd(world, taskId);
+      assert.deepEqual([task.state, task.percent, task.error], ['succeeded', 100, null]);
+      await scenario.check();
+      await world.assertAtRest();
+    }
+  });
+
+  test('goes on after a crash around each write of its journal', async () => {
+    for (let at = 1; ; at += 1) {
+      const { world, scenario, taskId } = await begin();
+      world.hosts.forgetful = at % 2 === 0;
+      const point = await runToCrash(world, taskId, at);
+      const task = await runToEnd(world, taskId);
+      assert.equal(task.state, 'succeeded', point);
+      await scenario.check();
+      await world.assertAtRest();
+      if (point === undefined) break;
+    }
+  });
+
+  test('goes on after an answer was lost', async () => {
+    const calls = await countCalls();
+    for (let at = 0; at < calls; at += 1) {
+      for (const after of [false, true]) {
+        const { world, scenario, taskId } = await begin();
+        failing(world, at, { kind: 'throw', error: lost, after });
+        const task = await runToEnd(world, taskId);
+        assert.equal(task.state, 'succeeded');
+        await scenario.check();
+        await world.assertAtRest();
+      }
+    }
+  });
+
+  test('is undone when a call fails for good, or parked until it can go on', async () => {
+    const calls = await countCalls();
+    for (let at = 0; at < calls; at += 1) {
+      for (const [error, times] of [
+        [refused, 1],
+        [lost, 3],
+        [refused, 2],
+      ] as const) {
+        for (const after of [false, true]) {
+          const { world, taskId } = await begin();
+          failing(world, at, { kind: 'throw', error, after }, times);
+          const end = await runToEnd(world, taskId);
+          assert.notEqual(end.state, 'succeeded', `call ${at} failed ${after ? 'after' : 'before'} it worked`);
+          const task = await unpark(world, end);
+          assert.match(task.state, /^(failed|succeeded)$/);
+          await world.observe();
+          await world.assertAtRest();
+        }
+      }
+    }
+  });
+
+  test('goes on with its undo after a crash around each write of its journal', async () => {
+    const last = (await countCalls()) - 1;
+    if (last < 0) return;
+    for (let at = 1; ; at += 1) {
+      const { world, taskId } = await begin();
+      failing(world, last, { kind: 'throw', error: refused, after: true });
+      const point = await runToCrash(world, taskId, at);
+      await unpark(world, await runToEnd(world, taskId));
+      await world.observe();
+      await world.assertAtRest();
+      if (point === undefined) break;
+    }
+  });
+
+  test('leaves nothing when it is cancelled in any step', async () => {
+    const calls = await countCalls();
+    for (let at = -1; at < calls; at += 1) {
+      const { world, scenario, taskId } = await begin();
+      const { store } = world;
+      let asked = false;
+      const cancel = async () => {
+        asked = await store.transaction((tx) => requestCancel(tx, taskId, systemClock.now()));
+      };
+      if (at < 0) await cancel();
+      world.hosts.onCall = async () => {
+        if (world.hosts.calls === at + 1) await cancel();
+      };
+      const task = await runToEnd(world, taskId);
+      world.hosts.onCall = async () => {};
+      assert.match(task.state, asked ? /^(cancelled|succeeded)$/ : /^succeeded$/);
+      if (at < 0 && asked) assert.deepEqual([task.state, world.hosts.calls], ['cancelled', 0]);
+      if (task.state === 'succeeded') await scenario.check();
+      await world.observe();
+      await world.assertAtRest();
+    }
+  });
+}

@@ -1,0 +1,72 @@
+/** Runs one task to its end with a runner of its own, with crashes where a test wants them. */
+import { systemClock, systemIds } from '../clock.ts';
+import { acquireLeadership } from '../store/leader.ts';
+import { type TaskRow, tasks } from '../store/tasks.ts';
+import { enqueueTask } from '../tasks/enqueue.ts';
+import type { JournalProbe } from '../tasks/journal.ts';
+import { TaskRunner } from '../tasks/runner.ts';
+import type { RetryPolicy } from '../tasks/task-run.ts';
+import type { Scenario } from './task-scenarios.ts';
+import type { TaskWorld } from './task-world.ts';
+
+const over: readonly TaskRow['state'][] = ['succeeded', 'failed', 'cancelled', 'parked'];
+const impatient: RetryPolicy = { forward: 3, insistent: 3, delayMs: () => 0 };
+
+export async function enqueue(world: TaskWorld, { task }: Scenario): Promise<string> {
+  const row = await world.store.transaction((tx) => enqueueTask(tx, { clock: systemClock, ids: systemIds }, task));
+  return row.id;
+}
+
+/** Everything that the runner logged as unknown errors. */
+export const unknownErrors: unknown[] = [];
+
+/** Starts a runner as the leader that follows all others. */
+export async function lead(world: TaskWorld, probe?: JournalProbe): Promise<TaskRunner> {
+  const { store, hosts, spool } = world;
+  const ask = { holder: systemIds.uuid(), now: systemClock.now(), leaseMs: 60_000, isDead: () => true };
+  const epoch = (await store.transaction((tx) => acquireLeadership(tx, ask)))!;
+  const log = (message: string, details: unknown) => void (probe === undefined && unknownErrors.push(message, details));
+  const seams = { store, hosts, spool, clock: systemClock, ids: systemIds, log, retry: impatient, probe };
+  const runner = new TaskRunner(seams);
+  runner.start(epoch);
+  return runner;
+}
+
+export async function taskEnd(world: TaskWorld, taskId: string): Promise<TaskRow> {
+  const { promise, resolve } = Promise.withResolvers<TaskRow>();
+  const look = async () => {
+    const task = await tasks.get(world.store.db, taskId);
+    if (over.includes(task.state)) resolve(task);
+  };
+  const ended = world.store.onCommit(() => void look());
+  await look();
+  try {
+    return await promise;
+  } finally {
+    ended();
+  }
+}
+
+/** Runs it to its end without crashes. */
+export async function runToEnd(world: TaskWorld, taskId: string): Promise<TaskRow> {
+  const runner = await lead(world);
+  try {
+    return await taskEnd(world, taskId);
+  } finally {
+    await runner.stop();
+  }
+}
+
+/** Runs it until its journal is about to be written, or was written, for the `at`th time (from 0); undefined: it never was. */
+export async function runToCrash(world: TaskWorld, taskId: string, at: number): Promise<string | undefined> {
+  const crashed = Promise.withResolvers<string>();
+  let points = 0;
+  const runner = await lead(world, (point) => {
+    if (points === at) crashed.resolve(point);
+    else points += 1;
+    if (points === at) throw new Error('crash');
+  });
+  const end = await Promise.race([crashed.promise, taskEnd(world, taskId).then(() => undefined)]);
+  await runner.stop();
+  return end;
+}

@@ -1,0 +1,226 @@
+/** For each kind of task: rows as its intent writes them, and what shall be true when it succeeded. */
+import assert from 'node:assert/strict';
+import { systemIds } from '../clock.ts';
+import { images } from '../store/images.ts';
+import { ports } from '../store/networks.ts';
+import { uploads } from '../store/uploads.ts';
+import { firstRevision } from '../store/versioned.ts';
+import { vmDisks, type VmRow, vms } from '../store/vms.ts';
+import { volumes } from '../store/volumes.ts';
+import type { NewTask, TaskTarget } from '../tasks/enqueue.ts';
+import type { TaskKindName, TaskParams } from '../tasks/params.ts';
+import type { NewVm, TaskWorld } from './task-world.ts';
+
+export interface Scenario {
+  readonly task: NewTask<TaskKindName>;
+  /** Throws when the task that succeeded did not do what was asked. */
+  check(): Promise<void>;
+}
+
+const target = (kind: string, row: { readonly id: string; readonly name: string }): TaskTarget => ({
+  kind,
+  id: row.id,
+  name: row.name,
+});
+
+function scenario<K extends TaskKindName>(
+  kind: K,
+  on: TaskTarget,
+  params: TaskParams<K>,
+  check: () => Promise<void>,
+  locks: readonly TaskTarget[] = [],
+): Scenario {
+  const task: NewTask<K> = { kind, params, target: on, locks, projectId: null, userId: null };
+  return { task: task as unknown as NewTask<TaskKindName>, check };
+}
+
+type PowerKind = 'vm-start' | 'vm-stop' | 'vm-reset' | 'vm-pause' | 'vm-resume' | 'vm-suspend';
+
+function power<K extends PowerKind>(
+  kind: K,
+  from: VmRow['state'],
+  to: VmRow['state'],
+  more: Omit<TaskParams<K>, 'vmId'>,
+) {
+  return async (world: TaskWorld): Promise<Scenario> => {
+    const { vm } = await world.addVm({ state: from, hostId: world.h1 });
+    const params = { vmId: vm.id, ...more } as TaskParams<K>;
+    return scenario(kind, target('vm', vm), params, () => vmIs(world, vm.id, { state: to }));
+  };
+}
+
+async function vmIs(world: TaskWorld, id: string, wanted: Partial<VmRow>): Promise<void> {
+  const vm = await vms.get(world.store.db, id);
+  assert.deepEqual({ ...vm, ...wanted }, vm);
+}
+
+const create =
+  (start: boolean) =>
+  async (world: TaskWorld): Promise<Scenario> => {
+    const { vm, volume } = await world.addVm({ state: 'creating', hostId: world.h1, volumeState: 'creating' });
+    const params = { vmId: vm.id, newVolumeIds: [volume.id], start };
+    const check = () => vmIs(world, vm.id, { state: start ? 'running' : 'stopped', hostId: world.h1 });
+    return scenario('vm-create', target('vm', vm), params, check, [target('volume', volume)]);
+  };
+
+const remove =
+  (purge: boolean, from: NewVm['state']) =>
+  async (world: TaskWorld): Promise<Scenario> => {
+    const { vm, volume } = await world.addVm({ state: from, hostId: from === 'trashed' ? null : world.h1 });
+    const deleteVolumes = purge ? [{ volumeId: volume.id, hostId: world.h1 }] : [];
+    const params = { vmId: vm.id, hostId: vm.hostId, stop: from === 'running', purge, purgeAt: 99, deleteVolumes };
+    const check = async () => {
+      if (!purge) return await vmIs(world, vm.id, { state: 'trashed', hostId: null, purgeAt: 99 });
+      assert.equal(await vms.find(world.store.db, { id: vm.id }), undefined);
+      assert.equal(await volumes.find(world.store.db, { id: volume.id }), undefined);
+    };
+    return scenario('vm-delete', target('vm', vm), params, check, [target('volume', volume)]);
+  };
+
+const migrate =
+  (copy: boolean) =>
+  async (world: TaskWorld): Promise<Scenario> => {
+    const changes = { reservedHostId: world.h2 };
+    const pool = copy ? world.localPool : world.sharedPool;
+    const { vm, volume } = await world.addVm({ state: 'running', hostId: world.h1, pool, changes });
+    const how = { autoConverge: true, maxDowntimeMs: null, bandwidthMibps: null };
+    const copyVolumeIds = copy ? [volume.id] : [];
+    const params = { vmId: vm.id, sourceHostId: world.h1, destinationHostId: world.h2, copyVolumeIds, ...how };
+    const check = () => vmIs(world, vm.id, { state: 'running', hostId: world.h2 });
+    return scenario('vm-migrate', target('vm', vm), params, check, [target('volume', volume)]);
+  };
+
+const attachDisk =
+  (newVolume: boolean) =>
+  async (world: TaskWorld): Promise<Scenario> => {
+    const { vm } = await world.addVm({ state: 'running', hostId: world.h1 });
+    const volume = await world.addVolume(newVolume ? 'creating' : 'ready');
+    const disk = { device: 'vdb', bus: 'virtio', position: 1, readOnly: false } as const;
+    await world.store.transaction((tx) => vmDisks.insert(tx, { volumeId: volume.id, vmId: vm.id, ...disk }));
+    const params = { vmId: vm.id, volumeId: volume.id, newVolume };
+    const check = async () => assert.equal((await vmDisks.get(world.store.db, volume.id)).vmId, vm.id);
+    return scenario('vm-attach-disk', target('vm', vm), params, check, [target('volume', volume)]);
+  };
+
+const resize = async (world: TaskWorld): Promise<Scenario> => {
+  const from = { cpus: 1, maxCpus: 2, memoryMib: 256, maxMemoryMib: 256 };
+  const to = { cpus: 2, maxCpus: 2, memoryMib: 128, maxMemoryMib: 256 };
+  const { vm } = await world.addVm({ state: 'running', hostId: world.h1, changes: { cpus: 2, memoryMib: 256 } });
+  return scenario('vm-resize', target('vm', vm), { vmId: vm.id, from, to }, () => vmIs(world, vm.id, to));
+};
+
+const restore = async (world: TaskWorld): Promise<Scenario> => {
+  const { vm } = await world.addVm({ state: 'trashed', hostId: world.h1 });
+  const params = { vmId: vm.id, trashedAt: 5, purgeAt: 6 };
+  return scenario('vm-restore', target('vm', vm), params, () => vmIs(world, vm.id, { state: 'stopped' }));
+};
+
+const detachDisk = async (world: TaskWorld): Promise<Scenario> => {
+  const { vm, volume } = await world.addVm({ state: 'running', hostId: world.h1 });
+  const check = async () => assert.equal(await vmDisks.find(world.store.db, { volumeId: volume.id }), undefined);
+  return scenario('vm-detach-disk', target('vm', vm), { vmId: vm.id, volumeId: volume.id }, check);
+};
+
+const attachNic = async (world: TaskWorld): Promise<Scenario> => {
+  const { vm } = await world.addVm({ state: 'running', hostId: world.h1 });
+  const nic = { networkId: world.networkId, model: 'virtio', connected: true, position: 1 } as const;
+  const row = { ...firstRevision(systemIds.uuid(), 1), ...nic, vmId: vm.id };
+  const macAddress = `52:54:01${row.id.slice(0, 6).replaceAll(/../g, ':$&')}`;
+  await world.store.transaction((tx) => ports.insert(tx, { ...row, macAddress }));
+  const check = async () => assert.equal((await ports.get(world.store.db, row.id)).vmId, vm.id);
+  return scenario('vm-attach-nic', target('vm', vm), { vmId: vm.id, nicId: row.id }, check);
+};
+
+const detachNic = async (world: TaskWorld): Promise<Scenario> => {
+  const { vm, nicId } = await world.addVm({ state: 'stopped', hostId: world.h1 });
+  const check = async () => assert.equal(await ports.find(world.store.db, { id: nicId }), undefined);
+  return scenario('vm-detach-nic', target('vm', vm), { vmId: vm.id, nicId }, check);
+};
+
+const createVolume = async (world: TaskWorld): Promise<Scenario> => {
+  const volume = await world.addVolume('creating');
+  const check = async () => assert.equal((await volumes.get(world.store.db, volume.id)).state, 'ready');
+  return scenario('volume-create', target('volume', volume), { volumeId: volume.id, hostId: world.h1 }, check);
+};
+
+const resizeVolume =
+  (attached: boolean) =>
+  async (world: TaskWorld): Promise<Scenario> => {
+    const { vm, volume } = await world.addVm({ state: 'running', hostId: world.h1 });
+    const free = await world.addVolume('ready');
+    const row = attached ? volume : free;
+    await world.store.transaction((tx) => volumes.update(tx, row.id, { sizeMib: 20 }, { now: 2 }));
+    const params = { volumeId: row.id, hostId: world.h1, vmId: attached ? vm.id : null, fromMib: 10, toMib: 20 };
+    const check = async () => {
+      assert.equal((await volumes.get(world.store.db, row.id)).sizeMib, 20);
+      assert.equal(world.hosts.sharedVolumes.get(row.id), 20 * 1024 * 1024);
+    };
+    return scenario('volume-resize', target('volume', row), params, check);
+  };
+
+const deleteVolume = async (world: TaskWorld): Promise<Scenario> => {
+  const volume = await world.addVolume('deleting');
+  const check = async () => assert.equal(await volumes.find(world.store.db, { id: volume.id }), undefined);
+  return scenario('volume-delete', target('volume', volume), { volumeId: volume.id, hostId: world.h1 }, check);
+};
+
+const importImage =
+  (uploaded: boolean) =>
+  async (world: TaskWorld): Promise<Scenario> => {
+    const image = await world.addImage('importing');
+    const uploadId = systemIds.uuid();
+    if (uploaded) {
+      const whole = { sizeBytes: 7, receivedBytes: 7, sha256: null, createdAt: 1, updatedAt: 1, expiresAt: 9 };
+      const of = { imageId: image.id, projectId: world.projectId, userId: systemIds.uuid(), poolId: world.sharedPool };
+      await world.store.transaction((tx) => uploads.insert(tx, { ...whole, ...of, id: uploadId }));
+      world.spooled.add(uploadId);
+    }
+    const source = uploaded ? { uploadId } : { file: 'tiny.qcow2' };
+    const at = { poolId: world.sharedPool, hostId: world.h1, maxVirtualSizeBytes: null, expectedSha256: null };
+    const check = async () => {
+      const row = await images.get(world.store.db, image.id);
+      assert.deepEqual([row.state, row.format, row.virtualSizeMib], ['ready', 'qcow2', 5]);
+      assert.equal(world.spooled.size, 0);
+    };
+    return scenario('image-import', target('image', image), { imageId: image.id, source, ...at }, check);
+  };
+
+const deleteImage = async (world: TaskWorld): Promise<Scenario> => {
+  const image = await world.addImage('deleting');
+  const copies = [{ poolId: world.sharedPool, hostId: world.h1 }];
+  const check = async () => assert.equal(await images.find(world.store.db, { id: image.id }), undefined);
+  return scenario('image-delete', target('image', image), { imageId: image.id, copies }, check);
+};
+
+type Scenarios = Readonly<Record<string, (world: TaskWorld) => Promise<Scenario>>>;
+
+/** At least one for each kind. */
+export const taskScenarios: Readonly<Record<TaskKindName, Scenarios>> = {
+  'vm-create': { 'and start': create(true), 'and leave stopped': create(false) },
+  'vm-start': {
+    stopped: power('vm-start', 'stopped', 'running', { paused: false }),
+    suspended: power('vm-start', 'suspended', 'running', { paused: false }),
+  },
+  'vm-stop': { running: power('vm-stop', 'running', 'stopped', { timeoutMs: 10, force: false }) },
+  'vm-reset': { running: power('vm-reset', 'running', 'running', {}) },
+  'vm-pause': { running: power('vm-pause', 'running', 'paused', {}) },
+  'vm-resume': { paused: power('vm-resume', 'paused', 'running', {}) },
+  'vm-suspend': { running: power('vm-suspend', 'running', 'suspended', {}) },
+  'vm-resize': { running: resize },
+  'vm-delete': {
+    'into the trash': remove(false, 'stopped'),
+    'while it runs': remove(true, 'running'),
+    'from the trash': remove(true, 'trashed'),
+  },
+  'vm-restore': { trashed: restore },
+  'vm-migrate': { 'on shared storage': migrate(false), 'with storage': migrate(true) },
+  'vm-attach-disk': { existing: attachDisk(false), new: attachDisk(true) },
+  'vm-detach-disk': { running: detachDisk },
+  'vm-attach-nic': { running: attachNic },
+  'vm-detach-nic': { stopped: detachNic },
+  'volume-create': { 'from an image': createVolume },
+  'volume-resize': { attached: resizeVolume(true), free: resizeVolume(false) },
+  'volume-delete': { free: deleteVolume },
+  'image-import': { 'from a file': importImage(false), uploaded: importImage(true) },
+  'image-delete': { ready: deleteImage },
+};
