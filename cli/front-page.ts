@@ -49,8 +49,8 @@ const sections: readonly Section[] = [
   {
     title: 'Programs of a server',
     lines: [
-      ['manager', 'run the control plane'],
-      ['agent', 'run or join a host'],
+      ['manager serve', 'run the control plane'],
+      ['agent join', 'make this server a host; agent run is its process'],
     ],
   },
   { title: 'Your shell', lines: [['completion bash', 'tab completion: source <(kvasir completion bash)']] },

@@ -5,7 +5,7 @@
  * leaves the old one; the environment (`KVASIR_URL`, `KVASIR_TOKEN`) wins over it.
  */
 import { randomUUID } from 'node:crypto';
-import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { UsageError } from './usage-error.ts';
@@ -58,7 +58,6 @@ export async function writeProfiles(env: Environment, file: ProfileFile): Promis
   const fresh = `${path}.${randomUUID()}`;
   try {
     await writeFile(fresh, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
-    await chmod(fresh, 0o600);
     await rename(fresh, path);
   } catch (error) {
     await rm(fresh, { force: true });

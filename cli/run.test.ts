@@ -23,7 +23,10 @@ function ask(manager: FakeManager, line: string, options: CliOptions = {}) {
 
 test('a table lines up, also with Chinese names; --wide keeps ids whole', async () => {
   await using manager = await startFakeManager();
-  manager.answer('vm.list', () => ({ items: [vm('网站', '1'), vm('web', '2')], nextCursor: null }));
+  manager.answer('vm.list', ({ query }) => ({
+    items: [vm('网站', '1'), vm('web', '2')].slice(0, Number(query.limit ?? 2)),
+    nextCursor: null,
+  }));
   const { stdout } = await ask(manager, 'vm list --wide');
   assert.deepEqual(stdout.split('\n'), [
     `ID${' '.repeat(36)}NAME  STATE    HOST  CPUS  MEMORY   GUEST ADDRESSES`,
@@ -37,6 +40,8 @@ test('a table lines up, also with Chinese names; --wide keeps ids whole', async 
     .slice(1, 3)
     .map((line) => line.split(' ')[0]);
   assert.equal(new Set(ids).size, 2, 'shortened ids stay different');
+  const lone = await ask(manager, 'vm list --limit 1');
+  assert.equal(lone.stdout.includes(id('1')), false);
 });
 
 test('a list fetches all its pages', async () => {

@@ -30,7 +30,8 @@ function serveUpload(manager: FakeManager): Store {
     const image = { id: imageId, name: (body as { name: string }).name, state: 'uploading' };
     return { image, uploadPath: '/v1/uploads/u1' };
   });
-  manager.answer('image.get', () => ({ id: imageId, name: 'tiny', state: 'ready' }));
+  const states = ['uploading', 'importing'];
+  manager.answer('image.get', () => ({ id: imageId, name: 'tiny', state: states.shift() ?? 'ready' }));
   manager.others.set('/v1/uploads/u1', (request, response) => {
     response.setHeader('tus-resumable', '1.0.0');
     if (store.gone) response.writeHead(404).end();
@@ -72,6 +73,7 @@ test('the whole file arrives, announced with its size and checksum', async () =>
   assert.equal(store.received.equals(content), true);
   assert.deepEqual(announced(manager)[0]?.body, { name: 'tiny', pool: 'shared', sizeBytes: content.length, sha256 });
   assert.equal((JSON.parse(stdout) as { state: string }).state, 'ready');
+  assert.match(stderr, /image tiny: sent; the manager is importing it\n/);
   assert.deepEqual(await readdir(join(home.path, '.local/state/kvasir/uploads')), []);
 });
 

@@ -76,7 +76,8 @@ function mib(bytes: number): string {
   return (bytes / 1024 / 1024).toFixed(bytes < 10 * 1024 * 1024 ? 1 : 0);
 }
 
-function isPassing(error: unknown): boolean {
+/** The manager restarts or has no leader for a moment: asking again is right. */
+export function isPassing(error: unknown): boolean {
   return (
     error instanceof UnreachableError || (error instanceof KvasirError && (error.status >= 500 || error.status === 429))
   );

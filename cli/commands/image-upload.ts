@@ -22,6 +22,7 @@ import { readSecret } from '../secret.ts';
 import { readAll, type Surroundings } from '../surroundings.ts';
 import { type UploadStateFile, uploadStateFile } from '../upload-state.ts';
 import { UsageError } from '../usage-error.ts';
+import { isPassing } from '../wait-for-task.ts';
 
 interface UploadFlags extends GlobalFlags {
   readonly checksum: boolean;
@@ -126,6 +127,7 @@ async function transfer(
   }
 }
 
+/** The image as it is now, or with `wait` when it is ready or refused. A manager that restarts meanwhile is waited for. */
 async function settledImage(
   client: Client,
   image: string,
@@ -133,14 +135,25 @@ async function settledImage(
   wait: boolean,
   around: Surroundings,
 ): Promise<Image> {
-  for (;;) {
-    const now = await client.call(imageOperations.get, {
-      params: { image },
-      query: { project },
-      signal: around.interrupted,
-    });
-    if (!wait || (now.state !== 'uploading' && now.state !== 'importing')) return now;
-    await pause(250, undefined, { signal: around.interrupted });
+  const display = progressBar(around);
+  const request = { params: { image }, query: { project }, signal: around.interrupted };
+  try {
+    for (;;) {
+      try {
+        const now = await client.call(imageOperations.get, request);
+        if (!wait || (now.state !== 'uploading' && now.state !== 'importing')) return now;
+        display.show(
+          `image ${now.name}: sent; the manager is ${now.state === 'importing' ? 'importing' : 'about to import'} it`,
+          undefined,
+        );
+      } catch (error) {
+        if (!wait || !isPassing(error)) throw error;
+        display.show('the manager does not answer; asking again', undefined);
+      }
+      await pause(250, undefined, { signal: around.interrupted });
+    }
+  } finally {
+    display.end();
   }
 }
 
