@@ -60,8 +60,7 @@ async function endToEnd(files: readonly string[], print: (line: string) => void)
     const error: Error & { readonly failureType?: string } = event.details.error;
     if (error.failureType === 'subtestsFailed') return;
     failed++;
-    const cause =
-      error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : String(error.cause ?? error);
+    const cause = error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : error.message;
     print(
       `failed ${seconds(event.details.duration_ms)}  ${event.name} (${event.file ?? ''}:${event.line ?? 0})\n${cause}`,
     );
