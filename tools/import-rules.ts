@@ -48,7 +48,7 @@ export interface FileImport {
   readonly from: string;
   /** The imported file, relative to the repository. */
   readonly to: string;
-  /** Whether a file that lies directly in the manager's folder itself imports one of the layers. */
+  /** Whether `to` lies directly in the manager's or agent's folder and itself imports what lies in the folders there. */
   readonly toImportsLayers: boolean;
 }
 
@@ -66,7 +66,7 @@ export function refusalOf({ from, to, toImportsLayers }: FileImport): string | u
     return workspace === 'agent' ? engineRefusal(fromPath, target) : undefined;
   }
   if (workspace === 'manager') return managerRefusal(fromPath, toPath, toImportsLayers);
-  if (workspace === 'agent') return driverRefusal(fromPath, toPath);
+  if (workspace === 'agent') return driverRefusal(fromPath, toPath, toImportsLayers);
   return undefined;
 }
 
@@ -97,10 +97,10 @@ function layerOf(path: readonly string[]): string | undefined {
   return path.length > 1 ? path[0] : undefined;
 }
 
-/** Whether a file of the manager belongs to a layer. */
-export function isInManagerLayer(path: string): boolean {
+/** Whether the file lies in one of the folders of the manager or the agent, not directly in them. */
+export function isInLayer(path: string): boolean {
   const [workspace, ...rest] = path.split('/');
-  return workspace === 'manager' && layerOf(rest) !== undefined;
+  return (workspace === 'manager' || workspace === 'agent') && layerOf(rest) !== undefined;
 }
 
 /** `agent/drivers/ovs/ports.ts` -> `ovs`; the interfaces lie directly in `agent/drivers`. */
@@ -108,10 +108,12 @@ function driverOf(path: readonly string[]): string | undefined {
   return path[0] === 'drivers' && path.length > 2 ? path[1] : undefined;
 }
 
-function driverRefusal(from: readonly string[], to: readonly string[]): string | undefined {
+function driverRefusal(from: readonly string[], to: readonly string[], toImportsLayers: boolean): string | undefined {
   const [driver, target] = [driverOf(from), driverOf(to)];
   if (driver !== undefined) {
-    if (target === driver || (to[0] === 'drivers' && to.length === 2)) return undefined;
+    const isInterface = to[0] === 'drivers' && to.length === 2;
+    const isSeam = layerOf(to) === undefined && !toImportsLayers;
+    if (target === driver || isInterface || isSeam) return undefined;
     return `the driver ${driver} imports only the interfaces in agent/drivers`;
   }
   if (target !== undefined && from.length > 1) return `only files directly in agent/ choose a driver (${target})`;

@@ -141,6 +141,8 @@ describe('drivers of the agent', () => {
   it('import the interfaces and their engine', (test) => {
     const files = {
       'agent/drivers/libvirt/vm.ts': `import '../hypervisor.ts';\nimport './xml.ts';\nimport '@kvasir/libvirt/client.ts';`,
+      'agent/drivers/sim/vm.ts': `import '../../clock.ts';`,
+      'agent/clock.ts': `export const now = Date.now;`,
       'agent/main.ts': `import './drivers/libvirt/vm.ts';`,
       'agent/link/commands.ts': `import '../drivers/hypervisor.ts';`,
     };
@@ -152,11 +154,14 @@ describe('drivers of the agent', () => {
       'agent/drivers/libvirt/vm.ts': `import '../ovs/port.ts';\nimport '../../journal/keys.ts';`,
       'agent/link/commands.ts': `import '../drivers/libvirt/vm.ts';\nimport '@kvasir/libvirt/client.ts';`,
       'agent/drivers/hypervisor.ts': `import './libvirt/vm.ts';`,
+      'agent/drivers/sim/vm.ts': `import '../../agent.ts';`,
+      'agent/agent.ts': `import './link/commands.ts';`,
     };
     assert.deepEqual(complaints(test, files), [
       'agent/drivers/hypervisor.ts:1: only files directly in agent/ choose a driver (libvirt) (./libvirt/vm.ts)',
       'agent/drivers/libvirt/vm.ts:1: the driver libvirt imports only the interfaces in agent/drivers (../ovs/port.ts)',
       'agent/drivers/libvirt/vm.ts:2: the driver libvirt imports only the interfaces in agent/drivers (../../journal/keys.ts)',
+      'agent/drivers/sim/vm.ts:1: the driver sim imports only the interfaces in agent/drivers (../../agent.ts)',
       'agent/link/commands.ts:1: only files directly in agent/ choose a driver (libvirt) (../drivers/libvirt/vm.ts)',
       'agent/link/commands.ts:2: only a driver in agent/drivers imports libvirt (@kvasir/libvirt/client.ts)',
     ]);

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join, posix } from 'node:path';
-import { isInManagerLayer, packageRefusalOf, refusalOf } from './import-rules.ts';
+import { isInLayer, packageRefusalOf, refusalOf } from './import-rules.ts';
 import { type ImportStatement, importStatements } from './import-statements.ts';
 import { isTestCode, type PackageJson, readPackageJson, readWorkspaces, type Workspace } from './source-tree.ts';
 
@@ -28,7 +28,7 @@ export function findImportProblems(root: string): string[] {
   const files = workspaces.flatMap((workspace) =>
     workspace.files.map((path) => ({ path, workspace, imports: importsOf(root, path) })),
   );
-  const importsLayers = new Set(files.filter(importsManagerLayer).map((file) => file.path));
+  const importsLayers = new Set(files.filter(importsLayer).map((file) => file.path));
   const rootPackage = readPackageJson(root);
   return [
     ...files.flatMap((file) => fileProblems(file, importsLayers, rootPackage)),
@@ -40,11 +40,11 @@ function importsOf(root: string, path: string): ImportStatement[] {
   return importStatements(path, readFileSync(join(root, path), 'utf8'));
 }
 
-/** Of a file directly in manager/: whether it knows the layers, in which case no layer may know it. */
-function importsManagerLayer(file: SourceFile): boolean {
+/** Of a file directly in manager/ or agent/: whether it knows the folders there, in which case those may not know it. */
+function importsLayer(file: SourceFile): boolean {
   return file.imports.some(({ specifier }) => {
     const target = resolve(file, specifier);
-    return target.kind === 'file' && isInManagerLayer(target.path);
+    return target.kind === 'file' && isInLayer(target.path);
   });
 }
 
