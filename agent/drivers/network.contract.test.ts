@@ -2,6 +2,8 @@ import { TestSwitch } from '@kvasir/ovs/testing/switch.ts';
 import { networkContract } from './network.contract.ts';
 import { OvsNetworkDriver } from './ovs/driver.ts';
 import { runInside } from './ovs/testing.ts';
+import { simDrivers } from './sim/drivers.ts';
+import { simBed } from './sim/testing.ts';
 
 networkContract('Open vSwitch', async () => {
   const ovs = await TestSwitch.start();
@@ -27,5 +29,15 @@ networkContract('Open vSwitch', async () => {
       for (const driver of made) await driver.close();
       await ovs.stop();
     },
+  };
+});
+
+networkContract('simulated host', async () => {
+  const [host] = (await simBed(1)).hosts;
+  return {
+    driver: simDrivers(host!).network,
+    restart: () => Promise.resolve(simDrivers(host!).network),
+    deviceExists: (device) => Promise.resolve([...host!.ports.values()].some((port) => port.device === device)),
+    close: () => Promise.resolve(),
   };
 });

@@ -10,7 +10,7 @@ import type { NicSpec } from '@kvasir/api/agent/vm.ts';
 import { OvsdbClient } from '@kvasir/ovs/ovsdb-client.ts';
 import { OvsdbError } from '@kvasir/ovs/ovsdb-operations.ts';
 import { optionalString } from '@kvasir/ovs/ovsdb-values.ts';
-import { KeyedQueue } from '../keyed-queue.ts';
+import { KeyedLock } from '../../keyed-lock.ts';
 import type { HostNetwork, NetworkDriver, Port } from '../network.ts';
 import { type RunProgram, runProgram } from '../program.ts';
 import { deviceName } from './device-name.ts';
@@ -34,7 +34,7 @@ export class OvsNetworkDriver implements NetworkDriver {
   readonly #db: OvsdbClient;
   readonly #bridge: IntegrationBridge;
   readonly #run: RunProgram;
-  readonly #queue = new KeyedQueue();
+  readonly #lock = new KeyedLock();
   #generation: number | null = null;
 
   constructor(options: OvsNetworkOptions = {}) {
@@ -118,7 +118,7 @@ export class OvsNetworkDriver implements NetworkDriver {
   }
 
   #exclusive<T>(key: string, work: () => Promise<T>): Promise<T> {
-    return this.#queue.run(key, () => translated(work));
+    return this.#lock.run(key, () => translated(work));
   }
 }
 

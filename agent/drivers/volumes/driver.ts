@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import type { PoolReport } from '@kvasir/api/agent/host.ts';
 import type { ImageInfo, VolumeRef } from '@kvasir/api/agent/storage.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
-import { KeyedQueue } from '../keyed-queue.ts';
+import { KeyedLock } from '../../keyed-lock.ts';
 import { ProgramError } from '../program.ts';
 import type { DiskFormat, DiskSource, ImageImport, LongCall, StorageDriver, VolumeCreate } from '../storage.ts';
 import { hasCode, TemporaryFiles } from './files.ts';
@@ -37,7 +37,7 @@ export class DirectoryStorageDriver implements StorageDriver {
   readonly #volumes: PoolVolumes;
   readonly #seeds: SeedFolder;
   readonly #knownPools: string;
-  readonly #queue = new KeyedQueue();
+  readonly #lock = new KeyedLock();
   #pools = new Map<string, DirectoryPool>();
 
   constructor(options: DirectoryStorageOptions) {
@@ -49,7 +49,7 @@ export class DirectoryStorageDriver implements StorageDriver {
   }
 
   applyPools(pools: readonly ServedPool[]): Promise<PoolReport[]> {
-    return this.#queue.run('pools', async () => {
+    return this.#lock.run('pools', async () => {
       const served = pools.map((spec) => new DirectoryPool(spec, this.#files, this.#knownPools));
       const reports = await Promise.all(served.map((pool) => pool.prepare()));
       this.#pools = new Map(served.map((pool) => [pool.spec.poolId, pool]));
@@ -94,15 +94,15 @@ export class DirectoryStorageDriver implements StorageDriver {
   }
 
   writeSeed(vmId: string, name: string, cloudInit: Seed): Promise<DiskSource> {
-    return this.#queue.run(`seed ${vmId}`, () => this.#seeds.write(vmId, name, cloudInit));
+    return this.#lock.run(`seed ${vmId}`, () => this.#seeds.write(vmId, name, cloudInit));
   }
 
   removeSeed(vmId: string): Promise<void> {
-    return this.#queue.run(`seed ${vmId}`, () => this.#seeds.remove(vmId));
+    return this.#lock.run(`seed ${vmId}`, () => this.#seeds.remove(vmId));
   }
 
   #on<T>(poolId: string, key: string, work: (pool: DirectoryPool) => Promise<T>): Promise<T> {
-    return this.#queue.run(`${poolId}/${key}`, () => this.#use(poolId, work));
+    return this.#lock.run(`${poolId}/${key}`, () => this.#use(poolId, work));
   }
 
   async #use<T>(poolId: string, work: (pool: DirectoryPool) => Promise<T>): Promise<T> {

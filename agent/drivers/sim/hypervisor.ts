@@ -1,0 +1,345 @@
+/** HypervisorDriver on a simulated host. Holds nothing but its listeners: everything else is the host's. */
+import type { Duplex } from 'node:stream';
+import type { DomainReport, DomainState, VmSpec } from '@kvasir/api/agent/vm.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
+import type {
+  DomainDisk,
+  DomainEvent,
+  DomainNic,
+  DomainSpec,
+  HypervisorDriver,
+  HypervisorFacts,
+  MigrationCall,
+  MigrationSend,
+} from '../hypervisor.ts';
+import { onePixel, serialConsole, vncConsole } from './consoles.ts';
+import { SimDomain } from './domain.ts';
+import type { SimHost } from './host.ts';
+import { connectUriOf, MigrationJob, type MigrationResult } from './migration.ts';
+
+type Method = keyof HypervisorDriver;
+
+export class SimHypervisorDriver implements HypervisorDriver {
+  readonly #host: SimHost;
+  readonly #unlisten = new Set<() => void>();
+
+  constructor(host: SimHost) {
+    this.#host = host;
+  }
+
+  open(): Promise<void> {
+    return this.#perform('open', () => undefined);
+  }
+
+  close(): Promise<void> {
+    for (const stop of this.#unlisten) stop();
+    this.#unlisten.clear();
+    return Promise.resolve();
+  }
+
+  facts(): Promise<HypervisorFacts> {
+    const { cpus, cpuModel, usableCpuModels, memoryMib } = this.#host;
+    return this.#perform('facts', () => ({
+      virtualization: 'simulated',
+      virtualizationReason: 'this host is simulated',
+      cpus,
+      cpuModel,
+      usableCpuModels,
+      memoryMib,
+      versions: { simulator: '1' },
+    }));
+  }
+
+  list(): Promise<DomainReport[]> {
+    return this.#perform('list', () => [...this.#host.domains.values()].map((domain) => domain.report(this.#host)));
+  }
+
+  watch(listener: (event: DomainEvent) => void): () => void {
+    const stop = this.#host.listen(listener);
+    this.#unlisten.add(stop);
+    return () => {
+      stop();
+      this.#unlisten.delete(stop);
+    };
+  }
+
+  define(spec: DomainSpec): Promise<DomainState> {
+    return this.#perform('define', () => {
+      const { vmId, name } = spec.vm;
+      const domain = this.#host.domains.get(vmId) ?? new SimDomain(vmId, name, spec);
+      if (domain.incoming) throw wrongState('define', domain);
+      domain.spec = spec;
+      domain.drift = [];
+      this.#host.domains.set(vmId, domain);
+      this.#host.tell(domain, false, 'defined');
+      return domain.state;
+    });
+  }
+
+  start(vmId: string, options: { readonly paused: boolean }): Promise<DomainState> {
+    return this.#perform('start', () => {
+      const domain = this.#require(vmId);
+      if (domain.incoming) throw wrongState('start', domain);
+      if (domain.isActive) return domain.state;
+      this.#requireDisks(domain);
+      this.#host.requireRoom(domain.spec);
+      this.#host.change(
+        domain,
+        options.paused ? 'paused' : 'running',
+        domain.state === 'suspended' ? 'restored' : 'booted',
+      );
+      return domain.state;
+    });
+  }
+
+  stop(vmId: string, timeoutMs: number, signal: AbortSignal): Promise<DomainState> {
+    return this.#perform(
+      'stop',
+      async () => {
+        const domain = this.#require(vmId);
+        if (domain.incoming) throw wrongState('stop', domain);
+        if (!domain.isActive) {
+          if (domain.state === 'crashed') this.#host.change(domain, 'stopped', 'destroyed');
+          return domain.state;
+        }
+        const obeyed = domain.state === 'running' && (await this.#pressPowerButton(timeoutMs, signal));
+        this.#host.requirePower();
+        if (domain.isActive) this.#host.change(domain, 'stopped', obeyed ? 'shutdown' : 'destroyed');
+        return domain.state;
+      },
+      signal,
+    );
+  }
+
+  reset(vmId: string): Promise<DomainState> {
+    return this.#perform('reset', () => {
+      const domain = this.#requireActive(vmId, 'reset');
+      domain.startedAtMs = this.#host.world.clock.now();
+      this.#host.tell(domain, false, 'reset');
+      return domain.state;
+    });
+  }
+
+  pause(vmId: string): Promise<DomainState> {
+    return this.#perform('pause', () => this.#switch(this.#requireActive(vmId, 'pause'), 'paused'));
+  }
+
+  resume(vmId: string): Promise<DomainState> {
+    return this.#perform('resume', () => this.#switch(this.#requireActive(vmId, 'resume'), 'running'));
+  }
+
+  suspend(vmId: string): Promise<DomainState> {
+    return this.#perform('suspend', () => {
+      const domain = this.#require(vmId);
+      if (domain.state === 'suspended') return domain.state;
+      return this.#switch(this.#requireActive(vmId, 'suspend'), 'suspended');
+    });
+  }
+
+  undefine(vmId: string): Promise<void> {
+    return this.#perform('undefine', () => {
+      const domain = this.#host.domains.get(vmId);
+      if (domain === undefined) return;
+      if (domain.isActive) throw wrongState('remove', domain);
+      this.#host.remove(domain, 'undefined');
+    });
+  }
+
+  /** Within its maxima a running guest takes more; anything else waits for the next start. */
+  resize(
+    vmId: string,
+    size: Pick<VmSpec, 'cpus' | 'maxCpus' | 'memoryMib' | 'maxMemoryMib'>,
+  ): Promise<{ live: boolean }> {
+    return this.#perform('resize', () => {
+      const domain = this.#require(vmId);
+      const now = this.#spec(domain).vm;
+      const sameLimits = size.maxCpus === now.maxCpus && size.maxMemoryMib === now.maxMemoryMib;
+      const grows = size.memoryMib >= now.memoryMib && size.memoryMib <= now.maxMemoryMib && size.cpus <= now.maxCpus;
+      this.#edit(domain, (spec) => ({ ...spec, vm: { ...spec.vm, ...size } }));
+      return { live: !domain.isActive || (sameLimits && grows) };
+    });
+  }
+
+  attachDisk(vmId: string, disk: DomainDisk): Promise<void> {
+    return this.#perform('attachDisk', () => {
+      const { volumeId } = disk.spec;
+      this.#edit(this.#require(vmId), (spec) => ({
+        ...spec,
+        disks: [...spec.disks.filter((other) => other.spec.volumeId !== volumeId), disk],
+      }));
+    });
+  }
+
+  detachDisk(vmId: string, volumeId: string, signal: AbortSignal): Promise<void> {
+    return this.#perform(
+      'detachDisk',
+      () => {
+        this.#edit(this.#require(vmId), (spec) => ({
+          ...spec,
+          disks: spec.disks.filter((disk) => disk.spec.volumeId !== volumeId),
+        }));
+      },
+      signal,
+    );
+  }
+
+  resizeDisk(vmId: string, volumeId: string, sizeBytes: number): Promise<void> {
+    return this.#perform('resizeDisk', () => {
+      const disk = this.#spec(this.#requireActive(vmId, 'grow a disk of')).disks.find(
+        (one) => one.spec.volumeId === volumeId,
+      );
+      if (disk === undefined) throw new KvasirError('not-found', { kind: 'disk', id: volumeId });
+      const volume = this.#host.volumeAt(disk.source.path);
+      if (volume !== undefined) volume.sizeBytes = sizeBytes;
+    });
+  }
+
+  attachNic(vmId: string, nic: DomainNic): Promise<void> {
+    return this.#perform('attachNic', () => {
+      const { nicId } = nic.spec;
+      this.#edit(this.#require(vmId), (spec) => ({
+        ...spec,
+        nics: [...spec.nics.filter((other) => other.spec.nicId !== nicId), nic],
+      }));
+    });
+  }
+
+  detachNic(vmId: string, nicId: string, signal: AbortSignal): Promise<void> {
+    return this.#perform(
+      'detachNic',
+      () => {
+        this.#edit(this.#require(vmId), (spec) => ({
+          ...spec,
+          nics: spec.nics.filter((nic) => nic.spec.nicId !== nicId),
+        }));
+      },
+      signal,
+    );
+  }
+
+  screenshot(vmId: string): Promise<Buffer> {
+    return this.#perform('screenshot', () => {
+      this.#requireActive(vmId, 'take a picture of');
+      return onePixel;
+    });
+  }
+
+  openConsole(vmId: string, kind: 'serial' | 'vnc'): Promise<Duplex> {
+    return this.#perform('openConsole', () => {
+      const domain = this.#requireActive(vmId, 'open the console of');
+      return kind === 'serial' ? serialConsole(domain.spec?.vm.name ?? domain.name) : vncConsole();
+    });
+  }
+
+  migrationTarget(): { readonly connectUri: string; readonly migrationHost: string } {
+    return { connectUri: connectUriOf(this.#host.hostId), migrationHost: this.#host.hostId };
+  }
+
+  prepareIncoming(domain: DomainSpec): Promise<void> {
+    return this.#perform('prepareIncoming', () => {
+      const there = this.#host.domains.get(domain.vm.vmId);
+      if (there?.isActive !== true) this.#host.requireRoom(domain);
+    });
+  }
+
+  sendMigration(request: MigrationSend, call: MigrationCall): Promise<MigrationResult> {
+    return this.#perform(
+      'sendMigration',
+      (fault) => {
+        if (!this.#host.domains.has(request.vmId)) return { downtimeMs: null, bytesTotal: null };
+        if (call.signal.aborted) throw new KvasirError('cancelled');
+        const job = this.#host.migrations.get(request.vmId) ?? new MigrationJob(this.#host, request, fault);
+        return job.join(call);
+      },
+      call.signal,
+    );
+  }
+
+  abandonIncoming(vmId: string): Promise<boolean> {
+    return this.#perform('abandonIncoming', () => {
+      const domain = this.#host.domains.get(vmId);
+      if (domain === undefined) return false;
+      if (!domain.incoming) return true;
+      this.#host.remove(domain, 'abandoned');
+      return false;
+    });
+  }
+
+  #perform<T>(
+    method: Method,
+    effect: (fault: Parameters<Parameters<SimHost['faults']['perform']>[1]>[0]) => T | Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    return this.#host.faults.perform(
+      `hypervisor.${method}`,
+      (fault) => {
+        this.#host.requirePower();
+        return effect(fault);
+      },
+      signal,
+    );
+  }
+
+  #require(vmId: string): SimDomain {
+    const domain = this.#host.domains.get(vmId);
+    if (domain === undefined) throw new KvasirError('not-found', { kind: 'domain', id: vmId });
+    return domain;
+  }
+
+  #requireActive(vmId: string, action: string): SimDomain {
+    const domain = this.#require(vmId);
+    if (!domain.isActive || domain.incoming) throw wrongState(action, domain);
+    return domain;
+  }
+
+  #spec(domain: SimDomain): DomainSpec {
+    if (domain.spec !== null) return domain.spec;
+    throw new KvasirError('host-failed', { reason: 'the domain does not carry our mark' });
+  }
+
+  #edit(domain: SimDomain, change: (spec: DomainSpec) => DomainSpec): void {
+    domain.spec = change(this.#spec(domain));
+    this.#host.tell(domain, false, 'changed');
+  }
+
+  #switch(domain: SimDomain, state: DomainState): DomainState {
+    if (domain.state !== state) this.#host.change(domain, state, state === 'suspended' ? 'saved' : 'user');
+    return domain.state;
+  }
+
+  #requireDisks(domain: SimDomain): void {
+    const { world, hostId } = this.#host;
+    for (const { source } of domain.spec?.disks ?? []) {
+      if (this.#host.volumeAt(source.path) === undefined) {
+        throw new KvasirError('host-failed', { reason: `could not open ${source.path}: no such file` });
+      }
+    }
+    const elsewhere = world.runningOn(domain.vmId).filter((other) => other !== hostId);
+    if (world.imageLocks && elsewhere.length > 0 && (domain.spec?.disks.length ?? 0) > 0) {
+      throw new KvasirError('host-failed', {
+        reason: 'failed to get "write" lock: is another process using the image?',
+      });
+    }
+  }
+
+  /** True when the guest shut itself down in time. Errors: `cancelled`. */
+  async #pressPowerButton(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    const { guests, world } = this.#host;
+    const obeys = guests.obeysShutdown && guests.shutdownMs <= timeoutMs && timeoutMs > 0;
+    const waitMs = obeys ? guests.shutdownMs : timeoutMs;
+    try {
+      signal.throwIfAborted();
+      if (waitMs > 0) await world.clock.sleep(waitMs, signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      if (signal.reason !== 'force') throw new KvasirError('cancelled');
+      return false;
+    }
+    return obeys;
+  }
+}
+
+function wrongState(action: string, domain: SimDomain): KvasirError {
+  const state = domain.incoming ? 'migrating in' : domain.state;
+  return new KvasirError('wrong-state', { action, kind: 'domain', name: domain.name, state });
+}
