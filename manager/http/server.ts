@@ -7,7 +7,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import { allOperations, apiPrefix } from '@kvasir/api/contract.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { openApiDocument } from '@kvasir/api/openapi.ts';
-import { fastify, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify';
+import { fastify, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import type { Environment } from '../services/call.ts';
 import { addConsoleSocket } from './console-socket.ts';
@@ -28,7 +28,7 @@ export async function createServer(env: Environment, options: ServerOptions = {}
   assertComplete(allOperations, handlers);
   const base = {
     ...(options.logger ? { loggerInstance: options.logger } : {}),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
     bodyLimit: bodyLimitBytes,
     forceCloseConnections: true as const,

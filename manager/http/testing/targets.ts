@@ -1,0 +1,173 @@
+/** For any operation of the contract: fresh objects that it can be sent to, and the smallest good request. */
+import type { Operation } from '@kvasir/api/operation.ts';
+import { apiTokens } from '../../store/api-tokens.ts';
+import { clusters } from '../../store/clusters.ts';
+import { organizations } from '../../store/organizations.ts';
+import { tasks } from '../../store/tasks.ts';
+import { users } from '../../store/users.ts';
+import { type ApiWorld, fresh, insertProject } from './api-world.ts';
+import {
+  attachRow,
+  defaultClusterId,
+  insertHost,
+  insertImage,
+  insertNetwork,
+  insertPool,
+  insertPort,
+  insertVm,
+  insertVolume,
+} from './inventory.ts';
+
+export interface SampleRequest {
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, unknown>>;
+  readonly body: unknown;
+}
+
+let count = 0;
+
+/** States that operations on a VM need; the others take a running one. */
+const vmStates: Readonly<Record<string, 'stopped' | 'paused' | 'trashed'>> = {
+  'vm.start': 'stopped',
+  'vm.resume': 'paused',
+  'vm.restore': 'trashed',
+  'vm.delete': 'stopped',
+};
+
+/** A request that a person with every right could send, about objects that nothing else uses. */
+export async function sampleRequest(world: ApiWorld, op: Operation, ownerId: string): Promise<SampleRequest> {
+  count += 1;
+  const n = count;
+  return world.store.transaction(async (tx) => {
+    const clusterId = await defaultClusterId(tx);
+    const project = await insertProject(tx, world, `p${n}`);
+    const needsHost = op.resource !== 'host' || op.verb === 'list';
+    const host = await insertHost(tx, clusterId, `h${n}`, needsHost ? {} : { state: 'down' });
+    const other = op.id === 'vm.migrate' ? await insertHost(tx, clusterId, `h${n}-other`) : host;
+    const pool = await insertPool(tx, clusterId, `pool${n}`, [host.id, other.id].slice(0, host === other ? 1 : 2));
+    const empty = await insertPool(tx, clusterId, `empty${n}`, [host.id]);
+    const image = await insertImage(tx, project.id, `image${n}`, pool.id);
+    const network = await insertNetwork(tx, project.id, `net${n}`);
+    const unused = await insertNetwork(tx, project.id, `unused${n}`);
+    const state = vmStates[op.id] ?? 'running';
+    const trashed = state === 'trashed' ? { trashedAt: Date.now(), purgeAt: Date.now() + 1000, hostId: null } : {};
+    const onHost = op.resource === 'host' ? {} : { hostId: host.id };
+    const vm = await insertVm(tx, project.id, `vm${n}`, clusterId, { state, ...onHost, ...trashed });
+    const attached = await insertVolume(tx, project.id, `disk${n}`, pool.id);
+    await attachRow(tx, vm.id, attached.id);
+    const nic = await insertPort(tx, vm.id, network.id);
+    const volume = await insertVolume(tx, project.id, `volume${n}`, pool.id);
+    const cluster = await clusters.insert(tx, {
+      ...fresh(),
+      name: `cluster${n}`,
+      description: '',
+      placementPolicy: 'spread',
+      cpuOvercommit: 8,
+      memoryOvercommit: 1,
+      memoryReservedMib: 0,
+    });
+    const spare =
+      op.id === 'organization.get'
+        ? undefined
+        : await organizations.insert(tx, { ...fresh(), name: `org${n}`, description: '' });
+    const user = await users.insert(tx, {
+      ...fresh(),
+      name: `user${n}`,
+      description: '',
+      systemRole: 'none',
+      disabled: false,
+      passwordHash: 'none',
+    });
+    const token = await apiTokens.insert(tx, {
+      ...fresh(),
+      name: `token${n}`,
+      userId: ownerId,
+      tokenHash: `hash${n}`,
+      expiresAt: null,
+      lastUsedAt: null,
+    });
+    const task = await insertTask(world, tx, project.id, vm, op.id === 'task.retry' ? 'parked' : 'running');
+    const target: Record<string, string> = {
+      project: op.id === 'project.delete' ? (await insertProject(tx, world, `bare${n}`)).id : project.id,
+      host: host.id,
+      pool: empty.id,
+      image: image.id,
+      network: op.id === 'network.delete' ? unused.id : network.id,
+      vm: vm.id,
+      volume: op.resource === 'vm' ? attached.id : volume.id,
+      nic: nic.id,
+      cluster: cluster.id,
+      organization: spare?.id ?? world.organizationId,
+      user: op.id === 'project.removeMember' ? world.userIds.viewer : user.id,
+      token: token.id,
+      task: task.id,
+    };
+    const named = { image: image.name, pool: pool.name, volume: volume.name, network: network.name, host: other.name };
+    return {
+      params: Object.fromEntries(Object.keys(op.params.properties).map((key) => [key, target[key] ?? 'missing'])),
+      query: 'project' in op.query.properties && op.access !== 'session' ? { project: project.name } : {},
+      body: op.body === undefined ? undefined : sampleBody(op, n, named),
+    };
+  });
+}
+
+async function insertTask(
+  world: ApiWorld,
+  tx: Parameters<typeof tasks.insert>[0],
+  projectId: string,
+  vm: { readonly id: string; readonly name: string },
+  state: 'running' | 'parked',
+) {
+  return tasks.insert(tx, {
+    id: fresh().id,
+    kind: 'vm-start',
+    params: { vmId: vm.id, paused: false },
+    state,
+    targetKind: 'vm',
+    targetId: vm.id,
+    targetName: vm.name,
+    projectId,
+    userId: world.userIds['system-admin'],
+    percent: 0,
+    step: null,
+    bytesDone: null,
+    bytesTotal: null,
+    downtimeMs: null,
+    cancellable: true,
+    cancelRequestedAt: null,
+    error: null,
+    notBefore: 0,
+    createdAt: Date.now(),
+    startedAt: null,
+    finishedAt: null,
+  });
+}
+
+type Named = Readonly<Record<'image' | 'pool' | 'volume' | 'network' | 'host', string>>;
+
+/** Bodies with required fields; a new operation that has some must get a row here. */
+function sampleBody(op: Operation, n: number, named: Named): unknown {
+  const bodies: Record<string, unknown> = {
+    'session.create': { userName: 'nobody', password: 'not the password' },
+    'apiToken.create': { name: `new-token${n}` },
+    'user.create': { name: `new-user${n}`, password: 'long enough' },
+    'organization.create': { name: `new-org${n}` },
+    'project.create': { name: `new-project${n}` },
+    'project.setMember': { role: 'viewer' },
+    'cluster.create': { name: `new-cluster${n}` },
+    'pool.create': { name: `new-pool${n}`, path: `/new/${n}`, shared: true },
+    'image.import': { name: `new-image${n}`, pool: named.pool, file: 'tiny.qcow2' },
+    'image.upload': { name: `new-upload${n}`, pool: named.pool, sizeBytes: 1024 },
+    'volume.create': { name: `new-volume${n}`, pool: named.pool, sizeGib: 1 },
+    'volume.resize': { sizeGib: 1 },
+    'network.create': { name: `new-net${n}` },
+    'vm.create': { name: `new-vm${n}`, image: named.image, memoryMib: 64, network: named.network },
+    'vm.attachDisk': { volume: named.volume },
+    'vm.attachNic': { network: named.network },
+    'vm.openConsole': { kind: 'serial' },
+  };
+  if (op.id in bodies) return bodies[op.id];
+  const { required = [] } = op.body as { required?: readonly string[] };
+  if (required.length > 0) throw new Error(`${op.id} needs a sample body with ${required.join(', ')}`);
+  return {};
+}
