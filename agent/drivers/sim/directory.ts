@@ -13,7 +13,7 @@ export interface SimVolume {
   /** Image that a linked clone stands on. */
   readonly backingImageId: string | null;
   /** What it takes of the directory. */
-  allocatedBytes: number;
+  readonly allocatedBytes: number;
 }
 
 const mib = 1024 * 1024;
@@ -24,19 +24,43 @@ export class SimDirectory {
   mounted = true;
   totalMib = 1024 * 1024;
   poolId: string | null = null;
-  readonly images = new Map<string, SimImage>();
-  readonly volumes = new Map<string, SimVolume>();
   /** Files in `import/`. */
   readonly imports = new Map<string, Buffer>();
+  readonly #images = new Map<string, SimImage>();
+  readonly #volumes = new Map<string, SimVolume>();
+  #usedBytes = 0;
 
   constructor(path: string) {
     this.path = path;
   }
 
+  /** By file name. */
+  get images(): ReadonlyMap<string, SimImage> {
+    return this.#images;
+  }
+  get volumes(): ReadonlyMap<string, SimVolume> {
+    return this.#volumes;
+  }
   get freeMib(): number {
-    let used = 0;
-    for (const { info } of this.images.values()) used += info.sizeBytes;
-    for (const { allocatedBytes } of this.volumes.values()) used += allocatedBytes;
-    return Math.max(0, Math.floor(this.totalMib - used / mib));
+    return Math.max(0, Math.floor(this.totalMib - this.#usedBytes / mib));
+  }
+
+  addImage(name: string, image: SimImage): void {
+    this.deleteImage(name);
+    this.#images.set(name, image);
+    this.#usedBytes += image.info.sizeBytes;
+  }
+  deleteImage(name: string): void {
+    this.#usedBytes -= this.#images.get(name)?.info.sizeBytes ?? 0;
+    this.#images.delete(name);
+  }
+  addVolume(name: string, volume: SimVolume): void {
+    this.deleteVolume(name);
+    this.#volumes.set(name, volume);
+    this.#usedBytes += volume.allocatedBytes;
+  }
+  deleteVolume(name: string): void {
+    this.#usedBytes -= this.#volumes.get(name)?.allocatedBytes ?? 0;
+    this.#volumes.delete(name);
   }
 }

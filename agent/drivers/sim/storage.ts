@@ -54,7 +54,7 @@ export class SimStorageDriver implements StorageDriver {
         const content = await this.#content(directory, request, call);
         const info = inspectContent(content, request);
         this.#requireSpace(directory, info.sizeBytes, request.poolId);
-        directory.images.set(`${request.imageId}.${info.format}`, { info, content });
+        directory.addImage(`${request.imageId}.${info.format}`, { info, content });
         return info;
       },
       call.signal,
@@ -68,7 +68,7 @@ export class SimStorageDriver implements StorageDriver {
         if (volume.backingImageId !== imageId || !directory.images.has(`${imageId}.${format}`)) continue;
         throw new KvasirError('in-use', { kind: 'image', name: imageId, by: `volume ${name}` });
       }
-      directory.images.delete(`${imageId}.${format}`);
+      directory.deleteImage(`${imageId}.${format}`);
     });
   }
 
@@ -100,7 +100,7 @@ export class SimStorageDriver implements StorageDriver {
         const allocatedBytes = from?.mode === 'full' ? (image?.info.sizeBytes ?? 0) : metadataBytes;
         this.#requireSpace(directory, allocatedBytes, request.poolId);
         const backingImageId = from?.mode === 'linked' ? from.imageId : null;
-        directory.volumes.set(fileName(request), { format, sizeBytes, backingImageId, allocatedBytes });
+        directory.addVolume(fileName(request), { format, sizeBytes, backingImageId, allocatedBytes });
         return { sizeBytes };
       },
       call.signal,
@@ -120,7 +120,7 @@ export class SimStorageDriver implements StorageDriver {
   }
 
   deleteVolume(volume: VolumeRef): Promise<void> {
-    return this.#perform('deleteVolume', () => void this.#use(volume.poolId).volumes.delete(fileName(volume)));
+    return this.#perform('deleteVolume', () => void this.#use(volume.poolId).deleteVolume(fileName(volume)));
   }
 
   list(poolId: string): Promise<{ volumeIds: string[]; imageIds: string[] }> {
