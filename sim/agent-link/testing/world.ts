@@ -13,6 +13,7 @@ import { MemoryServed } from '@kvasir/agent/journal/served.ts';
 import { MemoryVmSpecs } from '@kvasir/agent/journal/vm-specs.ts';
 import { dialManager } from '@kvasir/agent/link/dial.ts';
 import { noLog } from '@kvasir/agent/log.ts';
+import type { Link } from '@kvasir/api/agent/wire/link.ts';
 import { type FakeDrivers, fakeDrivers } from '@kvasir/agent/testing/fake-drivers.ts';
 import { systemClock as managerClock, systemIds } from '@kvasir/manager/clock.ts';
 import { type Hosts, startHosts } from '@kvasir/manager/hosts/hosts.ts';
@@ -39,6 +40,7 @@ export class World {
   hosts: Hosts;
   epoch: number | undefined = 1;
   readonly #agents: Agent[] = [];
+  readonly #links = new Map<string, Link>();
   #count = 0;
 
   private constructor(store: Store, folder: string, hosts: Hosts) {
@@ -102,7 +104,11 @@ export class World {
     setUp(drivers);
     const options: AgentOptions = {
       drivers,
-      dial: (signal) => dialManager(identity, signal),
+      dial: async (signal) => {
+        const link = await dialManager(identity, signal);
+        this.#links.set(identity.record.hostId, link);
+        return link;
+      },
       clock: systemClock,
       fraction: () => 0,
       identity: { hostId: identity.record.hostId, name, address: '127.0.0.1' },
@@ -128,6 +134,11 @@ export class World {
       () => agent.isConnected && this.hosts.isConnected(options.identity.hostId),
     );
     return agent;
+  }
+
+  /** Ends the host's link at once; its agent dials again. */
+  breakLink(hostId: string): void {
+    this.#links.get(hostId)?.close('cut by the test');
   }
 
   async hostState(hostId: string): Promise<string | undefined> {
