@@ -1,15 +1,21 @@
 /** Chooses and builds the drivers of a host. Only here and in the other files directly in `agent/` a driver is chosen. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { systemClock } from './clock.ts';
 import type { AgentConfig } from './config.ts';
 import type { HostDrivers } from './drivers/drivers.ts';
 import { LibvirtDriver } from './drivers/libvirt/driver.ts';
 import { OvsNetworkDriver } from './drivers/ovs/driver.ts';
+import { simDrivers } from './drivers/sim/drivers.ts';
+import { SimWorld } from './drivers/sim/world.ts';
 import { DirectoryStorageDriver } from './drivers/volumes/driver.ts';
 import type { HostIdentity } from './handlers/handler.ts';
 
 export async function openDrivers(config: AgentConfig, host: HostIdentity, directory: string): Promise<HostDrivers> {
-  if (config.driver === 'sim') throw new Error('the simulated driver is not here yet');
+  if (config.driver === 'sim') {
+    const world = new SimWorld({ clock: systemClock, random: Math.random });
+    return simDrivers(world.addHost({ hostId: host.hostId }));
+  }
   const stateDirectory = join(directory, 'storage');
   await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
   const hypervisor = new LibvirtDriver({

@@ -53,7 +53,11 @@ export class HostCalls {
   ): Promise<ResultOf<M>> {
     const key = options.key ?? this.#newKey();
     for (;;) {
-      const link = await this.#hub.wait(hostId, options.reconnectMs ?? defaultReconnectMs, options.signal);
+      const link = await this.#hub
+        .wait(hostId, options.reconnectMs ?? defaultReconnectMs, options.signal)
+        .catch((error: unknown) => {
+          throw options.signal?.aborted ? new KvasirError('cancelled', {}, undefined, { cause: error }) : error;
+        });
       try {
         return await this.#once(link, method, params, { ...options, key });
       } catch (error) {
@@ -94,13 +98,18 @@ export class HostCalls {
     if (epoch === undefined) throw new KvasirError('not-leader');
     const stopProgress =
       onProgress === undefined ? () => {} : link.onProgress(key, ({ key: _, ...report }) => onProgress(report));
+    const deposed = new AbortController();
     const cancel = (): void => {
-      // The call itself ends as the agent says; a cancel that is lost is asked for again by whoever waits.
+      if (this.#epoch() === undefined) {
+        // The change is the next leader's now: it goes on, only we do not wait for it.
+        deposed.abort(new KvasirError('not-leader'));
+        return;
+      }
       link.peer.call('call.cancel', { key }, { timeoutMs: cancelTimeoutMs }).catch(() => {});
     };
     signal?.addEventListener('abort', cancel);
     try {
-      const answer = link.peer.call(method.name, { key, epoch, params }, limits);
+      const answer = link.peer.call(method.name, { key, epoch, params }, { ...limits, signal: deposed.signal });
       if (signal?.aborted) cancel();
       return read(await answer);
     } finally {

@@ -4,8 +4,10 @@
  *
  * Invariant: a link is accepted only from a certificate of our CA whose fingerprint is the one in the host's row now.
  */
+import { rm } from 'node:fs/promises';
 import { createServer, type Server as HttpsServer } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
@@ -144,12 +146,26 @@ function refuse(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
-function listenOn(server: HttpsServer, listen: ListenAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
+async function listenOn(server: HttpsServer, listen: ListenAddress): Promise<void> {
+  if ('path' in listen && !(await answers(listen.path))) await rm(listen.path, { force: true });
+  await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(listen, () => {
       server.off('error', reject);
       resolve();
     });
+  });
+}
+
+/** Whether somebody listens on a unix socket; a manager that was killed leaves its file behind. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const end = (answered: boolean): void => {
+      socket.destroy();
+      resolve(answered);
+    };
+    socket.once('connect', () => end(true));
+    socket.once('error', () => end(false));
   });
 }
