@@ -23,13 +23,13 @@ const managerCommand = [
   '{checkout}/manager/main.ts',
   '--data={directory}',
   '--listen=127.0.0.1:8080',
-  '--agent-listen={agentSocket}',
+  '--agent-listen=unix:{agentSocket}',
   '--agent-address={agentAddress}:{agentPort}',
   '--database=sqlite',
 ];
 const agentCommand = ['{node}', '{checkout}/agent/main.ts', 'run', '--data', '{state}'];
 
-type Listed = { readonly items: readonly { readonly name: string; readonly state?: string }[] };
+type Listed = readonly { readonly name: string; readonly state?: string }[];
 
 /** One command of the CLI with the demo's login; its output is JSON. */
 async function kvasir<T>(argv: readonly string[], timeoutMs = 180_000): Promise<T> {
@@ -38,7 +38,7 @@ async function kvasir<T>(argv: readonly string[], timeoutMs = 180_000): Promise<
 }
 
 async function names(resource: string): Promise<Set<string>> {
-  return new Set((await kvasir<Listed>([resource, 'list'])).items.map((item) => item.name));
+  return new Set((await kvasir<Listed>([resource, 'list'])).map((item) => item.name));
 }
 
 async function startManager(lab: Lab): Promise<void> {
@@ -95,7 +95,7 @@ async function joinHosts(lab: Lab): Promise<void> {
   for (const host of lab.hosts()) if (!known.has(host.name)) await joinHost(host);
   await lab.setAgentCommand(agentCommand);
   await until('all hosts up', 60_000, async () => {
-    const { items } = await kvasir<Listed>(['host', 'list']);
+    const items = await kvasir<Listed>(['host', 'list']);
     return lab.hosts().every((host) => items.some((item) => item.name === host.name && item.state === 'up'));
   });
 }
@@ -116,7 +116,7 @@ async function importImage(lab: Lab, imagePath: string): Promise<void> {
 
 async function bootVms(): Promise<void> {
   for (const name of vmNames) {
-    const known = (await kvasir<Listed>(['vm', 'list'])).items.find((vm) => vm.name === name);
+    const known = (await kvasir<Listed>(['vm', 'list'])).find((vm) => vm.name === name);
     const make = ['vm', 'create', name, '--image', 'tiny', '--cpus', '1', '--memory', '128MiB', '--network', 'default'];
     if (known === undefined) await kvasir([...make, '--wait']);
     else if (known.state !== 'running') await kvasir(['vm', 'start', name, '--wait']);
