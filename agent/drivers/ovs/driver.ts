@@ -15,7 +15,7 @@ import type { HostNetwork, NetworkDriver, Port } from '../network.ts';
 import { type RunProgram, runProgram } from '../program.ts';
 import { deviceName } from './device-name.ts';
 import { IntegrationBridge, type SwitchPort } from './integration-bridge.ts';
-import { listTaps, makeTap, removeTap } from './tap.ts';
+import { listTaps, makeTap, removeTap, tapInOrder } from './tap.ts';
 
 export interface OvsNetworkOptions {
   /** Default `/run/openvswitch/db.sock`. */
@@ -79,13 +79,16 @@ export class OvsNetworkDriver implements NetworkDriver {
       const device = deviceName(nic.nicId);
       const port: Port = { nicId: nic.nicId, vmId, networkId: nic.networkId };
       const wanted: SwitchPort = { ...port, device, macAddress: nic.macAddress };
-      const tap = await makeTap(this.#run, { device, port, mtu: nic.mtu, hush: datapathType === 'netdev' });
+      const tap = { device, port, mtu: nic.mtu, hush: datapathType === 'netdev' };
       const there = (await this.#bridge.ports()).get(device);
-      if (there !== undefined && tap.created) {
-        // The switch may still hold the device that is gone: it has to let go first.
-        await this.#bridge.unplug(device);
+      if (there !== undefined && samePort(there, wanted) && (await tapInOrder(this.#run, tap))) {
+        await this.#bridge.requireServed(device);
+        return { device };
       }
-      if (there === undefined || tap.created || !samePort(there, wanted)) await this.#bridge.plug(wanted);
+      const { created } = await makeTap(this.#run, tap);
+      // The switch may still hold a device that is gone: it has to let go first.
+      if (there !== undefined && created) await this.#bridge.unplug(device);
+      if (there === undefined || created || !samePort(there, wanted)) await this.#bridge.plug(wanted);
       else await this.#bridge.requireServed(device);
       return { device };
     });

@@ -33,12 +33,37 @@ export async function makeTap(run: RunProgram, tap: TapOptions): Promise<{ creat
   return { created: !existed };
 }
 
+/** Whether the device is there as it should be. A repeated attach costs this look only. */
+export async function tapInOrder(run: RunProgram, tap: TapOptions): Promise<boolean> {
+  const link = await showLink(run, tap.device);
+  if (link?.linkinfo?.info_kind !== 'tun' || link.flags?.includes('UP') !== true) return false;
+  if (link.mtu !== tap.mtu || link.ifalias !== writeAlias(tap.port)) return false;
+  if (tap.hush) await run('nft', ['-f', '-'], { input: dropChain(tap.device) });
+  return true;
+}
+
 /** A device of our name that is something else answers `busy` as well. */
 async function requireTap(run: RunProgram, device: string): Promise<void> {
-  const { stdout } = await run('ip', ['-json', '-details', 'link', 'show', 'dev', device]);
-  const [link] = JSON.parse(stdout) as readonly { readonly linkinfo?: { readonly info_kind?: string } }[];
-  if (link?.linkinfo?.info_kind === 'tun') return;
+  if ((await showLink(run, device))?.linkinfo?.info_kind === 'tun') return;
   throw new KvasirError('host-failed', { reason: `the device ${device} exists and is no tap` });
+}
+
+interface Link {
+  readonly ifname?: string;
+  readonly ifalias?: string;
+  readonly mtu?: number;
+  readonly flags?: readonly string[];
+  readonly linkinfo?: { readonly info_kind?: string };
+}
+
+async function showLink(run: RunProgram, device: string): Promise<Link | undefined> {
+  try {
+    const { stdout } = await run('ip', ['-json', '-details', 'link', 'show', 'dev', device]);
+    return (JSON.parse(stdout) as readonly Link[])[0];
+  } catch (error) {
+    if (error instanceof ProgramError && error.stderr.includes('does not exist')) return undefined;
+    throw error;
+  }
 }
 
 /** Removes device and chain; what is not there counts as removed. */
@@ -50,7 +75,7 @@ export async function removeTap(run: RunProgram, device: string): Promise<void> 
 /** The tap devices of ours that are here, by name. */
 export async function listTaps(run: RunProgram): Promise<Map<string, Port>> {
   const { stdout } = await run('ip', ['-json', 'link', 'show']);
-  const links = JSON.parse(stdout === '' ? '[]' : stdout) as readonly { ifname?: string; ifalias?: string }[];
+  const links = JSON.parse(stdout === '' ? '[]' : stdout) as readonly Link[];
   const found = links.flatMap(({ ifname, ifalias }): [string, Port][] => {
     const port = readAlias(ifalias ?? '');
     return ifname === undefined || port === null ? [] : [[ifname, port]];

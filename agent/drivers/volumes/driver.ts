@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { isDeepStrictEqual } from 'node:util';
 import type { PoolReport } from '@kvasir/api/agent/host.ts';
 import type { ImageInfo, VolumeRef } from '@kvasir/api/agent/storage.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
@@ -50,7 +51,11 @@ export class DirectoryStorageDriver implements StorageDriver {
 
   applyPools(pools: readonly ServedPool[]): Promise<PoolReport[]> {
     return this.#lock.run('pools', async () => {
-      const served = pools.map((spec) => new DirectoryPool(spec, this.#files, this.#knownPools));
+      const served = pools.map((spec) => {
+        const known = this.#pools.get(spec.poolId);
+        if (known !== undefined && isDeepStrictEqual(known.spec, spec)) return known;
+        return new DirectoryPool(spec, this.#files, this.#knownPools);
+      });
       const reports = await Promise.all(served.map((pool) => pool.prepare()));
       this.#pools = new Map(served.map((pool) => [pool.spec.poolId, pool]));
       return reports;

@@ -24,7 +24,8 @@ export class DirectoryPool {
   readonly #files: TemporaryFiles;
   /** A file that says that the pool was seen here: its marker is not made a second time. */
   readonly #knownPath: string;
-  #probe: Promise<PoolReport> | null = null;
+  #checking: Promise<void> | null = null;
+  #measuring: Promise<PoolReport> | null = null;
 
   constructor(spec: ServedPool, files: TemporaryFiles, knownDirectory: string) {
     this.spec = spec;
@@ -50,20 +51,24 @@ export class DirectoryPool {
 
   /** Makes marker and folders where that is allowed, removes leftovers, and reports. Never throws. */
   prepare(): Promise<PoolReport> {
-    return this.#report(async () => {
+    return this.#answer(async () => {
       await this.#initialize();
       await this.#check();
+      const { path, shared } = this.spec;
       for (const directory of [this.importDirectory, this.imagesDirectory, this.volumesDirectory]) {
         await mkdir(directory, { recursive: true, mode: 0o755 });
       }
       await this.#remember();
-      await this.#files.sweep(this.imagesDirectory, this.spec.shared);
-      await this.#files.sweep(this.volumesDirectory, this.spec.shared);
+      for (const directory of [path, this.imagesDirectory, this.volumesDirectory]) {
+        await this.#files.sweep(directory, shared);
+      }
+      return this.#measure();
     });
   }
 
   report(): Promise<PoolReport> {
-    return this.#report(() => this.#check());
+    this.#measuring ??= this.#answer(() => this.#measure()).finally(() => (this.#measuring = null));
+    return this.#measuring;
   }
 
   /** Throws `host-failed` unless the pool's own directory is there. */
@@ -76,7 +81,13 @@ export class DirectoryPool {
     }
   }
 
-  async #check(): Promise<void> {
+  /** One look at a time, shared by all who ask: on a storage that hangs more would use up the threads of file access. */
+  #check(): Promise<void> {
+    this.#checking ??= this.#readMarker().finally(() => (this.#checking = null));
+    return this.#checking;
+  }
+
+  async #readMarker(): Promise<void> {
     let marker: string;
     try {
       marker = await readFile(join(this.spec.path, markerName), 'utf8');
@@ -112,19 +123,17 @@ export class DirectoryPool {
     await this.#files.write(this.#knownPath, 0o600, `${this.spec.path}\n`);
   }
 
-  /** One probe at a time: hanging ones would use up the threads that file access has. */
-  async #report(check: () => Promise<void>): Promise<PoolReport> {
-    this.#probe ??= this.#measure(check).finally(() => (this.#probe = null));
-    const { poolId } = this.spec;
+  async #answer(work: () => Promise<PoolReport>): Promise<PoolReport> {
     try {
-      return await within(this.#probe);
+      return await within(work());
     } catch (error) {
+      const { poolId } = this.spec;
       return { poolId, reachable: false, reason: words(error), totalMib: null, freeMib: null };
     }
   }
 
-  async #measure(check: () => Promise<void>): Promise<PoolReport> {
-    await check();
+  async #measure(): Promise<PoolReport> {
+    await this.#check();
     const { blocks, bavail, bsize } = await statfs(this.spec.path);
     return {
       poolId: this.spec.poolId,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { runProgram } from '../program.ts';
@@ -38,6 +38,7 @@ describe('cloud-init seed', () => {
 
   it('the same content keeps the same file; another host makes one of the same layout', async () => {
     await withDirectory(async (directory) => {
+      await mkdir(join(directory, 'h1', '.tmp-left'), { recursive: true });
       const seeds = new SeedFolder(join(directory, 'h1'));
       const seed = { instanceId: 'i-1', hostname: 'web' };
       const { path } = await seeds.write('vm', 'web', seed);

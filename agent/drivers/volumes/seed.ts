@@ -8,7 +8,7 @@
  * keys go to the image's default user unless user-data says otherwise.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CloudInit } from '@kvasir/api/resources/vm.ts';
 import { runProgram } from '../program.ts';
@@ -17,8 +17,12 @@ import { exists, removeFile, syncDirectory, withFile } from './files.ts';
 
 export type Seed = CloudInit & { readonly instanceId: string };
 
+const temporaryPrefix = '.tmp-';
+
 export class SeedFolder {
   readonly #directory: string;
+  /** Done once, before the first write: what an earlier process left half made may carry secrets. */
+  #swept: Promise<void> | null = null;
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -30,8 +34,8 @@ export class SeedFolder {
     const content = seedContent(name, seed);
     const digest = createHash('sha256').update(JSON.stringify(content)).digest('hex');
     if ((await exists(path)) && (await readText(digestPath)) === digest) return source(path);
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    const work = await mkdtemp(join(this.#directory, '.tmp-'));
+    await (this.#swept ??= this.#sweep());
+    const work = await mkdtemp(join(this.#directory, temporaryPrefix));
     try {
       const image = await makeImage(work, content);
       await removeFile(digestPath);
@@ -49,6 +53,13 @@ export class SeedFolder {
   async remove(vmId: string): Promise<void> {
     await removeFile(this.#digestPath(vmId));
     await removeFile(this.#path(vmId));
+  }
+
+  async #sweep(): Promise<void> {
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(this.#directory)) {
+      if (name.startsWith(temporaryPrefix)) await rm(join(this.#directory, name), { recursive: true, force: true });
+    }
   }
 
   #path(vmId: string): string {
