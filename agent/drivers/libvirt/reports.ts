@@ -67,7 +67,7 @@ export class Reports {
 
   #onEvent(event: LibvirtEvent): void {
     if (event.kind === 'agentLifecycle') {
-      if (event.connected) void this.#refreshGuest(event.uuid);
+      if (event.connected) void this.#refreshGuest(event.uuid, event.name);
       else this.#guests.delete(event.uuid);
     }
     if (event.kind === 'lifecycle' && (event.event === 'stopped' || event.event === 'started'))
@@ -157,7 +157,7 @@ export class Reports {
     );
   }
 
-  async #refreshGuest(vmId: string, name = ''): Promise<void> {
+  async #refreshGuest(vmId: string, name: string): Promise<void> {
     const before = JSON.stringify(this.#guests.get(vmId) ?? null);
     const report = await this.#guest.info(vmId).catch(() => null);
     if (report) this.#guests.set(vmId, report);

@@ -1,0 +1,149 @@
+/**
+ * A whole Kvasir over a lab: manager, agents that joined, pools and the tiny image. Owns the order and the looking-first of
+ * each step, so that every one can be repeated; everything of the cloud is asked for through the CLI, as a person would.
+ */
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { attempt, type CommandResult, run } from './command.ts';
+import type { LabHost } from './host.ts';
+import type { Lab } from './lab.ts';
+import { checkoutDirectory, insideHost, managerEndpoint, nodeBinary } from './layout.ts';
+import { isRunning, until } from './processes.ts';
+
+// The lab's libvirtd listens on a management network of its own, so migration needs no TLS there.
+const agentCommand = [
+  ...['{node}', '{checkout}/agent/main.ts', 'run', '--data', '{state}'],
+  ...['--datapath-type', 'netdev', '--migration-transport', 'tcp'],
+];
+
+export interface CloudOptions {
+  /** Of the API, on 127.0.0.1. */
+  readonly port: number;
+  /** The CLI's profile that the login is kept in. */
+  readonly profile: string;
+  /** The CLI's file of profiles; default: that of the user. */
+  readonly configFile?: string;
+  /** Default: SQLite in the manager's directory. */
+  readonly database?: string;
+}
+
+type Listed = readonly { readonly name: string; readonly state?: string }[];
+
+export class Cloud {
+  readonly lab: Lab;
+  readonly url: string;
+  readonly #options: CloudOptions;
+
+  constructor(lab: Lab, options: CloudOptions) {
+    this.lab = lab;
+    this.#options = options;
+    this.url = `http://127.0.0.1:${options.port}`;
+  }
+
+  /** One command of the CLI with this cloud's login, whatever its exit code. */
+  async cli(
+    argv: readonly string[],
+    options: { readonly timeoutMs?: number; readonly input?: string } = {},
+  ): Promise<CommandResult> {
+    return attempt(this.#command(argv), { ...options, env: this.#environment() });
+  }
+
+  /** The same, but it must succeed, and its output is JSON. */
+  async kvasir<T>(argv: readonly string[], timeoutMs = 180_000): Promise<T> {
+    return JSON.parse(await run([...this.#command(argv), '-o', 'json'], { timeoutMs, env: this.#environment() })) as T;
+  }
+
+  async names(resource: string): Promise<Set<string>> {
+    return new Set((await this.kvasir<Listed>([resource, 'list'])).map((item) => item.name));
+  }
+
+  get passwordFile(): string {
+    return join(this.lab.layout.managerDirectory, 'admin-password');
+  }
+
+  /** Starts the manager unless it runs, and waits until it serves people. */
+  async startManager(): Promise<void> {
+    const manager = await this.lab.startManager([
+      '{node}',
+      '{checkout}/manager/main.ts',
+      '--data={directory}',
+      `--listen=127.0.0.1:${this.#options.port}`,
+      '--agent-listen=unix:{agentSocket}',
+      '--agent-address={agentAddress}:{agentPort}',
+      `--database=${this.#options.database ?? 'sqlite'}`,
+    ]);
+    await until(`the manager at ${this.url}`, 30_000, async () => {
+      if (!isRunning(manager)) throw new Error(`the manager ended; see ${this.lab.layout.managerLog}`);
+      return fetch(`${this.url}/openapi.json`, { signal: AbortSignal.timeout(2_000) }).then(
+        (answer) => answer.ok,
+        () => false,
+      );
+    });
+  }
+
+  async login(): Promise<void> {
+    if ((await this.cli(['session', 'show', '--url', this.url])).exitCode === 0) return;
+    const password = readFileSync(this.passwordFile, 'utf8');
+    const login = ['login', '--user', 'admin', '--password-file', '-', '--url', this.url];
+    await run(this.#command(login), { input: password, env: this.#environment() });
+  }
+
+  /** Makes every host of the lab a host of the cloud, and waits until all that have power are up. */
+  async joinHosts(): Promise<void> {
+    const known = await this.names('host');
+    for (const host of this.lab.hosts()) if (!known.has(host.name)) await this.#join(host);
+    await this.lab.setAgentCommand(agentCommand);
+    await this.hostsUp();
+  }
+
+  async hostsUp(): Promise<void> {
+    const powered = this.lab.status().hosts.filter((host) => host.power === 'on');
+    await until('all hosts up', 60_000, async () => {
+      const items = await this.kvasir<Listed>(['host', 'list']);
+      return powered.every((host) => items.some((item) => item.name === host.name && item.state === 'up'));
+    });
+  }
+
+  async makePools(): Promise<void> {
+    const known = await this.names('pool');
+    const create = async (name: string, path: string, shared: string): Promise<void> => {
+      if (!known.has(name)) await this.kvasir(['pool', 'create', name, '--path', path, shared]);
+    };
+    await create('shared', insideHost.sharedStorage, '--shared');
+    await create('local', insideHost.localStorage, '--no-shared');
+  }
+
+  async importImage(imagePath: string): Promise<void> {
+    if ((await this.names('image')).has('tiny')) return;
+    mkdirSync(this.lab.sharedPath('import'), { recursive: true });
+    copyFileSync(imagePath, this.lab.sharedPath('import/tiny.qcow2'));
+    await this.kvasir(['image', 'import', 'tiny', '--pool', 'shared', '--file', 'tiny.qcow2', '--public', '--wait']);
+  }
+
+  /** Gives the host an identity; the token goes through a file that only root reads. */
+  async #join(host: LabHost): Promise<void> {
+    const tokenFile = `${insideHost.agentConfig}/join-token`;
+    const { token } = await this.kvasir<{ readonly token: string }>(['host', 'join-token']);
+    writeFileSync(host.path(tokenFile), `${token}\n`, { mode: 0o600 });
+    await host.exec([
+      nodeBinary,
+      join(checkoutDirectory, 'agent/main.ts'),
+      'join',
+      `--manager=${managerEndpoint.address}:${managerEndpoint.port}`,
+      `--token-file=${tokenFile}`,
+      `--name=${host.name}`,
+      `--address=${host.layout.addresses.management}`,
+      `--data=${insideHost.agentState}`,
+    ]);
+    await host.exec(['rm', tokenFile]);
+  }
+
+  #command(argv: readonly string[]): string[] {
+    return [nodeBinary, join(checkoutDirectory, 'cli/main.ts'), ...argv, '--profile', this.#options.profile];
+  }
+
+  #environment(): NodeJS.ProcessEnv {
+    const { configFile } = this.#options;
+    return configFile === undefined ? process.env : { ...process.env, KVASIR_CONFIG: configFile };
+  }
+}
