@@ -156,7 +156,7 @@ export class Peer {
   #closed(reason: string): void {
     if (this.#end !== null) return;
     this.#end = { reason: this.#breach ?? reason, breach: this.#breach !== null };
-    for (const call of [...this.#calls.values()]) call.reject(new LinkClosedError(this.#end.reason));
+    for (const call of this.#calls.values()) call.reject(new LinkClosedError(this.#end.reason));
     this.streams.cut(this.#end.reason);
     this.#resolveEnded(this.#end);
   }

@@ -76,7 +76,7 @@ export class Streams {
 
   /** The link is gone: all streams break. */
   cut(reason: string): void {
-    for (const stream of [...this.#streams.values()]) stream.cut(reason);
+    for (const stream of this.#streams.values()) stream.cut(reason);
   }
 
   #isOurs(streamId: number): boolean {
