@@ -97,7 +97,11 @@ export class HostCalls {
     const epoch = this.#epoch();
     if (epoch === undefined) throw new KvasirError('not-leader');
     const stopProgress =
-      onProgress === undefined ? () => {} : link.onProgress(key, ({ key: _, ...report }) => onProgress(report));
+      onProgress === undefined
+        ? () => {}
+        : link.onProgress(key, ({ percent, bytesDone, bytesTotal, downtimeMs }) =>
+            onProgress({ percent, bytesDone, bytesTotal, downtimeMs }),
+          );
     const deposed = new AbortController();
     const cancel = (): void => {
       if (this.#epoch() === undefined) {

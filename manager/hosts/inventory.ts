@@ -156,7 +156,7 @@ export class Inventory {
 
   /** Waits until all that was reported so far is written. */
   async settle(): Promise<void> {
-    await Promise.allSettled([...this.#queues.values()]);
+    await Promise.allSettled(this.#queues.values());
   }
 
   async #hostUp(tx: Tx, hostId: string, { inventory, agentVersion }: Hello): Promise<void> {
@@ -257,8 +257,9 @@ export class Inventory {
     because: string | null,
   ): Promise<void> {
     const locked = (await taskLocks.find(tx, { targetId: row.id })) !== undefined;
-    const elsewhere = row.reservedHostId !== null && row.reservedHostId !== hostId;
-    const arrivedElsewhere = elsewhere && this.known.isActiveOn(row.reservedHostId!, row.id);
+    const { reservedHostId } = row;
+    const moving = reservedHostId !== null && reservedHostId !== hostId;
+    const arrivedElsewhere = moving && this.known.isActiveOn(reservedHostId, row.id);
     const changes = observeVm(row, { hostId, report, locked, arrivedElsewhere });
     if (changes !== null) await this.#change(tx, row, changes, because);
   }

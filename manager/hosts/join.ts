@@ -58,7 +58,7 @@ export async function joinHost({ store, clock, ids, ca }: JoinDeps, body: unknow
       reason: `${first?.instancePath ?? ''} ${first?.message ?? 'is wrong'}`,
     });
   }
-  const { token, name, address, csrPem } = body as JoinRequest;
+  const { token, name, address, csrPem } = body;
   const tokenHash = hashOf(token);
   const found = await joinTokens.find(store.db, { tokenHash });
   // Looked at before anything is signed, so that strangers cost nothing.

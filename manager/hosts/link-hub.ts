@@ -111,7 +111,7 @@ export class LinkHub {
     const waiting = Promise.withResolvers<HostLink>();
     const waiters = this.#waiters.get(hostId) ?? new Set();
     this.#waiters.set(hostId, waiters.add(waiting.resolve));
-    const giveUp = (error: unknown): void => waiting.reject(error as Error);
+    const giveUp = (error: unknown): void => waiting.reject(error);
     const cancel = this.#options.clock.after(ms, () => void this.unreachable(hostId).then(giveUp, giveUp));
     const abort = (): void => giveUp(signal?.reason);
     signal?.addEventListener('abort', abort);
@@ -157,8 +157,8 @@ export class LinkHub {
   /** Two live agents of one host are a copied identity: the newer wins, and somebody should know. */
   async #replace(link: HostLink): Promise<void> {
     const { inventory, clock } = this.#options;
-    for (const other of [...this.#open]) {
-      if (other === link || other.hostId !== link.hostId) continue;
+    const others = Array.from(this.#open).filter((other) => other !== link && other.hostId === link.hostId);
+    for (const other of others) {
       const beat = this.#beats.get(link.hostId);
       const alive = other.peer.isOpen && beat !== undefined && clock.now() - beat.lastMs <= 2 * heartbeatIntervalMs;
       if (alive && other.instanceId !== undefined && other.instanceId !== link.instanceId) {

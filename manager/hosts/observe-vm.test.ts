@@ -16,8 +16,15 @@ const base = {
 };
 const row = (changes: Partial<VmRow> = {}): VmRow => ({ ...base, ...changes }) as unknown as VmRow;
 const report = (changes: Partial<DomainReport> = {}): DomainReport => ({
-  ...{ vmId: 'v', name: 'web', managed: true, state: 'running', reason: null, incoming: false, startedAtMs: 1 },
-  ...{ guest: null, drift: [] },
+  vmId: 'v',
+  name: 'web',
+  managed: true,
+  state: 'running',
+  reason: null,
+  incoming: false,
+  startedAtMs: 1,
+  guest: null,
+  drift: [],
   ...changes,
 });
 

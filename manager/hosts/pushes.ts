@@ -122,7 +122,7 @@ export class Pushes {
 
   #pushPools(hostId: string, list: PoolList): Promise<void> {
     // Whether a host may make the marker is no change of the list: it is not sent again for that.
-    const compared = list.map(({ initialize: _, ...pool }) => pool);
+    const compared = list.map((pool) => ({ ...pool, initialize: null }));
     return this.#push(hostId, 'pools', JSON.stringify(compared), async () => {
       const { pools: reports } = await this.#options.calls.call(hostId, poolApply, { pools: list });
       await this.#options.inventory.pools(hostId, reports);

@@ -10,7 +10,7 @@ export type Reader<T> = (value: unknown) => T;
 function reader<S extends TSchema>(name: string, schema: S): Reader<Static<S>> {
   const checker = Compile(schema);
   return (value) => {
-    if (checker.Check(value)) return value as Static<S>;
+    if (checker.Check(value)) return value;
     const [first] = checker.Errors(value);
     throw new Error(`${name}: ${first?.instancePath ?? ''} ${first?.message ?? 'is wrong'}`);
   };
