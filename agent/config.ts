@@ -81,7 +81,7 @@ export async function readConfig(
 }
 
 function check(where: string, value: unknown): ConfigFile {
-  if (checkFile.Check(value)) return value as ConfigFile;
+  if (checkFile.Check(value)) return value;
   const [first] = checkFile.Errors(value);
   throw new Error(`${where}: ${first?.instancePath.slice(1) ?? ''} ${first?.message ?? 'is wrong'}`);
 }

@@ -27,23 +27,19 @@ const [vmId, poolId, volumeId, imageId, nicId, networkId, otherVm] = ids as [
 const disk = { poolId, volumeId, format: 'qcow2', device: 'vda', bus: 'virtio', readOnly: false };
 const nic = { nicId, networkId, macAddress: '52:54:00:00:00:01', model: 'virtio', mtu: 1500 };
 const vm = {
-  ...{
-    vmId,
-    name: 'web',
-    projectId: poolId,
-    cpus: 1,
-    maxCpus: 1,
-    memoryMib: 128,
-    maxMemoryMib: 128,
-    cpuModel: 'maximum',
-  },
-  ...{
-    firmware: 'bios',
-    bootOrder: ['disk'],
-    disks: [disk],
-    nics: [nic],
-    cloudInit: { instanceId: 'i', userData: '#secret' },
-  },
+  vmId,
+  name: 'web',
+  projectId: poolId,
+  cpus: 1,
+  maxCpus: 1,
+  memoryMib: 128,
+  maxMemoryMib: 128,
+  cpuModel: 'maximum',
+  firmware: 'bios',
+  bootOrder: ['disk'],
+  disks: [disk],
+  nics: [nic],
+  cloudInit: { instanceId: 'i', userData: '#secret' },
 };
 
 function host() {
@@ -76,7 +72,12 @@ function host() {
   });
   let keys = 0;
   return {
-    ...{ drivers, journal, progress, handlers, streams, specs },
+    drivers,
+    journal,
+    progress,
+    handlers,
+    streams,
+    specs,
     query: (method: string, params: unknown) => dispatcher.request(method, params, streams),
     change: (method: string, params: unknown, key = `key-${(keys += 1)}`, epoch = 1) =>
       dispatcher.request(method, { key, epoch, params }, streams),
@@ -297,6 +298,11 @@ describe('the dispatcher', () => {
 });
 
 const goodSend = {
-  ...{ vmId, connectUri: 'fake://', migrationHost: 'x', copyVolumeIds: [], autoConverge: true },
-  ...{ maxDowntimeMs: null, bandwidthMibps: null },
+  vmId,
+  connectUri: 'fake://',
+  migrationHost: 'x',
+  copyVolumeIds: [],
+  autoConverge: true,
+  maxDowntimeMs: null,
+  bandwidthMibps: null,
 };

@@ -127,7 +127,7 @@ function post(manager: string, caPem: string, body: JoinRequest): Promise<JoinAn
           try {
             resolve(readAnswer(incoming.statusCode ?? 0, Buffer.concat(chunks).toString('utf8')));
           } catch (error) {
-            reject(error as Error);
+            reject(error);
           }
         });
       },

@@ -93,7 +93,7 @@ async function run(argv: readonly string[]): Promise<void> {
     strict: true,
     allowPositionals: false,
   });
-  const input = readJoinArguments(values as Record<string, string | boolean | undefined>);
+  const input = readJoinArguments(values);
   const { directory } = input;
   const flags = Object.entries(values).filter(([flag]) => flag in configFlags);
   const config = await readConfig(directory, Object.fromEntries(flags) as Partial<Record<ConfigFlag, string>>);

@@ -25,7 +25,9 @@ export function hostHandlers(host: HostContext): Handler[] {
     handler(poolApply, ({ pools }) =>
       host.locks.run('pools', async () => {
         const reports = await storage.applyPools(pools);
-        await host.served.set({ pools: pools.map(({ initialize: _, ...pool }) => pool) });
+        await host.served.set({
+          pools: pools.map(({ poolId, name, kind, path, shared }) => ({ poolId, name, kind, path, shared })),
+        });
         return { pools: reports };
       }),
     ),

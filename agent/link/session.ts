@@ -123,7 +123,7 @@ export class Session {
     const params = { protocol: linkProtocolVersion, ...(await hello()) };
     const welcome = await peer.call('hello', params, { timeoutMs: helloTimeoutMs });
     if (!checkWelcome.Check(welcome)) throw new Error('the manager answered hello with something else');
-    const { epoch } = welcome as Welcome;
+    const { epoch } = welcome;
     if (epoch < journal.epoch) throw new KvasirError('stale-epoch', { epoch, known: journal.epoch });
     await journal.raiseEpoch(epoch);
     this.#introduced = true;

@@ -10,8 +10,13 @@ import { type TestHost, until, World } from './testing/world.ts';
 
 const vmId = systemIds.uuid();
 const send = {
-  ...{ vmId, connectUri: 'fake://', migrationHost: 'x', copyVolumeIds: [], autoConverge: true },
-  ...{ maxDowntimeMs: null, bandwidthMibps: null },
+  vmId,
+  connectUri: 'fake://',
+  migrationHost: 'x',
+  copyVolumeIds: [],
+  autoConverge: true,
+  maxDowntimeMs: null,
+  bandwidthMibps: null,
 };
 
 describe('a call to an agent', () => {
