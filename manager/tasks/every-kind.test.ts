@@ -16,25 +16,38 @@ import { retryTask } from './retry.ts';
 const refused = new KvasirError('host-failed', { reason: 'the test says no' });
 const lost = new KvasirError('host-unreachable', { host: 'h1' });
 
+/** The second failure of a `refused` is that of the undo. */
+const failures = [
+  { error: refused, times: 1, after: false },
+  { error: refused, times: 1, after: true },
+  { error: refused, times: 2, after: true },
+  { error: lost, times: 3, after: true },
+];
+
 after(() => {
   assert.deepEqual(unknownErrors, []);
 });
 
-forEachDatabase('every kind of task', (open) => {
+/** The journal is the same on both databases: on the slower one, the kinds with the most steps stand for the others. */
+const onBoth: readonly TaskKindName[] = ['vm-create', 'vm-migrate'];
+
+forEachDatabase('every kind of task', (open, database) => {
   for (const kind of Object.keys(taskKinds) as TaskKindName[]) {
+    if (database === 'postgres' && !onBoth.includes(kind)) continue;
     for (const [name, prepare] of Object.entries(taskScenarios[kind])) {
-      describe(`${kind}: ${name}`, () => declare(kind, prepare, open));
+      describe(`${kind}: ${name}`, () => declare(prepare, open));
     }
   }
 });
 
-function declare(kind: TaskKindName, prepare: (world: TaskWorld) => Promise<Scenario>, open: OpenStore): void {
+function declare(prepare: (world: TaskWorld) => Promise<Scenario>, open: OpenStore): void {
   let opened: TaskWorld | undefined;
   const world = async () => {
     opened ??= await TaskWorld.open(await open());
     opened.hosts.fate = () => ({ kind: 'work' });
     opened.hosts.onCall = async () => {};
     opened.hosts.forgetful = false;
+    await opened.reset();
     return opened;
   };
 
@@ -111,21 +124,15 @@ function declare(kind: TaskKindName, prepare: (world: TaskWorld) => Promise<Scen
   test('is undone when a call fails for good, or parked until it can go on', async () => {
     const calls = await countCalls();
     for (let at = 0; at < calls; at += 1) {
-      for (const [error, times] of [
-        [refused, 1],
-        [lost, 3],
-        [refused, 2],
-      ] as const) {
-        for (const after of [false, true]) {
-          const { world, taskId } = await begin();
-          failing(world, at, { kind: 'throw', error, after }, times);
-          const end = await runToEnd(world, taskId);
-          assert.notEqual(end.state, 'succeeded', `call ${at} failed ${after ? 'after' : 'before'} it worked`);
-          const task = await unpark(world, end);
-          assert.match(task.state, /^(failed|succeeded)$/);
-          await world.observe();
-          await world.assertAtRest();
-        }
+      for (const { error, times, after } of failures) {
+        const { world, taskId } = await begin();
+        failing(world, at, { kind: 'throw', error, after }, times);
+        const end = await runToEnd(world, taskId);
+        assert.notEqual(end.state, 'succeeded', `call ${at} failed ${after ? 'after' : 'before'} it worked`);
+        const task = await unpark(world, end);
+        assert.match(task.state, /^(failed|succeeded)$/);
+        await world.observe();
+        await world.assertAtRest();
       }
     }
   });

@@ -1,6 +1,7 @@
 /** Takes an image into a pool: from a file in the pool's import folder, or from a finished upload by streaming. */
-import { imageDelete as deleteCall, imageImport as importCall } from '@kvasir/api/agent/storage.ts';
 import { pipeline } from 'node:stream/promises';
+import { imageDelete as deleteCall, imageImport as importCall } from '@kvasir/api/agent/storage.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
 import { imageCopies, images } from '../store/images.ts';
 import { pools } from '../store/pools.ts';
 import { uploads } from '../store/uploads.ts';
@@ -9,6 +10,22 @@ import type { TaskParams } from './params.ts';
 import { bytesPerMib } from './volume-files.ts';
 
 type Params = TaskParams<'image-import'>;
+
+/** The upload came with the intent; when the import comes to nothing it is of no more use. */
+const upload = defineStep('image-import', {
+  name: 'upload',
+  run: async ({ db, params }) => {
+    if (!('uploadId' in params.source)) return;
+    const { id, sizeBytes, receivedBytes } = await uploads.get(db, params.source.uploadId);
+    if (receivedBytes === sizeBytes) return;
+    throw new KvasirError('wrong-state', { action: 'import', kind: 'upload', name: id, state: 'incomplete' });
+  },
+  undo: async ({ params, spool }) => {
+    if ('uploadId' in params.source) await spool.remove(params.source.uploadId);
+  },
+  undoAlways: true,
+  weight: 0,
+});
 
 const take = defineStep('image-import', {
   name: 'import',
@@ -57,12 +74,15 @@ const clean = defineStep('image-import', {
 export const imageImport = defineTask({
   kind: 'image-import',
   cancellable: true,
-  steps: [take, clean],
+  steps: [upload, take, clean],
   done: async ({ tx, params }) => {
     if ('uploadId' in params.source) await uploads.remove(tx, { id: params.source.uploadId });
   },
-  undone: async ({ tx, params, now }) => {
-    await images.update(tx, params.imageId, { state: 'failed' }, { now });
+  undone: async ({ tx, params, now }, because) => {
+    await imageCopies.remove(tx, { imageId: params.imageId });
+    await uploads.remove(tx, { imageId: params.imageId });
+    if (because.code === 'cancelled') await images.remove(tx, { id: params.imageId });
+    else await images.update(tx, params.imageId, { state: 'failed' }, { now });
   },
 });
 

@@ -95,6 +95,8 @@ export interface Step<P, R = unknown> {
   apply?(context: ApplyContext<P>, result: R): Promise<void>;
   /** Takes back what `run` did or may have done. Must succeed when there is nothing to take back. */
   undo?(context: StepContext<P>): Promise<void>;
+  /** `undo` runs although the step never began: it clears what the intent brought along. */
+  readonly undoAlways?: boolean;
   /** From here there is no way back: no cancel, and a failure parks the task for an operator instead of undoing it. */
   readonly forwardOnly?: boolean;
   /** Share of the progress bar; default 1. */

@@ -74,9 +74,11 @@ export const taskParams = {
   'volume-create': closed({ volumeId: Id, hostId: Id }),
   /** Before: `sizeMib` = `toMib`. `vmId`: the VM that it is attached to, or null. Locks: volume, and vm if any. */
   'volume-resize': closed({ volumeId: Id, hostId: Id, vmId: nullable(Id), fromMib: Mib, toMib: Mib }),
-  /** Before: volume `deleting`, attached to nothing. Failed: `ready` when the host refused, else `failed`. */
+  /** Before: volume `deleting`, attached to nothing. Failed: `ready` when its file is still there, else `failed`. */
   'volume-delete': VolumeAt,
-  /** Before: image `importing`. Done: `ready` with its facts and a copy in the pool; the upload's row and spool file gone. */
+  /**
+   * Before: image `importing`. Done: `ready` with its facts and a copy in the pool; the upload's row and spool file gone.
+   * Failed: `failed`; cancelled: gone; the upload too. */
   'image-import': closed({
     imageId: Id,
     poolId: Id,

@@ -143,9 +143,10 @@ export class TaskRun {
   /** Undoes what began, last first. A step that failed is undone too: it may have taken effect. */
   async #back(): Promise<RunEnd> {
     for (const { position, state } of this.#journal.steps.toReversed()) {
-      if (state === 'waiting' || state === 'undone') continue;
+      const step = this.#kind.steps[position]!;
+      if (state === 'undone' || (state === 'waiting' && step.undoAlways !== true)) continue;
       try {
-        await this.#kind.steps[position]!.undo?.(this.#context(position, never, '/undo'));
+        await step.undo?.(this.#context(position, never, '/undo'));
       } catch (thrown) {
         if (this.#seams.stopped.aborted) return 'left';
         const error = this.#errorOf(position, thrown);

@@ -1,14 +1,19 @@
-/** Deletes a volume and its file. */
-import { volumeDelete as deleteCall } from '@kvasir/api/agent/storage.ts';
+/** Deletes a volume and its file. When that fails the host is asked whether the file is still there. */
+import { storageList, volumeDelete as deleteCall } from '@kvasir/api/agent/storage.ts';
 import { volumes } from '../store/volumes.ts';
 import { defineStep, defineTask } from './kind.ts';
-import { isTransient } from './transient.ts';
 import { volumeRef } from './volume-files.ts';
 
 const remove = defineStep('volume-delete', {
   name: 'delete',
   run: async ({ db, params, call }) => {
     await call(params.hostId, deleteCall, volumeRef(await volumes.get(db, params.volumeId)));
+  },
+  undo: async ({ store, db, params, call, clock }) => {
+    const { id, poolId } = await volumes.get(db, params.volumeId);
+    const { volumeIds } = await call(params.hostId, storageList, { poolId });
+    const state = volumeIds.includes(id) ? 'ready' : 'failed';
+    await store.transaction((tx) => volumes.update(tx, id, { state }, { now: clock.now() }));
   },
 });
 
@@ -18,10 +23,5 @@ export const volumeDelete = defineTask({
   steps: [remove],
   done: async ({ tx, params }) => {
     await volumes.remove(tx, { id: params.volumeId });
-  },
-  undone: async ({ tx, params, now }, because) => {
-    // Refused: it is as it was. Unknown: the file may be gone.
-    const state = isTransient(because.code) ? 'failed' : 'ready';
-    await volumes.update(tx, params.volumeId, { state }, { now });
   },
 });

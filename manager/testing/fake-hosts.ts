@@ -23,6 +23,13 @@ export class FakeHost {
   readonly volumes = new Map<string, number>();
   readonly images = new Set<string>();
   readonly finished = new Map<string, unknown>();
+
+  clear(): void {
+    this.domains.clear();
+    this.volumes.clear();
+    this.images.clear();
+    this.finished.clear();
+  }
 }
 
 /** What shall happen to the call with this number (from 0); counted over all hosts. */

@@ -67,6 +67,10 @@ export const fakeMethods: Readonly<Record<string, Handler | undefined>> = {
     world.volumesOf(hostId, volume.poolId).delete(volume.volumeId);
     return {};
   },
+  'storage.list': (world, hostId, { poolId }: { poolId: string }) => ({
+    volumeIds: [...world.volumesOf(hostId, poolId).keys()],
+    imageIds: [...world.imagesOf(hostId, poolId)],
+  }),
   'image.import': (world, hostId, { poolId, imageId }: { poolId: string; imageId: string }) => {
     world.imagesOf(hostId, poolId).add(imageId);
     return { format: 'qcow2', virtualSizeBytes: 5_000_000, sizeBytes: 1234, sha256: 'ab' };

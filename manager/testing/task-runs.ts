@@ -62,9 +62,10 @@ export async function runToCrash(world: TaskWorld, taskId: string, at: number): 
   const crashed = Promise.withResolvers<string>();
   let points = 0;
   const runner = await lead(world, (point) => {
-    if (points === at) crashed.resolve(point);
-    else points += 1;
-    if (points === at) throw new Error('crash');
+    points += 1;
+    if (points <= at) return;
+    crashed.resolve(point);
+    throw new Error('crash');
   });
   const end = await Promise.race([crashed.promise, taskEnd(world, taskId).then(() => undefined)]);
   await runner.stop();

@@ -10,7 +10,8 @@ import { imageCopies, type ImageRow, images } from '../store/images.ts';
 import { networks, ports } from '../store/networks.ts';
 import { pools } from '../store/pools.ts';
 import { projects } from '../store/projects.ts';
-import { taskLocks } from '../store/tasks.ts';
+import { taskLocks, tasks } from '../store/tasks.ts';
+import { uploads } from '../store/uploads.ts';
 import { firstRevision } from '../store/versioned.ts';
 import { vmDisks, type VmRow, vms } from '../store/vms.ts';
 import { type VolumeRow, volumes } from '../store/volumes.ts';
@@ -183,6 +184,23 @@ export class TaskWorld {
     return { vm, volume, nicId: nic.id };
   }
 
+  /** Forgets what a test made, but for hosts, pools and the first image. */
+  async reset(): Promise<void> {
+    await this.store.transaction(async (tx) => {
+      for (const table of [tasks, vmDisks, vms, volumes, uploads]) await table.remove(tx, {});
+      const kept = this.image!.id;
+      for (const { id } of await images.select(tx)) {
+        if (id !== kept) await imageCopies.remove(tx, { imageId: id });
+        if (id !== kept) await images.remove(tx, { id });
+      }
+    });
+    this.hosts.sharedVolumes.clear();
+    this.hosts.sharedImages.clear();
+    this.hosts.sharedImages.add(this.image!.id);
+    this.spooled.clear();
+    for (const host of this.hosts.hosts.values()) host.clear();
+  }
+
   /** As the inventory does when hosts report: the rows of VMs get the states of their domains. */
   async observe(): Promise<void> {
     await this.store.transaction(async (tx) => {
@@ -209,6 +227,8 @@ export class TaskWorld {
     const known = files.filter((file) => !failed.has(file.split('/')[1]!));
     assert.deepEqual(known.sort(), expected.sort(), 'volumes and files differ');
     assert.equal(rows.filter((row) => row.state === 'creating' || row.state === 'deleting').length, 0);
+    const uploadIds = (await uploads.select(db)).map((upload) => upload.id);
+    assert.deepEqual([...this.spooled].sort(), uploadIds.sort(), 'uploads and files differ');
     const copies = (await imageCopies.select(db)).map((copy) => copy.imageId);
     assert.deepEqual([...this.hosts.sharedImages].sort(), copies.sort(), 'images and files differ');
   }
