@@ -165,7 +165,8 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
     try {
       const procedure: Procedure<unknown, unknown> = procedures[name];
       const { result, stream } = await connection.callWithStream(procedure, args);
-      stream.once('close', () => connection.end('CLOSED', 'the stream ended'));
+      // In order, so that the daemon has cleaned up after the stream before its connection goes.
+      stream.once('close', () => void closeSession(connection));
       return { result: result as ResultOf<N>, stream };
     } catch (error) {
       connection.end('CLOSED', 'the stream was not opened');
