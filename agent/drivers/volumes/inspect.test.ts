@@ -121,4 +121,35 @@ describe('inspection of an image', () => {
     const huge = await qcow2Bytes(1024 * 1024 * mib);
     await assert.rejects(inspect(huge, 10 * mib), refused(/larger/));
   });
+
+  it('what the header gives away is refused before any other program opens the file', async () => {
+    const change = async (work: (bytes: Buffer) => void) => {
+      const bytes = await qcow2Bytes(mib);
+      work(bytes);
+      return bytes;
+    };
+    const files = [
+      await change((bytes) => {
+        bytes.writeBigUInt64BE(512n, 8);
+        bytes.writeUInt32BE(bytes.write('/etc/shadow', 512), 16);
+      }),
+      await change((bytes) => bytes.writeBigUInt64BE(4n, 72)),
+      await change((bytes) => {
+        const extensions = bytes.readUInt32BE(100);
+        bytes.writeUInt32BE(0x44415441, extensions);
+        bytes.writeUInt32BE(8, extensions + 4);
+      }),
+      await change((bytes) => bytes.writeUInt32BE(1, 32)),
+      await change((bytes) => bytes.writeUInt32BE(1, 60)),
+      await change((bytes) => bytes.writeBigUInt64BE(2n ** 50n, 24)),
+    ];
+    for (const content of files) {
+      await withDirectory(async (directory) => {
+        const path = join(directory, 'image');
+        await writeFile(path, content);
+        const run = () => Promise.reject(new Error('a program was run'));
+        await assert.rejects(inspectImage(path, { maxVirtualSizeBytes: null, run }), { code: 'bad-image' });
+      });
+    }
+  });
 });
