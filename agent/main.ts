@@ -72,7 +72,7 @@ async function joinNow(input: JoinArguments): Promise<{ readonly identity: Ident
   const existing = await loadIdentity(input.directory);
   if (existing !== undefined) return { identity: existing, joined: false };
   if ((input.tokenFile === undefined) === !input.tokenStdin)
-    throw new UsageError('give --token-file FILE or --token-stdin');
+    throw new UsageError('this server is no host yet: give --token-file FILE or --token-stdin');
   const token = input.tokenFile === undefined ? await text(process.stdin) : await readFile(input.tokenFile, 'utf8');
   return joinManager({ ...input, token: token.trim() });
 }
