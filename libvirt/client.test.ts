@@ -172,6 +172,21 @@ test('a stream leaves no connection behind', async (t) => {
   while (daemon.peers.length > 1) await once(daemon.peers[1]?.socket ?? assert.fail(), 'close');
 });
 
+test('a screenshot whose stream ends without data is taken again', async (t) => {
+  const [daemon, client] = await start(t);
+  await client.connect();
+  const png = Buffer.from('89504e470d0a1a0a0000000049454e44ae426082', 'hex');
+  const images = [Buffer.alloc(0), png.subarray(0, 10), png];
+  daemon.handler = (message, peer) => {
+    if (message.type === messageType.stream) return peer.stream(message, 0, Buffer.alloc(0));
+    peer.reply(procedures.domainScreenshot, message.serial, { mime: 'image/png' });
+    const image = images.shift() ?? assert.fail('one attempt too many');
+    if (image.length > 0) peer.stream(message, 2, image);
+    peer.stream(message, 2, Buffer.alloc(0));
+  };
+  assert.deepEqual(await client.console.screenshot(uuid), { mime: 'image/png', image: png });
+});
+
 test('waits grow to their limit and are spread', () => {
   const options = { minMs: 100, maxMs: 5000 };
   assert.deepEqual(
