@@ -1,50 +1,48 @@
-/** A clock that stands still until a test moves it. */
+/** A clock that stands still until the test moves it. */
 import type { Clock } from '../clock.ts';
 
-interface Timer {
-  readonly atMs: number;
+interface Waiting {
+  readonly at: number;
   readonly work: () => void;
 }
 
 export class ManualClock implements Clock {
   #now = 1_000_000;
-  readonly #timers = new Set<Timer>();
+  readonly #waiting = new Set<Waiting>();
 
   now(): number {
     return this.#now;
   }
 
+  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const cancel = this.after(ms, resolve);
+    const abort = () => {
+      cancel();
+      reject(signal!.reason as Error);
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    await promise;
+    signal?.removeEventListener('abort', abort);
+  }
+
   after(ms: number, work: () => void): () => void {
-    const timer = { atMs: this.#now + ms, work };
-    this.#timers.add(timer);
-    return () => this.#timers.delete(timer);
+    const waiting = { at: this.#now + ms, work };
+    this.#waiting.add(waiting);
+    return () => void this.#waiting.delete(waiting);
   }
 
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const cancel = this.after(ms, resolve);
-      signal?.addEventListener('abort', () => {
-        cancel();
-        reject(signal.reason as Error);
-      });
-    });
-  }
-
-  /** Moves on and runs what is due, in order; each timer sees its own time. */
+  /** Moves on, and calls what was waiting for that, in order. */
   advance(ms: number): void {
-    const end = this.#now + ms;
+    const until = this.#now + ms;
     for (;;) {
-      const [next] = [...this.#timers].filter((timer) => timer.atMs <= end).sort((a, b) => a.atMs - b.atMs);
-      if (next === undefined) break;
-      this.#timers.delete(next);
-      this.#now = Math.max(this.#now, next.atMs);
-      next.work();
+      const due = [...this.#waiting].filter((waiting) => waiting.at <= until).sort((a, b) => a.at - b.at)[0];
+      if (due === undefined) break;
+      this.#waiting.delete(due);
+      this.#now = Math.max(this.#now, due.at);
+      due.work();
     }
-    this.#now = end;
-  }
-
-  /** Time passes without any timer running: the process was held up. They run, late, at the next `advance`. */
-  stall(ms: number): void {
-    this.#now += ms;
+    this.#now = until;
   }
 }

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { KvasirError } from '@kvasir/api/errors.ts';
+import { systemClock, systemIds } from '../clock.ts';
+import { eventsAfter } from '../store/events.ts';
+import { acquireLeadership } from '../store/leader.ts';
+import { requestCancel, taskIdOf, taskIdsByTarget, taskLocks, tasks, taskSteps } from '../store/tasks.ts';
+import { volumes } from '../store/volumes.ts';
+import { forEachDatabase } from '../testing/databases.ts';
+import { enqueue, lead, runToEnd, taskEnd } from '../testing/task-runs.ts';
+import { taskScenarios } from '../testing/task-scenarios.ts';
+import { TaskWorld } from '../testing/task-world.ts';
+import { enqueueTask } from './enqueue.ts';
+import { retryTask } from './retry.ts';
+
+const create = taskScenarios['vm-create']['and start']!;
+const migrate = taskScenarios['vm-migrate']['on shared storage']!;
+const refused = new KvasirError('host-failed', { reason: 'no room' });
+
+forEachDatabase('the task runner', (open) => {
+  test('tells of a task by events, steps and its lock', async () => {
+    const world = await TaskWorld.open(await open());
+    const { db } = world.store;
+    const { task } = await create(world);
+    const id = await enqueue(world, { task, check: async () => {} });
+    assert.equal(await taskIdOf(db, task.target.id), id);
+    assert.equal((await taskIdsByTarget(db, [task.target.id, task.locks![0]!.id])).size, 2);
+    await runToEnd(world, id);
+    assert.equal(await taskIdOf(db, task.target.id), null);
+    const steps = await taskSteps.select(db, { taskId: id }, 'position');
+    assert.deepEqual(
+      steps.map((step) => [step.name, step.state]),
+      [
+        ['volumes', 'done'],
+        ['define', 'done'],
+        ['start', 'done'],
+      ],
+    );
+    assert.deepEqual(
+      (await eventsAfter(db, 0)).map((event) => event.kind),
+      ['task.created', 'vm.state-changed', 'task.finished'],
+    );
+  });
+
+  test('refuses a second task on a locked target, with the id of the first', async () => {
+    const world = await TaskWorld.open(await open());
+    const scenario = await create(world);
+    const id = await enqueue(world, scenario);
+    await assert.rejects(enqueue(world, scenario), (error: unknown) => {
+      return error instanceof KvasirError && error.code === 'busy' && error.details['task'] === id;
+    });
+    assert.equal(await tasks.count(world.store.db), 1);
+  });
+
+  test('refuses params of another form', async () => {
+    const world = await TaskWorld.open(await open());
+    const { task } = await create(world);
+    const seams = { clock: systemClock, ids: systemIds };
+    const wrong = { ...task, params: { vmId: 'web' } } as typeof task;
+    await assert.rejects(
+      world.store.transaction((tx) => enqueueTask(tx, seams, wrong)),
+      TypeError,
+    );
+  });
+
+  test('a manager that was deposed writes nothing more', async () => {
+    const world = await TaskWorld.open(await open());
+    const id = await enqueue(world, await create(world));
+    const called = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    world.hosts.onCall = async () => {
+      called.resolve();
+      await goOn.promise;
+    };
+    const old = await lead(world);
+    await called.promise;
+    const take = { holder: 'new', now: systemClock.now(), leaseMs: 1e6, isDead: () => true };
+    await world.store.transaction((tx) => acquireLeadership(tx, take));
+    const before = await taskSteps.select(world.store.db, { taskId: id });
+    goOn.resolve();
+    await old.stop();
+    assert.deepEqual(await taskSteps.select(world.store.db, { taskId: id }), before);
+    assert.equal((await runToEnd(world, id)).state, 'succeeded');
+  });
+
+  test('a stop leaves calls running at the host, and the next manager joins them', async () => {
+    const world = await TaskWorld.open(await open());
+    const id = await enqueue(world, await migrate(world));
+    const called = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    world.hosts.onCall = async (method) => {
+      if (method !== 'migration.send') return;
+      called.resolve();
+      await goOn.promise;
+    };
+    const first = await lead(world);
+    await called.promise;
+    await first.stop();
+    assert.equal((await tasks.get(world.store.db, id)).state, 'running');
+    goOn.resolve();
+    assert.equal((await runToEnd(world, id)).state, 'succeeded');
+    await world.assertAtRest();
+  });
+
+  test('a cancel reaches the call that runs', async () => {
+    const world = await TaskWorld.open(await open());
+    const { store, hosts } = world;
+    const id = await enqueue(world, await create(world));
+    hosts.onCall = async (method) => {
+      if (method === 'vm.define') await store.transaction((tx) => requestCancel(tx, id, systemClock.now()));
+    };
+    const task = await runToEnd(world, id);
+    assert.deepEqual([task.state, task.error?.code], ['cancelled', 'cancelled']);
+    assert.equal(await volumes.count(store.db), 0);
+    assert.equal(await store.transaction((tx) => requestCancel(tx, id, systemClock.now())), false);
+  });
+
+  test('a failed undo parks the task with its locks, visibly, until an operator retries', async () => {
+    const world = await TaskWorld.open(await open());
+    const { store, hosts } = world;
+    const id = await enqueue(world, await create(world));
+    hosts.fate = ({ method }) =>
+      method === 'vm.define' || method === 'vm.undefine'
+        ? { kind: 'throw', error: refused, after: true }
+        : { kind: 'work' };
+    const parked = await runToEnd(world, id);
+    assert.equal(parked.state, 'parked');
+    assert.match(parked.error!.message, /define.*no room/);
+    assert.equal((await taskLocks.select(store.db)).length, 2);
+    assert.deepEqual((await eventsAfter(store.db, 0)).at(-1)!.kind, 'task.parked');
+    hosts.fate = () => ({ kind: 'work' });
+    await store.transaction((tx) => retryTask(tx, id));
+    const task = await runToEnd(world, id);
+    assert.deepEqual([task.state, task.error!.code], ['failed', 'host-failed']);
+    await assert.rejects(
+      store.transaction((tx) => retryTask(tx, id)),
+      /failed/,
+    );
+    await world.assertAtRest();
+  });
+
+  test('works on many tasks at once', async () => {
+    const world = await TaskWorld.open(await open());
+    const ids: string[] = [];
+    for (let n = 0; n < 20; n += 1) ids.push(await enqueue(world, await create(world)));
+    const runner = await lead(world);
+    const ends = await Promise.all(ids.map((id) => taskEnd(world, id)));
+    await runner.stop();
+    assert.deepEqual(new Set(ends.map((task) => task.state)), new Set(['succeeded']));
+    await world.assertAtRest();
+  });
+});
