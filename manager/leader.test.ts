@@ -38,11 +38,11 @@ async function pass(store: Store, clock: ManualClock, managers: number): Promise
     commits += 1;
     if (commits === managers) resolve();
   });
+  // What the answers before set off: all of them sleep again.
+  await new Promise((done) => setImmediate(done));
   clock.advance(2000);
   await promise;
   ended();
-  // What the answers set off.
-  await new Promise((done) => setImmediate(done));
 }
 
 forEachDatabase('the leader', (open) => {
@@ -88,7 +88,7 @@ forEachDatabase('the leader', (open) => {
     const take = { holder: 'b', now: clock.now(), leaseMs: 1e6 };
     assert.equal(await store.transaction((tx) => acquireLeadership(tx, take)), undefined);
     assert.equal(await store.transaction((tx) => acquireLeadership(tx, { ...take, isDead: (who) => who === 'a' })), 2);
-    clock.advance(2000);
+    await pass(store, clock, 1);
     await a.until('loses');
     await a.leadership.stop();
     assert.equal(await currentEpoch(store.db), 2);

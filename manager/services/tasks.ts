@@ -7,6 +7,7 @@ import { projects } from '../store/projects.ts';
 import { requestCancel, type TaskRow, tasks, taskSteps } from '../store/tasks.ts';
 import { enqueueTask, type NewTask } from '../tasks/enqueue.ts';
 import type { TaskKindName } from '../tasks/params.ts';
+import { retryTask as retryParked } from '../tasks/retry.ts';
 import { actorOf, forbidden, isOperator, projectOf, roleIn, visibleProjectIds } from './access.ts';
 import type { Call, Change, ChangeService, ReadService } from './call.ts';
 import { announce } from './changes.ts';
@@ -54,11 +55,7 @@ export const cancelTask: ChangeService<typeof taskOperations.cancel> = async (ch
 
 export const retryTask: ChangeService<typeof taskOperations.retry> = async (change, { params }) => {
   const row = await findTask(change, params.task);
-  if (row.state !== 'parked') {
-    throw new KvasirError('wrong-state', { action: 'retry', kind: tasks.kind, name: row.kind, state: row.state });
-  }
-  await tasks.set(change.tx, { id: row.id, state: 'parked' }, { state: 'undoing', notBefore: 0, finishedAt: null });
-  return taskView(change.db, await tasks.get(change.tx, row.id));
+  return taskView(change.db, await retryParked(change.tx, row.id));
 };
 
 async function visible(call: Call, project: string | undefined) {
