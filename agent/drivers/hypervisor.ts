@@ -1,16 +1,16 @@
 /** The hypervisor as the agent sees it: domains by VM id. Implementations: `libvirt/`, `sim/`; one contract suite runs on both. */
 import type { Duplex } from 'node:stream';
 import type { DiskSpec, DomainReport, DomainState, NicSpec, VmSpec } from '@kvasir/api/agent/vm.ts';
+import type { PortDevice } from './network.ts';
 import type { DiskSource } from './storage.ts';
 
 export interface DomainDisk {
   readonly spec: DiskSpec;
   readonly source: DiskSource;
 }
-export interface DomainNic {
+/** A NIC and what the network driver made for it. */
+export interface DomainNic extends PortDevice {
   readonly spec: NicSpec;
-  /** Tap device made by the network driver. */
-  readonly device: string;
 }
 
 /** A VM with everything resolved to what this host has. */

@@ -96,10 +96,10 @@ export function networkContract(name: string, makeHarness: () => Promise<Network
 
     it('a restarted agent finds networks and ports as they were', async () => {
       const port = nic();
-      const { device } = await driver.attachPort(vmId, port);
+      const attached = await driver.attachPort(vmId, port);
       driver = await harness.restart();
       assert.deepEqual(await ports(), [{ nicId: port.nicId, vmId, networkId }]);
-      assert.deepEqual(await driver.attachPort(vmId, port), { device });
+      assert.deepEqual(await driver.attachPort(vmId, port), attached);
       await driver.attachPort(vmId, { ...nic(), nicId: port.nicId, macAddress: '52:54:00:00:00:01' });
       await driver.detachPort(port.nicId);
       assert.deepEqual(await ports(), []);

@@ -13,12 +13,23 @@ export interface Port {
   readonly networkId: string;
 }
 
+/** The host's end of a NIC. */
+export interface PortDevice {
+  /** Name of the tap, which the hypervisor opens (it does not create it). */
+  readonly device: string;
+  /**
+   * Whether the switch takes packets whose checksum or segmentation the guest left to the hardware. Where it does not (Open
+   * vSwitch in user space), the hypervisor must not offer that to the guest, or its TCP and UDP would arrive broken.
+   */
+  readonly offload: boolean;
+}
+
 /** Every method is idempotent. */
 export interface NetworkDriver {
   /** Serves exactly these networks; throws `wrong-state` for a generation older than the last one applied. */
   apply(generation: number, networks: readonly HostNetwork[]): Promise<void>;
-  /** Makes tap and switch port; answers the tap's device name, which the hypervisor opens (it does not create it). */
-  attachPort(vmId: string, nic: NicSpec): Promise<{ readonly device: string }>;
+  /** Makes tap and switch port. */
+  attachPort(vmId: string, nic: NicSpec): Promise<PortDevice>;
   /** Removes tap and switch port; one that is not there counts as removed. */
   detachPort(nicId: string): Promise<void>;
   listPorts(): Promise<Port[]>;

@@ -11,8 +11,7 @@ export async function locateDisk(
 }
 
 export async function plugNic(host: HostContext, vmId: string, nic: NicSpec): Promise<DomainNic> {
-  const { device } = await host.drivers.network.attachPort(vmId, nic);
-  return { spec: nic, device };
+  return { spec: nic, ...(await host.drivers.network.attachPort(vmId, nic)) };
 }
 
 /** Makes everything that the domain needs beside itself, and remembers the spec first. */

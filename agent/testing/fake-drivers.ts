@@ -192,7 +192,7 @@ export class FakeNetwork implements NetworkDriver {
 
   async attachPort(vmId: string, nic: { readonly nicId: string; readonly networkId: string }) {
     this.ports.set(nic.nicId, { nicId: nic.nicId, vmId, networkId: nic.networkId });
-    return { device: `tap-${nic.nicId.slice(0, 8)}` };
+    return { device: `tap-${nic.nicId.slice(0, 8)}`, offload: true };
   }
 
   async detachPort(nicId: string): Promise<void> {

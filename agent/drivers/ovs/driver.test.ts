@@ -113,7 +113,7 @@ describe('Open vSwitch network driver', () => {
     await ovs.startDatabase();
     ovs.startSwitch();
     await answer;
-    assert.deepEqual(await driver.attachPort(vmId, port), { device });
+    assert.deepEqual(await driver.attachPort(vmId, port), { device, offload: false });
     assert.ok(await served(device));
     for (const { nicId } of await driver.listPorts()) await driver.detachPort(nicId);
   });

@@ -11,7 +11,7 @@ import { OvsdbClient } from '@kvasir/ovs/ovsdb-client.ts';
 import { OvsdbError } from '@kvasir/ovs/ovsdb-operations.ts';
 import { optionalString } from '@kvasir/ovs/ovsdb-values.ts';
 import { KeyedLock } from '../../keyed-lock.ts';
-import type { HostNetwork, NetworkDriver, Port } from '../network.ts';
+import type { HostNetwork, NetworkDriver, Port, PortDevice } from '../network.ts';
 import { type RunProgram, runProgram } from '../program.ts';
 import { deviceName } from './device-name.ts';
 import { IntegrationBridge, type SwitchPort } from './integration-bridge.ts';
@@ -70,7 +70,7 @@ export class OvsNetworkDriver implements NetworkDriver {
     });
   }
 
-  attachPort(vmId: string, nic: NicSpec): Promise<{ readonly device: string }> {
+  attachPort(vmId: string, nic: NicSpec): Promise<PortDevice> {
     return this.#exclusive(nic.nicId, async () => {
       const { datapathType } = await this.#bridge.ensure();
       if (!(await this.#bridge.networks()).has(nic.networkId)) {
@@ -79,18 +79,20 @@ export class OvsNetworkDriver implements NetworkDriver {
       const device = deviceName(nic.nicId);
       const port: Port = { nicId: nic.nicId, vmId, networkId: nic.networkId };
       const wanted: SwitchPort = { ...port, device, macAddress: nic.macAddress };
-      const tap = { device, port, mtu: nic.mtu, hush: datapathType === 'netdev' };
+      const inUserSpace = datapathType === 'netdev';
+      const answer = { device, offload: !inUserSpace };
+      const tap = { device, port, mtu: nic.mtu, hush: inUserSpace };
       const there = (await this.#bridge.ports()).get(device);
       if (there !== undefined && samePort(there, wanted) && (await tapInOrder(this.#run, tap))) {
         await this.#bridge.requireServed(device);
-        return { device };
+        return answer;
       }
       const { created } = await makeTap(this.#run, tap);
       // The switch may still hold a device that is gone: it has to let go first.
       if (there !== undefined && created) await this.#bridge.unplug(device);
       if (there === undefined || created || !samePort(there, wanted)) await this.#bridge.plug(wanted);
       else await this.#bridge.requireServed(device);
-      return { device };
+      return answer;
     });
   }
 

@@ -1,7 +1,7 @@
 /** NetworkDriver on a simulated host. */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
-import type { HostNetwork, NetworkDriver, Port } from '../network.ts';
+import type { HostNetwork, NetworkDriver, Port, PortDevice } from '../network.ts';
 import type { SimHost } from './host.ts';
 
 export class SimNetworkDriver implements NetworkDriver {
@@ -27,13 +27,13 @@ export class SimNetworkDriver implements NetworkDriver {
     });
   }
 
-  attachPort(vmId: string, nic: NicSpec): Promise<{ readonly device: string }> {
+  attachPort(vmId: string, nic: NicSpec): Promise<PortDevice> {
     return this.#perform('attachPort', () => {
       const { nicId, networkId } = nic;
       if (!this.#host.networks.has(networkId)) throw new KvasirError('not-found', { kind: 'network', id: networkId });
       const device = `kv${nicId.replaceAll('-', '').slice(-13)}`;
       this.#host.ports.set(nicId, { nicId, vmId, networkId, device });
-      return { device };
+      return { device, offload: true };
     });
   }
 
