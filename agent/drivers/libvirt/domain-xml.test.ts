@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DomainSpec } from '../hypervisor.ts';
 import { driftOf, factsOf, specOf } from './domain-read.ts';
-import { dimmElement, domainXml } from './domain-xml.ts';
+import { dimmElement, domainXml, nicElement } from './domain-xml.ts';
 import { find, findAll, readXml, textOf, writeXml } from './xml.ts';
 
 const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
@@ -32,6 +32,7 @@ const sample: DomainSpec = {
     {
       spec: { nicId: id(5), networkId: id(6), macAddress: '52:54:00:00:00:01', model: 'virtio', mtu: 1500 },
       device: 'kv1',
+      offload: true,
     },
   ],
   seed: { kind: 'file', path: '/seeds/1.iso', format: 'raw' },
@@ -86,4 +87,12 @@ test('memory and processors leave room to grow only when asked', () => {
 
 test('paths with markup in them stay whole', () => {
   assert.equal(factsOf(readXml(domainXml(sample, options))).disks[0]?.path, '/pool/volumes/a & b.qcow2');
+});
+
+test('a NIC on a switch that wants whole packets offers the guest no offloads', () => {
+  const [nic] = sample.nics;
+  const driver = (offload: boolean) => find(nicElement({ ...nic!, offload }), 'driver');
+  assert.equal(driver(true), undefined);
+  const host = find(driver(false)!, 'host')?.attributes;
+  assert.deepEqual(host, { csum: 'off', gso: 'off', tso4: 'off', tso6: 'off', ecn: 'off', ufo: 'off' });
 });

@@ -110,7 +110,7 @@ function devicesElement(domain: DomainSpec, options: XmlOptions): Element {
     element('emulator', {}, options.emulator),
     element('controller', { type: 'pci', model: 'pcie-root' }),
     rootPorts,
-    domain.disks.some((disk) => disk.spec.bus === 'scsi')
+    domain.seed || domain.disks.some((disk) => disk.spec.bus === 'scsi')
       ? element('controller', { type: 'scsi', model: 'virtio-scsi' })
       : null,
     domain.disks.map((disk, index) => diskElement(disk, bootOrder(domain, 'disk', index))),
@@ -155,18 +155,27 @@ export function diskElement(disk: DomainDisk, order?: number): Element {
   );
 }
 
+/** On virtio-scsi: the kernels of cloud images know virtio, but have no SATA. */
 function seedElement(path: string, order: number | undefined): Element {
   return element(
     'disk',
     { type: 'file', device: 'cdrom' },
     element('driver', { name: 'qemu', type: 'raw' }),
     element('source', { file: path }),
-    element('target', { dev: 'sdz', bus: 'sata' }),
+    element('target', { dev: 'sdz', bus: 'scsi' }),
     element('readonly'),
     order === undefined ? null : element('boot', { order }),
     element('alias', { name: 'ua-seed' }),
   );
 }
+
+/** Each packet leaves the guest whole: its checksum computed, its size within the MTU. */
+const noOffloads = element(
+  'driver',
+  {},
+  element('host', { csum: 'off', gso: 'off', tso4: 'off', tso6: 'off', ecn: 'off', ufo: 'off' }),
+  element('guest', { csum: 'off', tso4: 'off', tso6: 'off', ecn: 'off', ufo: 'off' }),
+);
 
 export function nicElement(nic: DomainNic, order?: number): Element {
   return element(
@@ -175,6 +184,7 @@ export function nicElement(nic: DomainNic, order?: number): Element {
     element('mac', { address: nic.spec.macAddress }),
     element('target', { dev: nic.device, managed: false }),
     element('model', { type: nic.spec.model }),
+    nic.offload || nic.spec.model !== 'virtio' ? null : noOffloads,
     element('mtu', { size: nic.spec.mtu }),
     order === undefined ? null : element('boot', { order }),
     // The option ROM is only of use for network boot, and costs boot time otherwise.
