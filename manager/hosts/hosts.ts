@@ -67,7 +67,7 @@ export async function startHosts(options: HostsOptions): Promise<Hosts> {
   const pushes = new Pushes({ store, clock, hub, calls, inventory, epoch, log });
   const watch = new RunningTwiceWatch(store, clock, calls, inventory);
   const joining = { store, clock, ids, ca };
-  await hub.start();
+  hub.start();
   const server =
     options.listen &&
     (await startLinkServer({

@@ -109,8 +109,25 @@ it('gives hosts time to come back to a manager that starts', async () => {
   await world.pass(8);
   assert.deepEqual([(await world.host(back)).state, (await world.host(gone)).state], ['up', 'up']);
   const agent = await world.connect(back);
-  await world.pass(4, [agent]);
+  await world.pass(5, [agent]);
   assert.deepEqual([(await world.host(back)).state, (await world.host(gone)).state], ['up', 'down']);
+});
+
+it('has no links and calls nobody down while another manager leads', async () => {
+  const hostId = await world.addHost('elsewhere');
+  const agent = await world.connect(hostId);
+  await world.pass(1, [agent]);
+  world.epoch = undefined;
+  await world.pass(1);
+  assert.match((await agent.peer.ended).reason, /does not lead/);
+  await assert.rejects(world.connect(hostId), { code: 'not-leader' });
+  await world.pass(30);
+  assert.equal((await world.host(hostId)).state, 'up');
+  world.epoch = 4;
+  await world.pass(5);
+  assert.equal((await world.host(hostId)).state, 'up');
+  await world.pass(10);
+  assert.equal((await world.host(hostId)).state, 'down');
 });
 
 it('sends pools and networks on connect and again only when they changed, the shared marker to one host first', async () => {

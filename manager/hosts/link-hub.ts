@@ -3,7 +3,8 @@
  *
  * Invariants: a host is `up` while its heartbeats come, `down` after `missedHeartbeats` in a row stayed away, whether or not
  * the socket still looks open; a link that broke does not make a host `down` before that, so that an agent may restart in
- * peace. A manager that itself was held up (its timer came late) gives every host that time again: it was not them.
+ * peace. A manager that itself was held up (its timer came late) gives every host that time again: it was not them. Only the leader
+ * has links and judges.
  */
 import {
   type Heartbeat,
@@ -58,16 +59,13 @@ export class LinkHub {
   #nextSeenMs = 0;
   #nextRefreshMs = 0;
   #closed = false;
+  #leads = false;
 
   constructor(options: LinkHubOptions) {
     this.#options = options;
   }
 
-  /** Hosts that were up when the last manager ended get time to come back. */
-  async start(): Promise<void> {
-    const { store, clock } = this.#options;
-    const lastMs = clock.now() + startGraceMs - downAfterMs;
-    for (const { id } of await hosts.select(store.db, { state: 'up' })) this.#beats.set(id, { lastMs, up: true });
+  start(): void {
     this.#scheduleTick();
   }
 
@@ -221,8 +219,13 @@ export class LinkHub {
   }
 
   async #tick(lateMs: number): Promise<void> {
-    const { clock, inventory } = this.#options;
+    const { clock, inventory, epoch } = this.#options;
     const now = clock.now();
+    if (epoch() === undefined) {
+      this.#standBy();
+      return;
+    }
+    if (!this.#leads) await this.#expectHosts();
     for (const [hostId, beat] of this.#beats) {
       if (lateMs > heartbeatIntervalMs / 2) beat.lastMs += lateMs;
       const silentMs = now - beat.lastMs;
@@ -239,6 +242,23 @@ export class LinkHub {
       this.#nextRefreshMs = now + refreshEveryMs;
       await inventory.refreshUnknown();
     }
+  }
+
+  /** Another manager leads: agents belong to it, and it alone says who is up. */
+  #standBy(): void {
+    this.#leads = false;
+    this.#beats.clear();
+    for (const link of this.#open) link.peer.close('this manager does not lead');
+  }
+
+  /** Hosts that were up when the last leader ended get time to come back. */
+  async #expectHosts(): Promise<void> {
+    const { store, clock } = this.#options;
+    const lastMs = clock.now() + startGraceMs - downAfterMs;
+    for (const { id } of await hosts.select(store.db, { state: 'up' })) {
+      if (!this.#beats.has(id)) this.#beats.set(id, { lastMs, up: true });
+    }
+    this.#leads = true;
   }
 
   async #rememberSeen(now: number): Promise<void> {

@@ -45,4 +45,9 @@ export class ManualClock implements Clock {
     }
     this.#now = until;
   }
+
+  /** Time passes without anything being called, as while the process is held up; it is called, late, at the next `advance`. */
+  stall(ms: number): void {
+    this.#now += ms;
+  }
 }

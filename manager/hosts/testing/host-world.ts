@@ -64,6 +64,7 @@ export class HostWorld {
   readonly clock = new ManualClock();
   readonly store: Store;
   hosts!: Hosts;
+  epoch: number | undefined = 3;
   readonly #hostIds = new Map<string, string>();
   readonly #since: number;
 
@@ -86,7 +87,7 @@ export class HostWorld {
       clock: this.clock,
       ids: systemIds,
       managerVersion: 'test',
-      epoch: () => 3,
+      epoch: () => this.epoch,
       log: () => {},
     });
   }
