@@ -6,6 +6,7 @@
  * are jittered, so that a thousand hosts do not dial at once.
  */
 import {
+  type DomainChanged,
   heartbeatIntervalMs,
   type Heartbeat,
   type Hello,
@@ -68,7 +69,15 @@ export class Session {
 
   notify(method: string, params: unknown): void {
     if (this.#introduced) this.#peer?.notify(method, params);
-    else if (this.#peer !== null) this.#held.push({ method, params });
+    else if (this.#peer !== null) this.#hold(method, params);
+  }
+
+  /** Of several reports of one domain only the last is worth telling. */
+  #hold(method: string, params: unknown): void {
+    const vmOf = (report: unknown): string | undefined => (report as Partial<DomainChanged>).domain?.vmId;
+    const vmId = vmOf(params);
+    if (vmId !== undefined) this.#held = this.#held.filter((held) => vmOf(held.params) !== vmId);
+    this.#held.push({ method, params });
   }
 
   async #run(): Promise<void> {

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { DomainChanged, Hello } from '@kvasir/api/agent/link.ts';
+import { memoryLinkPair } from '@kvasir/api/agent/wire/memory-link.ts';
+import { Peer } from '@kvasir/api/agent/wire/peer.ts';
+import { type Agent, startAgent } from './agent.ts';
+import { systemClock } from './clock.ts';
+import { MemoryJournal } from './journal/journal.ts';
+import { MemoryServed } from './journal/served.ts';
+import { MemoryVmSpecs } from './journal/vm-specs.ts';
+import { noLog } from './log.ts';
+import { domainReport, type FakeDrivers, fakeDrivers } from './testing/fake-drivers.ts';
+
+const id = (digit: number): string => `00000000-0000-4000-8000-00000000000${digit}`;
+
+interface FakeManager {
+  readonly hellos: Hello[];
+  readonly changes: DomainChanged[];
+  readonly peers: Peer[];
+  /** Awaited before each hello is answered. */
+  gate: Promise<void>;
+}
+
+async function start(drivers: FakeDrivers, stored: { specs?: MemoryVmSpecs; served?: MemoryServed } = {}) {
+  const manager: FakeManager = { hellos: [], changes: [], peers: [], gate: Promise.resolve() };
+  const dial = async () => {
+    const [managerSide, agentSide] = memoryLinkPair();
+    const peer = new Peer(managerSide, systemClock, 'even', {
+      request: async (_method, params) => {
+        manager.hellos.push(params as Hello);
+        await manager.gate;
+        return { managerVersion: 'test', epoch: 1, nowMs: 0 };
+      },
+      notification: (method, params) => {
+        if (method === 'domain-changed') manager.changes.push(params as DomainChanged);
+      },
+    });
+    manager.peers.push(peer);
+    return agentSide;
+  };
+  const agent: Agent = await startAgent({
+    drivers,
+    dial,
+    clock: systemClock,
+    fraction: () => 0,
+    identity: { hostId: id(9), name: 'h1', address: '127.0.0.1' },
+    instanceId: id(8),
+    journal: new MemoryJournal(),
+    specs: stored.specs ?? new MemoryVmSpecs(),
+    served: stored.served ?? new MemoryServed(),
+    log: noLog,
+    hostname: 'h1',
+    agentVersion: 'test',
+    versions: {},
+    status: () => ({ load1: 0, freeMemoryMib: 1 }),
+  });
+  return { agent, manager };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const end = performance.now() + 5000;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error('waited in vain');
+    await systemClock.sleep(1);
+  }
+}
+
+describe('an agent that starts', () => {
+  it('removes the ports of VMs that are not here, and keeps those of VMs that are here or expected', async () => {
+    const drivers = fakeDrivers();
+    const specs = new MemoryVmSpecs();
+    await specs.set({ vmId: id(2), nics: [] } as never);
+    drivers.hypervisor.put(domainReport(id(1), { state: 'running' }));
+    for (const vm of [1, 2, 3]) await drivers.network.attachPort(id(vm), { nicId: id(vm + 3), networkId: id(0) });
+    const { agent } = await start(drivers, { specs });
+    assert.deepEqual(
+      [...drivers.network.ports.values()].map((port) => port.vmId),
+      [id(1), id(2)],
+    );
+    await agent.close();
+  });
+
+  it('makes the ports of running VMs that are missing', async () => {
+    const drivers = fakeDrivers();
+    const specs = new MemoryVmSpecs();
+    const nic = { nicId: id(4), networkId: id(0), macAddress: '52:54:00:00:00:01', model: 'virtio', mtu: 1500 };
+    await specs.set({ vmId: id(1), nics: [nic] } as never);
+    drivers.hypervisor.put(domainReport(id(1), { state: 'running' }));
+    const { agent } = await start(drivers, { specs });
+    assert.deepEqual([...drivers.network.ports.keys()], [id(4)]);
+    await agent.close();
+  });
+
+  it('serves what it was told last, without making a pool anew', async () => {
+    const drivers = fakeDrivers();
+    const served = new MemoryServed();
+    const pool = { poolId: id(1), name: 'p', kind: 'directory', path: '/p', shared: true } as const;
+    await served.set({ pools: [pool], networks: { generation: 7, list: [] } });
+    const { agent } = await start(drivers, { served });
+    assert.deepEqual(
+      [drivers.storage.pools, drivers.network.applied?.generation],
+      [[{ ...pool, initialize: false }], 7],
+    );
+    await agent.close();
+  });
+
+  it('waits for a hypervisor that does not answer yet', async () => {
+    const drivers = fakeDrivers();
+    let tries = 0;
+    drivers.hypervisor.open = async () => {
+      tries += 1;
+      if (tries === 1) throw new Error('connection refused');
+    };
+    const { agent, manager } = await start(drivers);
+    await until(() => manager.hellos.length === 1);
+    assert.equal(tries, 2);
+    await agent.close();
+  });
+});
+
+describe('an agent that is linked', () => {
+  it('tells what changes while it introduces itself, after the introduction', async () => {
+    const drivers = fakeDrivers();
+    drivers.hypervisor.put(domainReport(id(1)));
+    const { agent, manager } = await start(drivers);
+    await until(() => agent.isConnected);
+    const gate = Promise.withResolvers<void>();
+    manager.gate = gate.promise;
+    manager.peers[0]!.close('again');
+    await until(() => manager.hellos.length === 2);
+    drivers.hypervisor.change(id(1), { state: 'running' });
+    drivers.hypervisor.change(id(1), { state: 'paused' });
+    assert.deepEqual(manager.changes, []);
+    gate.resolve();
+    await until(() => manager.changes.length > 0);
+    assert.deepEqual(
+      manager.changes.map(({ domain }) => domain.state),
+      ['paused'],
+    );
+    await agent.close();
+  });
+
+  it('introduces itself with everything after its link broke', async () => {
+    const drivers = fakeDrivers();
+    const { agent, manager } = await start(drivers);
+    await until(() => agent.isConnected);
+    manager.peers[0]!.close('network failure');
+    drivers.hypervisor.put(domainReport(id(1), { state: 'running' }));
+    await until(() => manager.hellos.length === 2);
+    assert.deepEqual(
+      manager.hellos[1]!.domains.map((domain) => domain.vmId),
+      [id(1)],
+    );
+    assert.equal(manager.hellos[1]!.instanceId, manager.hellos[0]!.instanceId);
+    await agent.close();
+  });
+});
