@@ -86,6 +86,7 @@ describe('client of a real database', () => {
 
   it('a request waits for a database that is away', async () => {
     await ovs.stopDatabase();
+    while (client.connected) await new Promise((resolve) => setImmediate(resolve));
     const answer = client.transact([{ op: 'comment', comment: 'later' }]);
     await ovs.startDatabase();
     assert.equal((await answer).length, 1);
