@@ -28,5 +28,6 @@ function parse(cursor: string): unknown {
 }
 
 function isKey(value: unknown): value is string | number {
-  return typeof value === 'string' || (typeof value === 'number' && Number.isFinite(value));
+  if (typeof value === 'string') return value.isWellFormed() && !value.includes('\0');
+  return typeof value === 'number' && Number.isFinite(value);
 }

@@ -158,6 +158,9 @@ export class Table<Row extends object> {
       .where(this.#matches(request.where ?? {}, request.matching));
     if (request.cursor !== undefined) {
       const after = readCursor(request.cursor, sort);
+      if (!this.#holds(column, after.value) || !this.#holds(this.key, after.key)) {
+        throw invalidField('/query/cursor', 'is not a cursor of this list');
+      }
       const key = sql.ref(this.key);
       const beyond = descending ? sql`<` : sql`>`;
       query = query.where(
@@ -185,6 +188,13 @@ export class Table<Row extends object> {
     const ref = sql.ref<string | number>(column);
     if (!this.#nullableSorts.includes(column)) return sql`${ref}`;
     return sql`coalesce(${ref}, ${sql.lit(this.#smallest(column))})`;
+  }
+
+  /** A cursor comes from outside: PostgreSQL would fail on a value of another type. */
+  #holds(column: string, value: string | number): boolean {
+    const kind = this.#columns[column];
+    if (kind === 'text') return typeof value === 'string';
+    return kind === 'real' ? typeof value === 'number' : Number.isSafeInteger(value);
   }
 
   #smallest(column: string): string | number {
