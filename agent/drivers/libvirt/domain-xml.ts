@@ -111,7 +111,7 @@ function devicesElement(domain: DomainSpec, options: XmlOptions): Element {
     element('controller', { type: 'pci', model: 'pcie-root' }),
     rootPorts,
     domain.seed || domain.disks.some((disk) => disk.spec.bus === 'scsi')
-      ? element('controller', { type: 'scsi', model: 'virtio-scsi' })
+      ? element('controller', { type: 'scsi', index: 0, model: 'virtio-scsi' })
       : null,
     domain.disks.map((disk, index) => diskElement(disk, bootOrder(domain, 'disk', index))),
     domain.seed ? seedElement(domain.seed.path, bootOrder(domain, 'cdrom', 0)) : null,
@@ -155,7 +155,10 @@ export function diskElement(disk: DomainDisk, order?: number): Element {
   );
 }
 
-/** On virtio-scsi: the kernels of cloud images know virtio, but have no SATA. */
+/**
+ * On virtio-scsi: the kernels of cloud images know virtio, but have no SATA. The address is given, for libvirt would make
+ * further controllers, and of a model that needs drivers of its own, until its count reaches the name.
+ */
 function seedElement(path: string, order: number | undefined): Element {
   return element(
     'disk',
@@ -163,6 +166,7 @@ function seedElement(path: string, order: number | undefined): Element {
     element('driver', { name: 'qemu', type: 'raw' }),
     element('source', { file: path }),
     element('target', { dev: 'sdz', bus: 'scsi' }),
+    element('address', { type: 'drive', controller: 0, bus: 0, target: 255, unit: 0 }),
     element('readonly'),
     order === undefined ? null : element('boot', { order }),
     element('alias', { name: 'ua-seed' }),
