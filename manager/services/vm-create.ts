@@ -70,7 +70,7 @@ export const createVm: ChangeService<typeof vmOperations.create> = async (change
     firmware: body.firmware ?? 'bios',
     bootOrder: body.bootOrder ?? (disks.length > 0 ? ['disk'] : ['network']),
     ...groups,
-    cloudInit: body.cloudInit === undefined ? null : withHostname(body.cloudInit, body.name),
+    cloudInit: cloudInitOf(body),
     guest: null,
     drift: [],
     startedAt: null,
@@ -155,8 +155,13 @@ export async function diskReach(
   };
 }
 
-/** A guest is called as its VM unless told otherwise, where the name may be a host's name. */
-function withHostname(cloudInit: CloudInit, name: string): CloudInit {
-  if (cloudInit.hostname !== undefined || !/^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$/.test(name)) return cloudInit;
+/**
+ * A VM that is made from an image gets a seed in any case. A guest is called as its VM unless told otherwise, where the
+ * name may be a host's name.
+ */
+function cloudInitOf({ name, image, cloudInit }: VmCreate): CloudInit | null {
+  if (cloudInit === undefined && image === undefined) return null;
+  if (cloudInit?.hostname !== undefined || !/^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$/.test(name))
+    return cloudInit ?? {};
   return { ...cloudInit, hostname: name };
 }
