@@ -2,12 +2,14 @@
  * `kvasir demo`: the whole system on this one machine. Owns only the order of the steps and what is told at the end. Each
  * step looks first whether its result is there already, so that an interrupted demo goes on and a second one is quick.
  */
+import { apiPort } from './api-port.ts';
 import { Cloud } from './cloud.ts';
 import { tinyGuestImage } from './guest/build.ts';
 import { Lab } from './lab.ts';
 import { Steps } from './steps.ts';
 
-const labName = 'demo';
+export const demoLabName = 'demo';
+const preferredPort = 8080;
 const vmNames = ['web', 'db'] as const;
 
 type Listed = readonly { readonly name: string; readonly state?: string }[];
@@ -21,8 +23,17 @@ async function bootVms(cloud: Cloud): Promise<void> {
   }
 }
 
+async function cloudOf(lab: Lab): Promise<Cloud> {
+  return new Cloud(lab, { port: await apiPort(lab, preferredPort), profile: lab.layout.name });
+}
+
+/** Starts a lab's manager unless it runs; resolves when it serves people. */
+export async function startManager(lab: Lab): Promise<void> {
+  await (await cloudOf(lab)).startManager();
+}
+
 /** Starts or completes the demo and leaves it running. */
-export async function startDemo(): Promise<number> {
+export async function startDemo(labName: string): Promise<number> {
   const steps = new Steps();
   const image = await steps.step(
     'tiny guest image',
@@ -30,7 +41,7 @@ export async function startDemo(): Promise<number> {
     (made) => (made.built ? 'built' : 'in the cache'),
   );
   const lab = await steps.step('three hosts', () => Lab.up({ name: labName, hosts: 3 }));
-  const cloud = new Cloud(lab, { port: 8080, profile: 'demo' });
+  const cloud = await cloudOf(lab);
   await steps.step(
     'manager',
     () => cloud.startManager(),
@@ -60,7 +71,7 @@ export async function startDemo(): Promise<number> {
 }
 
 /** Ends everything that the demo started, whatever state it was in. */
-export async function stopDemo(): Promise<number> {
+export async function stopDemo(labName: string): Promise<number> {
   const steps = new Steps();
   await steps.step('end of the demo', () => Lab.remove(labName));
   return 0;

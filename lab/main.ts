@@ -3,7 +3,7 @@
  * command line and printing; all work is in lab.ts, demo.ts and test.ts. Exit codes: 0 done, 1 failed, 2 usage.
  */
 import { parseArgs } from 'node:util';
-import { startDemo, stopDemo } from './demo.ts';
+import { demoLabName, startDemo, startManager, stopDemo } from './demo.ts';
 import { tinyGuestImage } from './guest/build.ts';
 import { Lab } from './lab.ts';
 import { networks } from './layout.ts';
@@ -98,7 +98,7 @@ async function labCommand(args: readonly string[]): Promise<number> {
     args: [...own],
     allowPositionals: true,
     options: {
-      name: { type: 'string', default: 'demo' },
+      name: { type: 'string', default: demoLabName },
       hosts: { type: 'string' },
       network: { type: 'string' },
       output: { type: 'string', short: 'o' },
@@ -158,7 +158,7 @@ async function labCommand(args: readonly string[]): Promise<number> {
       return 0;
     case 'start-manager':
       noTarget();
-      await Lab.open(values.name).startManager();
+      await startManager(Lab.open(values.name));
       return 0;
     case 'guest-image':
       noTarget();
@@ -176,14 +176,19 @@ async function labCommand(args: readonly string[]): Promise<number> {
 async function demoCommand(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
-    options: { stop: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } },
+    options: {
+      stop: { type: 'boolean', default: false },
+      name: { type: 'string', default: demoLabName },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
   });
   if (values.help) {
     process.stdout.write('kvasir demo           start a manager, three hosts and two VMs, and leave them running\n');
     process.stdout.write('kvasir demo --stop    end and remove all of it\n');
+    process.stdout.write('Both take --name LAB (demo unless told); several demos may run at once.\n');
     return 0;
   }
-  return values.stop ? stopDemo() : startDemo();
+  return values.stop ? stopDemo(values.name) : startDemo(values.name);
 }
 
 async function main(argv: readonly string[]): Promise<number> {

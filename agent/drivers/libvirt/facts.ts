@@ -8,8 +8,9 @@ import { find, findAll, readXml, textOf } from './xml.ts';
 
 export async function readFacts(client: LibvirtClient, emulator: string, kvm: Trial): Promise<HypervisorFacts> {
   const virtType = kvm.works ? ('kvm' as const) : ('qemu' as const);
-  const [node, libvirt, qemu, capabilities] = await Promise.all([
+  const [node, memory, libvirt, qemu, capabilities] = await Promise.all([
     client.host.nodeInfo(),
+    client.host.memoryStats(),
     client.host.libVersion(),
     client.host.hypervisorVersion(),
     client.host.domainCapabilities({ emulator, arch: 'x86_64', machine: 'q35', virtType }),
@@ -20,7 +21,8 @@ export async function readFacts(client: LibvirtClient, emulator: string, kvm: Tr
     cpus: node.cpus,
     cpuModel: await processorName(node.model),
     usableCpuModels: usableModels(capabilities),
-    memoryMib: Math.floor(node.memoryKib / 1024),
+    // nodeInfo's memory is that of the NUMA cells, which some kernels report wrongly.
+    memoryMib: Math.floor((memory.total ?? node.memoryKib) / 1024),
     versions: { libvirt: dotted(libvirt), qemu: dotted(qemu), kernel: release() },
   };
 }
