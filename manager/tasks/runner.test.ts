@@ -72,12 +72,16 @@ forEachDatabase('the task runner', (open) => {
       called.resolve();
       await goOn.promise;
     };
-    const old = await lead(world);
+    const writes = Promise.withResolvers<void>();
+    const old = await lead(world, (point) => {
+      if (point === 'before done volumes') writes.resolve();
+    });
     await called.promise;
     const take = { holder: 'new', now: systemClock.now(), leaseMs: 1e6, isDead: () => true };
     await world.store.transaction((tx) => acquireLeadership(tx, take));
     const before = await taskSteps.select(world.store.db, { taskId: id });
     goOn.resolve();
+    await writes.promise;
     await old.stop();
     assert.deepEqual(await taskSteps.select(world.store.db, { taskId: id }), before);
     assert.equal((await runToEnd(world, id)).state, 'succeeded');
