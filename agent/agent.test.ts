@@ -19,17 +19,18 @@ interface FakeManager {
   readonly peers: Peer[];
   /** Awaited before each hello is answered. */
   gate: Promise<void>;
+  epoch: number;
 }
 
 async function start(drivers: FakeDrivers, stored: { specs?: MemoryVmSpecs; served?: MemoryServed } = {}) {
-  const manager: FakeManager = { hellos: [], changes: [], peers: [], gate: Promise.resolve() };
+  const manager: FakeManager = { hellos: [], changes: [], peers: [], gate: Promise.resolve(), epoch: 1 };
   const dial = async () => {
     const [managerSide, agentSide] = memoryLinkPair();
     const peer = new Peer(managerSide, systemClock, 'even', {
       request: async (_method, params) => {
         manager.hellos.push(params as Hello);
         await manager.gate;
-        return { managerVersion: 'test', epoch: 1, nowMs: 0 };
+        return { managerVersion: 'test', epoch: manager.epoch, nowMs: 0 };
       },
       notification: (method, params) => {
         if (method === 'domain-changed') manager.changes.push(params as DomainChanged);
@@ -152,6 +153,21 @@ describe('an agent that is linked', () => {
       [id(1)],
     );
     assert.equal(manager.hellos[1]!.instanceId, manager.hellos[0]!.instanceId);
+    await agent.close();
+  });
+
+  it('leaves a manager whose epoch is older than one that it knows', async () => {
+    const { agent, manager } = await start(fakeDrivers());
+    manager.epoch = 5;
+    manager.peers[0]!.close('network failure');
+    await until(() => manager.hellos.length === 2 && agent.isConnected);
+    manager.epoch = 4;
+    manager.peers[1]!.close('network failure');
+    await until(() => manager.hellos.length === 3);
+    assert.match((await manager.peers[2]!.ended).reason, /gave up/);
+    assert.equal(agent.isConnected, false);
+    manager.epoch = 5;
+    await until(() => agent.isConnected);
     await agent.close();
   });
 });

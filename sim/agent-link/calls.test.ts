@@ -133,24 +133,3 @@ describe('a call to an agent', () => {
     world.epoch = 9;
   });
 });
-
-describe('an agent', () => {
-  it('does not stay linked to a manager of an older epoch', async () => {
-    const world = await World.open();
-    try {
-      world.epoch = 5;
-      const host = await world.addHost();
-      world.epoch = 4;
-      world.breakLink(host.hostId);
-      await until('end of the link', () => !host.agent.isConnected);
-      const before = (await world.events('host.up')).length;
-      await until('a refused introduction', async () => !world.hosts.isConnected(host.hostId));
-      assert.equal(host.agent.isConnected, false);
-      world.epoch = 5;
-      await until('a link to the newer one', () => host.agent.isConnected);
-      assert.equal((await world.events('host.up')).length, before);
-    } finally {
-      await world.close();
-    }
-  });
-});
