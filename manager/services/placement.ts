@@ -5,7 +5,12 @@
  * What is promised on a host comes as one sum; single VMs are read only where the request's groups concern them, since a
  * cluster may hold twenty thousand.
  */
-import type { CommittedVm, PlacementRequest, PlacementWorld } from '@kvasir/control/placement/world.ts';
+import type {
+  CommittedVm,
+  PlacementDecision,
+  PlacementRequest,
+  PlacementWorld,
+} from '@kvasir/control/placement/world.ts';
 import { describeRefusals, placeVm } from '@kvasir/control/placement/place-vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { sql } from 'kysely';
@@ -17,7 +22,7 @@ import { poolHosts, pools } from '../store/pools.ts';
 import { vms } from '../store/vms.ts';
 import { committedOn, isCommitted } from './commitments.ts';
 
-export async function readWorld(db: Executor, clusterId: string, request: PlacementRequest): Promise<PlacementWorld> {
+async function readWorld(db: Executor, clusterId: string, request: PlacementRequest): Promise<PlacementWorld> {
   const cluster = await clusters.get(db, clusterId);
   const all = await hosts.select(db, { clusterId }, 'name');
   const sums = await committedOn(
@@ -47,10 +52,15 @@ export async function readWorld(db: Executor, clusterId: string, request: Placem
   };
 }
 
+/** What placement says, with reasons that call things by their names. */
+export async function decide(db: Executor, clusterId: string, request: PlacementRequest): Promise<PlacementDecision> {
+  const names = await namesOf(db, request);
+  return placeVm({ ...request, names }, await readWorld(db, clusterId, request));
+}
+
 /** The host that takes the VM. @throws no-host-fits with every host's reasons */
 export async function chooseHost(db: Executor, clusterId: string, request: PlacementRequest): Promise<string> {
-  const names = await namesOf(db, request);
-  const decision = placeVm({ ...request, names }, await readWorld(db, clusterId, request));
+  const decision = await decide(db, clusterId, request);
   if (!decision.ok) throw new KvasirError('no-host-fits', { reasons: describeRefusals(decision.refusals) });
   return decision.hostId;
 }

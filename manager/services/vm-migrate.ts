@@ -1,13 +1,13 @@
 /** Live migration: everything that would make it fail is looked for before it starts, and named. */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
-import { describeRefusals, placeVm } from '@kvasir/control/placement/place-vm.ts';
+import { describeRefusals } from '@kvasir/control/placement/place-vm.ts';
 import { hosts } from '../store/hosts.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import type { VolumeRow } from '../store/volumes.ts';
 import type { Change, ChangeService } from './call.ts';
 import { findHost } from './hosts.ts';
-import { readWorld } from './placement.ts';
+import { decide } from './placement.ts';
 import { startTask } from './tasks.ts';
 import { disksOf, volumeTarget } from './vm-delete.ts';
 import { about, placementOf } from './vm-power.ts';
@@ -68,7 +68,7 @@ async function chooseDestination(
     hostId: askedHostId,
     excludeHostIds: [sourceHostId],
   };
-  const decision = placeVm(request, await readWorld(change.tx, vm.clusterId, request));
+  const decision = await decide(change.tx, vm.clusterId, request);
   if (decision.ok) return decision.hostId;
   const reasons = decision.refusals.filter(
     ({ hostId }) => hostId !== sourceHostId && (askedHostId ?? hostId) === hostId,

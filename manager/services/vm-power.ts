@@ -7,13 +7,12 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Vm } from '@kvasir/api/resources/vm.ts';
 import type { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import type { VmAction } from '@kvasir/api/resources/vm-rules.ts';
-import { placeVm } from '@kvasir/control/placement/place-vm.ts';
 import type { PlacementRequest } from '@kvasir/control/placement/world.ts';
 import type { Executor } from '../store/database.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import { loadVm } from '../tasks/vm-spec.ts';
 import type { Change, ChangeService } from './call.ts';
-import { readWorld } from './placement.ts';
+import { decide } from './placement.ts';
 import { startTask } from './tasks.ts';
 import { findVm, requireAction } from './vms.ts';
 
@@ -105,7 +104,7 @@ export async function requireRoom(db: Executor, vm: VmRow, sizes: Pick<VmRow, 'c
     });
   }
   const request = { ...(await placementOf(db, vm, sizes)), hostId };
-  const decision = placeVm(request, await readWorld(db, vm.clusterId, request));
+  const decision = await decide(db, vm.clusterId, request);
   if (decision.ok) return;
   const own = decision.refusals.find((refusal) => refusal.hostId === hostId);
   throw new KvasirError('no-host-fits', { reasons: own ? `${own.hostName}: ${own.reason}` : 'its host is gone' });
