@@ -11,14 +11,7 @@ import { find, findAll, readXml } from './xml.ts';
 /** A newcomer takes the serial console over: a forgotten window must not lock everybody out. */
 export async function openConsole(client: LibvirtClient, vmId: string, kind: 'serial' | 'vnc'): Promise<Duplex> {
   return translating(vmId, async () => {
-    if (!(await client.domain.isActive(vmId))) {
-      throw new KvasirError('wrong-state', {
-        action: 'open the console of',
-        kind: 'domain',
-        name: vmId,
-        state: 'not running',
-      });
-    }
+    await requireActive(client, vmId, 'open the console of');
     if (kind === 'serial') return client.console.open(vmId, { flags: ConsoleFlags.VIR_DOMAIN_CONSOLE_FORCE });
     return connectTo(await vncSocket(client, vmId));
   });
@@ -26,9 +19,15 @@ export async function openConsole(client: LibvirtClient, vmId: string, kind: 'se
 
 export async function screenshot(client: LibvirtClient, vmId: string): Promise<Buffer> {
   return translating(vmId, async () => {
+    await requireActive(client, vmId, 'take a screenshot of');
     const { mime, image } = await client.console.screenshot(vmId);
     return toPng(mime, image);
   });
+}
+
+async function requireActive(client: LibvirtClient, vmId: string, action: string): Promise<void> {
+  if (await client.domain.isActive(vmId)) return;
+  throw new KvasirError('wrong-state', { action, kind: 'domain', name: vmId, state: 'not running' });
 }
 
 async function vncSocket(client: LibvirtClient, vmId: string): Promise<string> {

@@ -72,23 +72,23 @@ export class Lifecycle {
   }
 
   async reset(vmId: string): Promise<DomainState> {
-    return this.#then(vmId, () => this.#client.domain.reset(vmId));
+    return this.#then(vmId, 'reset', () => this.#client.domain.reset(vmId));
   }
 
   async pause(vmId: string): Promise<DomainState> {
-    return this.#then(vmId, async (state) => {
+    return this.#then(vmId, 'pause', async (state) => {
       if (state !== 'paused') await this.#client.domain.suspend(vmId);
     });
   }
 
   async resume(vmId: string): Promise<DomainState> {
-    return this.#then(vmId, async (state) => {
+    return this.#then(vmId, 'resume', async (state) => {
       if (state !== 'running') await this.#client.domain.resume(vmId);
     });
   }
 
   async suspend(vmId: string): Promise<DomainState> {
-    return this.#then(vmId, async (state) => {
+    return this.#then(vmId, 'suspend', async (state) => {
       if (state !== 'suspended') await this.#client.domain.managedSave(vmId);
     });
   }
@@ -113,9 +113,15 @@ export class Lifecycle {
     });
   }
 
-  async #then(vmId: string, act: (state: DomainState) => Promise<void>): Promise<DomainState> {
+  /** For what needs a domain with a running QEMU; `suspend` of a suspended one is done already. */
+  async #then(vmId: string, action: string, act: (state: DomainState) => Promise<void>): Promise<DomainState> {
     return translating(vmId, async () => {
-      await act((await readState(this.#client, vmId)).state);
+      const { state } = await readState(this.#client, vmId);
+      const done = action === 'suspend' && state === 'suspended';
+      if (!done && state !== 'running' && state !== 'paused') {
+        throw new KvasirError('wrong-state', { action, kind: 'domain', name: vmId, state });
+      }
+      await act(state);
       return (await readState(this.#client, vmId)).state;
     });
   }
