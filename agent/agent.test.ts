@@ -158,6 +158,7 @@ describe('an agent that is linked', () => {
 
   it('leaves a manager whose epoch is older than one that it knows', async () => {
     const { agent, manager } = await start(fakeDrivers());
+    await until(() => agent.isConnected);
     manager.epoch = 5;
     manager.peers[0]!.close('network failure');
     await until(() => manager.hellos.length === 2 && agent.isConnected);
