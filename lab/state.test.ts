@@ -59,12 +59,16 @@ describe('lab state', () => {
       order.push('first out');
       throw new Error('failed');
     });
-    await assert.rejects(
-      withLabLock(layout, async () => undefined, 30),
-      /another command changes the lab/,
-    );
-    const second = withLabLock(layout, async () => order.push('second in'));
-    release();
+    let second: Promise<unknown>;
+    try {
+      await assert.rejects(
+        withLabLock(layout, async () => undefined, 30),
+        /another command changes the lab/,
+      );
+      second = withLabLock(layout, async () => order.push('second in'));
+    } finally {
+      release();
+    }
     await assert.rejects(first, /failed/);
     await second;
     assert.deepEqual(order, ['first in', 'first out', 'second in']);
