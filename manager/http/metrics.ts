@@ -6,8 +6,11 @@ interface Series {
   seconds: number;
 }
 
+/** The monitor measures a timer's whole interval, also the part that it was meant to wait. */
+const loopIntervalMs = 10;
+
 export class Metrics {
-  readonly #loop = monitorEventLoopDelay({ resolution: 10 });
+  readonly #loop = monitorEventLoopDelay({ resolution: loopIntervalMs });
   readonly #requests = new Map<string, Series>();
   #streams = 0;
 
@@ -37,10 +40,10 @@ export class Metrics {
     const lines = [
       '# TYPE kvasir_event_loop_delay_seconds summary',
       ...[0.5, 0.99].map(
-        (q) => `kvasir_event_loop_delay_seconds{quantile="${q}"} ${seconds(this.#loop.percentile(q * 100))}`,
+        (q) => `kvasir_event_loop_delay_seconds{quantile="${q}"} ${delaySeconds(this.#loop.percentile(q * 100))}`,
       ),
       '# TYPE kvasir_event_loop_delay_max_seconds gauge',
-      `kvasir_event_loop_delay_max_seconds ${seconds(this.#loop.max)}`,
+      `kvasir_event_loop_delay_max_seconds ${delaySeconds(this.#loop.max)}`,
       '# TYPE kvasir_http_requests_total counter',
       ...[...this.#requests].map(([labels, { count }]) => `kvasir_http_requests_total{${labels}} ${count}`),
       '# TYPE kvasir_http_request_seconds_total counter',
@@ -57,6 +60,7 @@ export class Metrics {
   }
 }
 
-function seconds(nanoseconds: number): string {
-  return (Number.isFinite(nanoseconds) ? nanoseconds / 1e9 : 0).toFixed(6);
+function delaySeconds(intervalNanoseconds: number): string {
+  const delayMs = intervalNanoseconds / 1e6 - loopIntervalMs;
+  return Math.max(0, Number.isFinite(delayMs) ? delayMs / 1000 : 0).toFixed(6);
 }
