@@ -171,7 +171,8 @@ forEachDatabase('the inventory', (open) => {
     agent.link.close('power failure');
     await world.pass(4);
     assert.equal((await world.host(hostId)).state, 'up');
-    await world.pass(3);
+    await world.passUntilDown(hostId);
+    await world.settle();
     assert.equal((await world.host(hostId)).state, 'down');
     assert.deepEqual(
       [(await world.vm(vm.id)).state, (await world.vm(vm.id)).stateReason],

@@ -79,7 +79,7 @@ it('calls a host down whose link is open but silent, and asks anew when it beats
   const hostId = await world.addHost('hung');
   const vm = await world.addVm({ hostId });
   const agent = await world.connect(hostId, [report(vm)]);
-  await world.pass(7);
+  await world.passUntilDown(hostId);
   assert.equal((await world.host(hostId)).state, 'down');
   agent.domains = [report(vm, { state: 'paused' })];
   agent.beat();
@@ -109,7 +109,7 @@ it('gives hosts time to come back to a manager that starts', async () => {
   await world.pass(8);
   assert.deepEqual([(await world.host(back)).state, (await world.host(gone)).state], ['up', 'up']);
   const agent = await world.connect(back);
-  await world.pass(5, [agent]);
+  await world.passUntilDown(gone, [agent]);
   assert.deepEqual([(await world.host(back)).state, (await world.host(gone)).state], ['up', 'down']);
 });
 
@@ -126,7 +126,7 @@ it('has no links and calls nobody down while another manager leads', async () =>
   world.epoch = 4;
   await world.pass(5);
   assert.equal((await world.host(hostId)).state, 'up');
-  await world.pass(10);
+  await world.passUntilDown(hostId);
   assert.equal((await world.host(hostId)).state, 'down');
 });
 

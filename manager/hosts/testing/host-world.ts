@@ -217,6 +217,12 @@ export class HostWorld {
       await this.settle();
     }
   }
+
+  /** Seconds pass until the host is down; at most half a minute. */
+  async passUntilDown(hostId: string, beating: readonly ScriptedAgent[] = []): Promise<void> {
+    for (let second = 0; second < 30 && (await this.host(hostId)).state !== 'down'; second += 1)
+      await this.pass(1, beating);
+  }
 }
 
 export function report(
