@@ -75,8 +75,8 @@ export function fieldsOf(operation: Operation): OperationFields {
       } else options.push(makeField(part, path, value, required));
     }
   };
-  collect('body', operation.body as Schema | undefined, [], true);
-  collect('query', operation.query as Schema, [], true);
+  collect('body', operation.body, [], true);
+  collect('query', operation.query, [], true);
   return { positional, options };
 }
 

@@ -50,7 +50,7 @@ export function sendFile(upload: FileUpload): Promise<void> {
       },
     };
     // The types know only browsers; in Node a read stream with a path is a file.
-    const running = new tus.Upload(file as unknown as Buffer, options);
+    const running = new tus.Upload(file, options);
     upload.signal.addEventListener('abort', stop);
     if (upload.signal.aborted) stop();
     else running.start();

@@ -28,12 +28,12 @@ export function map(entries: Readonly<Record<string, string>>): OvsdbMap {
 export function atoms(value: Value | undefined): readonly Atom[] {
   if (value === undefined) return [];
   if (isTagged(value, 'set')) return value[1] as readonly Atom[];
-  return [value as Atom];
+  return [value];
 }
 
 /** The ids in a column of references. */
 export function uuids(value: Value | undefined): string[] {
-  return atoms(value).flatMap((atom) => (isTagged(atom, 'uuid') ? [atom[1] as string] : []));
+  return atoms(value).flatMap((atom) => (isTagged(atom, 'uuid') ? [atom[1]] : []));
 }
 
 export function strings(value: Value | undefined): string[] {

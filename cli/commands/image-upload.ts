@@ -159,7 +159,7 @@ async function settledImage(
 
 /** The fields of `image.upload` that a person gives; size and checksum come from the file. */
 function uploadFields(): OperationFields {
-  const { options } = fieldsOf(imageOperations.upload as unknown as Operation);
+  const { options } = fieldsOf(imageOperations.upload);
   return { positional: [], options: options.filter((field) => field.flag !== 'size-bytes' && field.flag !== 'sha256') };
 }
 

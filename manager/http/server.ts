@@ -37,7 +37,7 @@ export async function createServer(env: Environment, options: ServerOptions = {}
       sendProblem(reply, toKvasirError(error, request.log)),
   };
   const app: FastifyInstance = options.tls
-    ? (fastify({ ...base, https: options.tls }) as unknown as FastifyInstance)
+    ? (fastify({ ...base, https: options.tls }))
     : fastify(base);
   const metrics = new Metrics();
   app.addHook('onClose', () => metrics.close());

@@ -179,7 +179,7 @@ async function findVisible<Row extends OwnedRow>(
   const address = isId(nameOrId) ? { id: nameOrId } : { name: nameOrId, ...named };
   const own = await table.find(db, { ...address, projectId: from.id } as Where<Row>);
   if (own || !openTo) return own;
-  const open = await table.select(db, { ...address, ...openTo } as Where<Row>);
+  const open = await table.select(db, { ...address, ...openTo });
   if (open.length > 1) {
     throw new KvasirError('invalid-request', {
       reason: `several projects share a ${table.kind} "${nameOrId}": give its id`,

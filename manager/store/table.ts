@@ -59,14 +59,14 @@ export class Table<Row extends object> {
     this.kind = spec.kind;
     this.columns = spec.columns;
     this.key = spec.key ?? 'id';
-    this.#columns = spec.columns as unknown as AnyColumns;
+    this.#columns = spec.columns;
     this.#nullableSorts = spec.nullableSorts ?? [];
   }
 
   /** Throws `name-taken` when a unique column is taken. */
   async insert(tx: Tx, row: Row): Promise<Row> {
     const stored = encodeRow(this.#columns, row as Record<string, unknown>);
-    await this.#guarded(row as Keyed, () => untyped(tx).insertInto(this.table).values(stored).execute());
+    await this.#guarded(row, () => untyped(tx).insertInto(this.table).values(stored).execute());
     return row;
   }
 
@@ -110,13 +110,13 @@ export class Table<Row extends object> {
     at: { readonly now: number; readonly revision?: number },
   ): Promise<Row> {
     const stored = {
-      ...encodeRow(this.#columns, changes as Record<string, unknown>),
+      ...encodeRow(this.#columns, changes),
       revision: sql<number>`revision + 1`,
       updatedAt: at.now,
     };
     const where = { [this.key]: id, revision: at.revision } as unknown as Where<Row>;
     const update = untyped(tx).updateTable(this.table).set(stored).where(this.#matches(where)).returningAll();
-    const updated = await this.#guarded(changes as Keyed, () => update.executeTakeFirst());
+    const updated = await this.#guarded(changes, () => update.executeTakeFirst());
     if (updated !== undefined) return this.decode(updated);
     const current = (await this.get(tx, id)) as { readonly revision?: number };
     throw new KvasirError('stale-revision', { kind: this.kind, revision: current.revision ?? 0 });
@@ -124,16 +124,16 @@ export class Table<Row extends object> {
 
   /** Sets columns of all rows that match; answers how many. For tables without revision, or columns that no user edits. */
   async set(tx: Tx, where: Where<Row>, changes: Partial<Row>): Promise<number> {
-    const stored = encodeRow(this.#columns, changes as Record<string, unknown>);
+    const stored = encodeRow(this.#columns, changes);
     const update = untyped(tx).updateTable(this.table).set(stored).where(this.#matches(where));
-    const result = await this.#guarded(changes as Keyed, () => update.executeTakeFirst());
+    const result = await this.#guarded(changes, () => update.executeTakeFirst());
     return Number(result.numUpdatedRows);
   }
 
   /** Deletes all rows that match; answers how many. Throws `in-use` when another row refers to one. */
   async remove(tx: Tx, where: Where<Row>): Promise<number> {
     const removal = untyped(tx).deleteFrom(this.table).where(this.#matches(where));
-    const result = await this.#guarded(where as Keyed, () => removal.executeTakeFirst());
+    const result = await this.#guarded(where, () => removal.executeTakeFirst());
     return Number(result.numDeletedRows);
   }
 

@@ -31,7 +31,7 @@ function scenario<K extends TaskKindName>(
   locks: readonly TaskTarget[] = [],
 ): Scenario {
   const task: NewTask<K> = { kind, params, target: on, locks, projectId: null, userId: null };
-  return { task: task as unknown as NewTask<TaskKindName>, check };
+  return { task: task, check };
 }
 
 type PowerKind = 'vm-start' | 'vm-stop' | 'vm-reset' | 'vm-pause' | 'vm-resume' | 'vm-suspend';
