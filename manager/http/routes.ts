@@ -49,7 +49,9 @@ function addRoute(app: FastifyInstance, env: Environment, handler: Handler, metr
       await auditRefusal(request, error);
       return sendProblem(reply, error);
     },
-    onResponse: async (_request, reply) => metrics.requestEnded(op.id, reply.statusCode, reply.elapsedTime / 1000),
+    onResponse: async (_request, reply) => {
+      metrics.requestEnded(op.id, reply.statusCode, reply.elapsedTime / 1000);
+    },
   });
 }
 

@@ -138,7 +138,10 @@ async function freeName(change: Change, projectId: string, wanted: string): Prom
 function nextDevice(attached: readonly VmDiskRow[], bus: VmDiskRow['bus']): string {
   const prefix = bus === 'virtio' ? 'vd' : 'sd';
   const taken = new Set(attached.map(({ device }) => device));
-  const free = [...'abcdefghijklmnopqrstuvwxyz'].map((letter) => prefix + letter).find((device) => !taken.has(device));
+  const free = 'abcdefghijklmnopqrstuvwxyz'
+    .split('')
+    .map((letter) => prefix + letter)
+    .find((device) => !taken.has(device));
   if (free) return free;
   throw new KvasirError('unsupported', { reason: 'The VM has as many disks on that bus as it can have' });
 }
