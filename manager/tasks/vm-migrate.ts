@@ -36,9 +36,9 @@ const prepare = defineStep('vm-migrate', {
 
 const send = defineStep('vm-migrate', {
   name: 'send',
-  run: async ({ params, resultOf, call }) => {
+  run: async ({ params, resultOf, call, progress }) => {
     const { connectUri, migrationHost } = resultOf(prepare);
-    return await call(params.sourceHostId, migrationSend, {
+    const sent = await call(params.sourceHostId, migrationSend, {
       vmId: params.vmId,
       connectUri,
       migrationHost,
@@ -47,6 +47,8 @@ const send = defineStep('vm-migrate', {
       maxDowntimeMs: params.maxDowntimeMs,
       bandwidthMibps: params.bandwidthMibps,
     });
+    progress({ percent: 100, downtimeMs: sent.downtimeMs });
+    return sent;
   },
   apply: async ({ tx, params, task, now }, { downtimeMs }) => {
     await moveRows(tx, params, now);
