@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LabHost } from '@kvasir/lab/host.ts';
 import { insideHost } from '@kvasir/lab/layout.ts';
-import { processesInNetworkNamespace } from '@kvasir/lab/processes.ts';
+import { type ProcessIdentity, processesInNetworkNamespace } from '@kvasir/lab/processes.ts';
 import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
 
 export interface HostFindings {
@@ -34,7 +34,7 @@ export async function lookAtHost(host: LabHost, libvirt: LibvirtClient): Promise
   return {
     name: host.name,
     domains: await domainsOf(libvirt),
-    qemus: qemusOf(host),
+    qemus: qemuProcesses(host).map(({ vmId }) => vmId),
     switchPorts: await switchPortsOf(host),
     taps: await tapsOf(host),
     seeds: withoutEnding(seeds, '.iso'),
@@ -72,10 +72,14 @@ async function domainsOf(libvirt: LibvirtClient): Promise<HostFindings['domains'
   return found;
 }
 
-function qemusOf(host: LabHost): string[] {
-  return processesInNetworkNamespace(host.layout.namespace).flatMap(({ pid }) => {
-    const words = commandLine(pid);
-    return /qemu-system/.test(words[0] ?? '') && words.includes('-uuid') ? [words[words.indexOf('-uuid') + 1]!] : [];
+/** The QEMU processes of a host, each with the id of its VM. */
+export function qemuProcesses(host: LabHost): { readonly process: ProcessIdentity; readonly vmId: string }[] {
+  return processesInNetworkNamespace(host.layout.namespace).flatMap((process) => {
+    const words = commandLine(process.pid);
+    const vmId = words[words.indexOf('-uuid') + 1];
+    return /qemu-system/.test(words[0] ?? '') && words.includes('-uuid') && vmId !== undefined
+      ? [{ process, vmId }]
+      : [];
   });
 }
 
