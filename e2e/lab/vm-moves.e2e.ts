@@ -64,6 +64,7 @@ describe('a VM moves', { timeout: 400_000 }, () => {
     await cloud().kvasir('vm', 'migrate', 'moving', 'h2', '--wait');
 
     const moved = await cloud().vm('moving');
+    moving = moved;
     assert.deepEqual([moved.hostName, moved.state, moved.drift], ['h2', 'running', []]);
     assert.equal(await bootOf(moved), boot);
     await until('the counter goes on', 10_000, async () => Number(await on(moved, 'cat /run/count')) > count + 10);
@@ -77,7 +78,6 @@ describe('a VM moves', { timeout: 400_000 }, () => {
       (task?.progress.downtimeMs ?? 0) > 0 && (task?.progress.bytesTotal ?? 0) > 1_000_000,
       JSON.stringify(task),
     );
-    moving = moved;
     await cloud().purge('peer');
   });
 
