@@ -4,7 +4,7 @@ import type { DomainChanged, Hello } from '@kvasir/api/agent/link.ts';
 import { memoryLinkPair } from '@kvasir/api/agent/wire/memory-link.ts';
 import { Peer } from '@kvasir/api/agent/wire/peer.ts';
 import { type Agent, startAgent } from './agent.ts';
-import { systemClock } from './clock.ts';
+import { systemClock } from '@kvasir/api/clock.ts';
 import { MemoryJournal } from './journal/journal.ts';
 import { MemoryServed } from './journal/served.ts';
 import { MemoryVmSpecs } from './journal/vm-specs.ts';

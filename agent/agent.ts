@@ -8,7 +8,7 @@
 import type { PoolReport } from '@kvasir/api/agent/host.ts';
 import type { Heartbeat } from '@kvasir/api/agent/link.ts';
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
-import type { Clock } from './clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { HostDrivers } from './drivers/drivers.ts';
 import { allHandlers } from './handlers/all.ts';

@@ -4,7 +4,7 @@ import type { Progress } from '@kvasir/api/agent/link.ts';
 import { agentMethods } from '@kvasir/api/agent/methods.ts';
 import { memoryLinkPair } from '@kvasir/api/agent/wire/memory-link.ts';
 import { Peer } from '@kvasir/api/agent/wire/peer.ts';
-import { systemClock } from './clock.ts';
+import { systemClock } from '@kvasir/api/clock.ts';
 import { Dispatcher, missingHandlers } from './dispatcher.ts';
 import { allHandlers } from './handlers/all.ts';
 import { MemoryJournal } from './journal/journal.ts';

@@ -12,7 +12,7 @@ import { closed } from '@kvasir/api/schema.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { type TSchema, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { Clock } from './clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import type { Handler, HandlerCall, ProgressReport } from './handlers/handler.ts';
 import type { Journal } from './journal/journal.ts';
 import type { Log } from './log.ts';

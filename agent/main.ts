@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { startAgent } from './agent.ts';
-import { systemClock } from './clock.ts';
+import { systemClock } from '@kvasir/api/clock.ts';
 import { type ConfigFlag, configFlags, readConfig } from './config.ts';
 import { type Identity, loadIdentity } from './identity.ts';
 import { FileJournal } from './journal/file-journal.ts';

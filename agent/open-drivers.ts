@@ -1,7 +1,7 @@
 /** Chooses and builds the drivers of a host. Only here and in the other files directly in `agent/` a driver is chosen. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { systemClock } from './clock.ts';
+import { systemClock } from '@kvasir/api/clock.ts';
 import type { AgentConfig } from './config.ts';
 import type { HostDrivers } from './drivers/drivers.ts';
 import { LibvirtDriver } from './drivers/libvirt/driver.ts';

@@ -1,6 +1,6 @@
 /** Reports the pools when one is lost, found again, or its free space moved by a hundredth. Looks every ten seconds. */
 import type { PoolReport } from '@kvasir/api/agent/host.ts';
-import type { Clock } from './clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import type { StorageDriver } from './drivers/storage.ts';
 
 const lookEveryMs = 10_000;

@@ -4,7 +4,8 @@
  */
 import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock, Ids } from './clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
+import type { Ids } from './ids.ts';
 import { hashPassword } from './services/passwords.ts';
 import type { Store } from './store/database.ts';
 import { users } from './store/users.ts';

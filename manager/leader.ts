@@ -2,7 +2,7 @@
  * Holds the leader's lease while it can. Only the leader runs tasks and controllers; each acquisition gets a new epoch that all
  * its commands to agents carry. Who has not renewed in time stops by its own clock, before anybody else can have taken over.
  */
-import type { Clock } from './clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import type { Store } from './store/database.ts';
 import { acquireLeadership, releaseLeadership, renewLeadership } from './store/leader.ts';
 

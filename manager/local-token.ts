@@ -4,7 +4,8 @@
  * file that only its owner can read, never to a log or a command line.
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
-import { systemClock, systemIds } from './clock.ts';
+import { systemClock } from '@kvasir/api/clock.ts';
+import { systemIds } from './ids.ts';
 import { writeSecret } from './first-admin.ts';
 import { hashSecret, newSecret } from './services/passwords.ts';
 import { apiTokens } from './store/api-tokens.ts';

@@ -18,7 +18,7 @@ import { Peer } from '@kvasir/api/agent/wire/peer.ts';
 import type { Streams } from '@kvasir/api/agent/wire/streams.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { Compile } from 'typebox/compile';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Log } from '../log.ts';
 

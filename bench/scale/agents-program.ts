@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Agent, startAgent } from '@kvasir/agent/agent.ts';
-import { systemClock } from '@kvasir/agent/clock.ts';
+import { systemClock } from '@kvasir/api/clock.ts';
 import { simDrivers } from '@kvasir/agent/drivers/sim/drivers.ts';
 import { simImage } from '@kvasir/agent/drivers/sim/image-content.ts';
 import { SimWorld } from '@kvasir/agent/drivers/sim/world.ts';

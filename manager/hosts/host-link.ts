@@ -16,7 +16,7 @@ import {
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
 import { type LinkEnd, Peer } from '@kvasir/api/agent/wire/peer.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import { readDomainChanged, readHeartbeat, readHello, readPoolsChanged, readProgress } from './reports.ts';
 
 export interface HostLinkEvents {

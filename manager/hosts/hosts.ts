@@ -5,7 +5,8 @@
 import type { Duplex } from 'node:stream';
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
 import { hosts as hostRows } from '../store/hosts.ts';
-import type { Clock, Ids } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
+import type { Ids } from '../ids.ts';
 import type { Store } from '../store/database.ts';
 import { hostDomains } from '../store/host-domains.ts';
 import { CertificateAuthority } from './ca.ts';

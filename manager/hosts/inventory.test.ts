@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { systemIds } from '../clock.ts';
+import { systemIds } from '../ids.ts';
 import { hostDomains } from '../store/host-domains.ts';
 import { taskLocks, tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';

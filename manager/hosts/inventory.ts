@@ -8,7 +8,7 @@
 import type { DomainChanged, Hello } from '@kvasir/api/agent/link.ts';
 import type { PoolReport } from '@kvasir/api/agent/host.ts';
 import type { DomainReport } from '@kvasir/api/agent/vm.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import type { Store, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
 import { type HostDomainRow, hostDomains } from '../store/host-domains.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { poolReport } from '@kvasir/api/agent/host.ts';
 import { vmList } from '@kvasir/api/agent/vm.ts';
-import { systemIds } from '../clock.ts';
+import { systemIds } from '../ids.ts';
 import { networks } from '../store/networks.ts';
 import { clusters } from '../store/clusters.ts';
 import { poolHosts, pools } from '../store/pools.ts';

@@ -16,7 +16,7 @@ import {
 import { vmList } from '@kvasir/api/agent/vm.ts';
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import type { Store } from '../store/database.ts';
 import { hosts } from '../store/hosts.ts';
 import { HostLink } from './host-link.ts';

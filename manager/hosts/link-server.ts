@@ -14,7 +14,7 @@ import type { Link } from '@kvasir/api/agent/wire/link.ts';
 import { maxMessageBytes, websocketLink } from '@kvasir/api/agent/wire/websocket-link.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { WebSocketServer } from 'ws';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import type { Store } from '../store/database.ts';
 import { type HostRow, hosts } from '../store/hosts.ts';
 import { type CertificateAuthority, fingerprintOfDer } from './ca.ts';

@@ -9,7 +9,7 @@ import { poolApply } from '@kvasir/api/agent/host.ts';
 import { networkApply } from '@kvasir/api/agent/network.ts';
 import type { ParamsOf } from '@kvasir/api/agent/method.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import type { Store } from '../store/database.ts';
 import { hosts } from '../store/hosts.ts';
 import { networks } from '../store/networks.ts';

@@ -3,7 +3,7 @@
  * moment, so both hosts are asked again before it is called out.
  */
 import { vmList } from '@kvasir/api/agent/vm.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import type { Store } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
 import { hosts } from '../store/hosts.ts';

@@ -9,7 +9,8 @@ import type { Operation, RequestOf, ResponseOf } from '@kvasir/api/operation.ts'
 import type { ProjectRole } from '@kvasir/api/resources/project.ts';
 import type { SystemRole } from '@kvasir/api/resources/user.ts';
 import type { Static } from 'typebox';
-import type { Clock, Ids } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
+import type { Ids } from '../ids.ts';
 import type { Executor, Store, Tx } from '../store/database.ts';
 import type { ConsoleTickets } from './console-tickets.ts';
 import type { EventFeed } from './event-feed.ts';

@@ -2,7 +2,7 @@
  * Wakes those who wait for events: after a commit of this process, and each second for those of another manager. It carries
  * no events; each waiter reads the table from where it is, so nothing is lost or doubled by a wake-up too many or too few.
  */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import type { Store } from '../store/database.ts';
 import { lastEventSeq } from '../store/events.ts';
 

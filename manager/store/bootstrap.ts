@@ -1,5 +1,6 @@
 /** What exists from the first start: organization, project, cluster and network `default`. */
-import type { Clock, Ids } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
+import type { Ids } from '../ids.ts';
 import { clusters } from './clusters.ts';
 import type { Store } from './database.ts';
 import { networks } from './networks.ts';

@@ -1,7 +1,8 @@
 /** Writes a task in the transaction of the intent, with the locks on what it will work on. A runner finds it after the commit. */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { Value } from 'typebox/value';
-import type { Clock, Ids } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
+import type { Ids } from '../ids.ts';
 import type { Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
 import { taskLocks, type TaskRow, tasks, taskSteps } from '../store/tasks.ts';

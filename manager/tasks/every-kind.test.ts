@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { KvasirError } from '@kvasir/api/errors.ts';
-import { systemClock } from '../clock.ts';
+import { systemClock } from '@kvasir/api/clock.ts';
 import { requestCancel, type TaskRow } from '../store/tasks.ts';
 import { forEachDatabase, type OpenStore } from '../testing/databases.ts';
 import type { Fate } from '../testing/fake-hosts.ts';

@@ -3,7 +3,8 @@
  * one changes nothing. The lease on a task is therefore the leader's own lease, and whoever leads next goes on with all tasks.
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { Clock, Ids } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
+import type { Ids } from '../ids.ts';
 import type { Store, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
 import { currentEpoch } from '../store/leader.ts';

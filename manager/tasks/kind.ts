@@ -9,7 +9,9 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Progress } from '@kvasir/api/agent/link.ts';
 import type { AgentMethod, ParamsOf, ResultOf } from '@kvasir/api/agent/method.ts';
-import type { Clock, Ids } from '../clock.ts';
+import type { imageOpen } from '@kvasir/api/agent/storage.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
+import type { Ids } from '../ids.ts';
 import type { Executor, Store, Tx } from '../store/database.ts';
 import type { TaskError, TaskRow } from '../store/tasks.ts';
 import type { TaskKindName, TaskParams } from './params.ts';
@@ -39,6 +41,11 @@ export interface HostCalls {
   ): Promise<ResultOf<M>>;
   /** Opens a stream to write content to (`image.import` names its id). Ends or fails with the link. */
   openStream(hostId: string): Promise<{ readonly streamId: number; readonly content: Writable }>;
+  /** Reads an image's file. @throws host-unreachable, or what the agent answered */
+  openImage(
+    hostId: string,
+    image: ParamsOf<typeof imageOpen>,
+  ): Promise<{ readonly content: Readable; readonly sizeBytes: number }>;
 }
 
 /** Finished uploads, as files of the manager. */

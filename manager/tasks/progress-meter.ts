@@ -1,5 +1,5 @@
 /** A task's progress bar: what the running step tells, weighed among all steps, written at most twice a second. */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import type { Store } from '../store/database.ts';
 import { type TaskRow, tasks } from '../store/tasks.ts';
 import type { AnyTaskKind, TaskProgress } from './kind.ts';

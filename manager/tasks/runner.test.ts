@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KvasirError } from '@kvasir/api/errors.ts';
-import { systemClock, systemIds } from '../clock.ts';
+import { systemClock } from '@kvasir/api/clock.ts';
+import { systemIds } from '../ids.ts';
 import { eventsAfter } from '../store/events.ts';
 import { acquireLeadership } from '../store/leader.ts';
 import { requestCancel, taskIdOf, taskIdsByTarget, taskLocks, tasks, taskSteps } from '../store/tasks.ts';

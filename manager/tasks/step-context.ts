@@ -1,6 +1,7 @@
 /** Makes what a step gets. */
 import type { AgentMethod, ParamsOf } from '@kvasir/api/agent/method.ts';
-import type { Clock, Ids } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
+import type { Ids } from '../ids.ts';
 import type { Store } from '../store/database.ts';
 import type { TaskJournal } from './journal.ts';
 import type { HostCalls, Step, StepContext, TaskProgress, UploadSpool } from './kind.ts';

@@ -1,5 +1,5 @@
 /** A clock that stands still until the test moves it. */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 
 interface Waiting {
   readonly at: number;

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { promisify } from 'node:util';
-import { systemClock } from '../clock.ts';
+import { systemClock } from '@kvasir/api/clock.ts';
 
 const run = promisify(execFile);
 

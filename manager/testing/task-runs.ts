@@ -1,5 +1,6 @@
 /** Runs one task to its end with a runner of its own, with crashes where a test wants them. */
-import { systemClock, systemIds } from '../clock.ts';
+import { systemClock } from '@kvasir/api/clock.ts';
+import { systemIds } from '../ids.ts';
 import { acquireLeadership } from '../store/leader.ts';
 import { type TaskRow, tasks } from '../store/tasks.ts';
 import { enqueueTask } from '../tasks/enqueue.ts';

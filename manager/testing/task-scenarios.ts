@@ -1,6 +1,6 @@
 /** For each kind of task: rows as its intent writes them, and what shall be true when it succeeded. */
 import assert from 'node:assert/strict';
-import { systemIds } from '../clock.ts';
+import { systemIds } from '../ids.ts';
 import { images } from '../store/images.ts';
 import { ports } from '../store/networks.ts';
 import { uploads } from '../store/uploads.ts';

@@ -1,7 +1,8 @@
 /** Rows and hosts in memory that agree with each other, for tests of tasks; and what must hold whenever no task is under way. */
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
-import { systemClock, systemIds } from '../clock.ts';
+import { systemClock } from '@kvasir/api/clock.ts';
+import { systemIds } from '../ids.ts';
 import { bootstrap } from '../store/bootstrap.ts';
 import { clusters } from '../store/clusters.ts';
 import type { Store } from '../store/database.ts';

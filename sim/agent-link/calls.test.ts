@@ -5,7 +5,7 @@ import { poolReport } from '@kvasir/api/agent/host.ts';
 import { imageImport } from '@kvasir/api/agent/storage.ts';
 import { migrationSend, vmPause, vmStop } from '@kvasir/api/agent/vm.ts';
 import { domainReport } from '@kvasir/agent/testing/fake-drivers.ts';
-import { systemIds } from '@kvasir/manager/clock.ts';
+import { systemIds } from '@kvasir/manager/ids.ts';
 import { type TestHost, until, World } from './testing/world.ts';
 
 const vmId = systemIds.uuid();

@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { echo } from '@kvasir/agent/testing/fake-drivers.ts';
 import { domainReport } from '@kvasir/agent/testing/fake-drivers.ts';
-import { systemIds } from '@kvasir/manager/clock.ts';
+import { systemIds } from '@kvasir/manager/ids.ts';
 import { type TestHost, until, World } from './testing/world.ts';
 
 const vmId = systemIds.uuid();

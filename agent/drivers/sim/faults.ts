@@ -3,7 +3,7 @@
  * calls that it hits, in the order in which the faults were planned.
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import type { GuestDriver } from '../guest.ts';
 import type { HypervisorDriver } from '../hypervisor.ts';
 import type { NetworkDriver } from '../network.ts';

@@ -1,7 +1,7 @@
 /** Simulated hosts with a shared pool and a network, ready for VMs. */
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../../clock.ts';
-import { systemClock } from '../../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
+import { systemClock } from '@kvasir/api/clock.ts';
 import type { HostDrivers } from '../drivers.ts';
 import type { DomainDisk, DomainNic, DomainSpec } from '../hypervisor.ts';
 import { simDrivers } from './drivers.ts';

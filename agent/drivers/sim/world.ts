@@ -3,7 +3,7 @@
  * what must never be. Every transition of a domain between running and not running passes through `runs`, so that the
  * first invariant, a VM never runs twice, is watched at every step and not only at the end.
  */
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import { SimDirectory } from './directory.ts';
 import { SimHost, type SimHostOptions } from './host.ts';
 

@@ -6,7 +6,7 @@ import { memoryLinkPair } from '@kvasir/api/agent/wire/memory-link.ts';
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
 import { Peer } from '@kvasir/api/agent/wire/peer.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
-import { systemIds } from '../../clock.ts';
+import { systemIds } from '../../ids.ts';
 import { bootstrap } from '../../store/bootstrap.ts';
 import { clusters } from '../../store/clusters.ts';
 import type { Store } from '../../store/database.ts';

@@ -1,8 +1,7 @@
 /**
- * The seams to the world's time and chance. Nothing else in the manager calls Date.now, setTimeout, setInterval or a random
- * source, so that the simulation can run the same manager on a virtual clock with a seed.
+ * The seam to time, shared by manager and agent, so that a simulation drives both with one virtual clock. Nothing in either
+ * calls Date.now, setTimeout or setInterval elsewhere, but for the sockets and engines below a `Link` or a driver.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Clock {
@@ -12,15 +11,6 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Calls `work` once after `ms`; the answer cancels it. Does not keep the process alive. */
   after(ms: number, work: () => void): () => void;
-}
-
-export interface Ids {
-  /** A random UUID in lower case. */
-  uuid(): string;
-  /** A secret of `bytes` random bytes, base64url. */
-  token(bytes: number): string;
-  /** A number in [0, 1), for jitter only. */
-  fraction(): number;
 }
 
 export const systemClock: Clock = {
@@ -37,10 +27,4 @@ export const systemClock: Clock = {
     timer.unref();
     return () => clearTimeout(timer);
   },
-};
-
-export const systemIds: Ids = {
-  uuid: () => randomUUID(),
-  token: (bytes) => randomBytes(bytes).toString('base64url'),
-  fraction: () => randomBytes(4).readUInt32LE() / 2 ** 32,
 };
