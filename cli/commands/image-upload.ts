@@ -9,7 +9,6 @@ import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Client } from '@kvasir/api/client.ts';
-import type { Operation } from '@kvasir/api/operation.ts';
 import { type Image, imageOperations } from '@kvasir/api/resources/image.ts';
 import type { Command } from 'commander';
 import { connect, type GlobalFlags } from '../connection.ts';

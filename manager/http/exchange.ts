@@ -74,7 +74,8 @@ export class Exchange {
   async ended(status: number, error: KvasirError | undefined): Promise<void> {
     if (this.#audited || this.#handler.op.method === 'GET') return;
     this.#audited = true;
-    if (error?.code === 'too-many-requests') return;
+    // Nobody to name, nothing changed, and anybody could fill the trail with them.
+    if (error?.code === 'too-many-requests' || error?.code === 'unauthenticated') return;
     await this.#env.store.transaction((tx) =>
       recordAudit(tx, this.#env, { ...this.#auditBase(), status, code: error?.code ?? null }),
     );

@@ -44,10 +44,9 @@ function addRoute(app: FastifyInstance, env: Environment, handler: Handler, metr
       await exchange.ended(op.status, undefined);
       return send(reply, op, answer);
     },
-    errorHandler: async (thrown, request, reply) => {
+    errorHandler: (thrown, request, reply) => {
       const error = toKvasirError(thrown, request.log);
-      await auditRefusal(request, error);
-      return sendProblem(reply, error);
+      void auditRefusal(request, error).then(() => sendProblem(reply, error));
     },
     onResponse: async (_request, reply) => {
       metrics.requestEnded(op.id, reply.statusCode, reply.elapsedTime / 1000);
