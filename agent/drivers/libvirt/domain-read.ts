@@ -7,6 +7,8 @@ import { type Element, find, findAll, textOf } from './xml.ts';
 export interface DomainFacts {
   readonly cpus: number;
   readonly memoryMib: number;
+  /** What the balloon leaves to the guest. */
+  readonly balloonMib: number;
   readonly disks: readonly { readonly device: string; readonly alias: string | undefined; readonly path: string }[];
   readonly nics: readonly { readonly macAddress: string; readonly alias: string | undefined }[];
 }
@@ -29,6 +31,7 @@ export function factsOf(domain: Element): DomainFacts {
   return {
     cpus: Number(vcpu?.attributes.current ?? textOf(vcpu)),
     memoryMib: mib(find(domain, 'memory')),
+    balloonMib: mib(find(domain, 'currentMemory') ?? find(domain, 'memory')),
     disks: findAll(devices, 'disk')
       .filter((disk) => disk.attributes.device !== 'cdrom')
       .map((disk) => ({
@@ -49,6 +52,7 @@ export function driftOf(spec: VmSpec, domain: Element): string[] {
   const drift: string[] = [];
   if (facts.cpus !== spec.cpus) drift.push(`it has ${facts.cpus} processors, not ${spec.cpus}`);
   if (facts.memoryMib !== spec.memoryMib) drift.push(`its memory is ${facts.memoryMib} MiB, not ${spec.memoryMib}`);
+  if (facts.balloonMib < facts.memoryMib) drift.push(`a balloon leaves ${facts.balloonMib} MiB to the guest`);
   const disks = new Set(facts.disks.map((disk) => disk.alias));
   const nics = new Set(facts.nics.map((nic) => nic.alias));
   for (const disk of spec.disks)

@@ -56,6 +56,7 @@ test('what somebody else changed is said in words', () => {
   const domain = readXml(text);
   assert.deepEqual(driftOf(specOf(domain)!, domain), [
     'its memory is 256 MiB, not 128',
+    'a balloon leaves 128 MiB to the guest',
     'NIC 52:54:00:00:00:01 was taken away',
     'NIC 52:54:00:00:00:01 was added',
   ]);

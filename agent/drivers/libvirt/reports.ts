@@ -19,6 +19,9 @@ import { readXml } from './xml.ts';
 
 /** Addresses of a guest change without an event. */
 const guestRefreshMs = 30_000;
+/** A guest that has just booted gets its addresses a moment after its agent answers: it is asked again this soon, so often. */
+const addressRetryMs = 2_000;
+const addressRetries = 10;
 
 type Listener = (event: DomainEvent) => void;
 
@@ -49,6 +52,7 @@ export class Reports {
 
   stop(): void {
     clearInterval(this.#timer);
+    this.#timer = undefined;
     this.#listeners.clear();
   }
 
@@ -67,7 +71,7 @@ export class Reports {
 
   #onEvent(event: LibvirtEvent): void {
     if (event.kind === 'agentLifecycle') {
-      if (event.connected) void this.#refreshGuest(event.uuid, event.name);
+      if (event.connected) void this.#refreshGuest(event.uuid, event.name, addressRetries);
       else this.#guests.delete(event.uuid);
     }
     if (event.kind === 'lifecycle' && (event.event === 'stopped' || event.event === 'started'))
@@ -157,11 +161,13 @@ export class Reports {
     );
   }
 
-  async #refreshGuest(vmId: string, name: string): Promise<void> {
+  async #refreshGuest(vmId: string, name: string, retries = 0): Promise<void> {
     const before = JSON.stringify(this.#guests.get(vmId) ?? null);
     const report = await this.#guest.info(vmId).catch(() => null);
     if (report) this.#guests.set(vmId, report);
     else this.#guests.delete(vmId);
     if (JSON.stringify(report) !== before) this.#enqueue(vmId, name, 'guest');
+    if (retries === 0 || report?.agent !== true || report.addresses.length > 0 || this.#timer === undefined) return;
+    setTimeout(() => void this.#refreshGuest(vmId, name, retries - 1), addressRetryMs).unref();
   }
 }
