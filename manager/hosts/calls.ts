@@ -4,7 +4,7 @@
  * When the link breaks in the middle, a keyed change is sent again on the next link: the agent's journal answers it if it
  * ended, or lets it join the run. A call that names a stream is bound to its link and is not sent again.
  */
-import { imageImport } from '@kvasir/api/agent/storage.ts';
+import { imageImport, type imageOpen } from '@kvasir/api/agent/storage.ts';
 import type { Progress } from '@kvasir/api/agent/link.ts';
 import type { AgentMethod, ParamsOf, ResultOf } from '@kvasir/api/agent/method.ts';
 import { LinkClosedError } from '@kvasir/api/agent/wire/link.ts';
@@ -12,6 +12,7 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { HostLink } from './host-link.ts';
 import type { LinkHub } from './link-hub.ts';
 import { readResult } from './reports.ts';
+import { HostStreams } from './streams.ts';
 
 export interface CallOptions {
   /** `task/step…`; needed for changes that tasks make. */
@@ -73,6 +74,11 @@ export class HostCalls {
     const { streamId, stream } = link.peer.streams.open();
     stream.resume();
     return { streamId, content: stream };
+  }
+
+  /** Reads an image's file. @throws KvasirError host-unreachable, or what the agent answered */
+  async openImage(hostId: string, image: ParamsOf<typeof imageOpen>) {
+    return await new HostStreams(this.#hub).openImage(hostId, image);
   }
 
   async #once<M extends AgentMethod>(

@@ -3,7 +3,7 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { hostOperations } from '@kvasir/api/resources/host.ts';
 import { hostDomains } from '../store/host-domains.ts';
 import { type HostRow, hosts } from '../store/hosts.ts';
-import { imageCopies } from '../store/images.ts';
+import { countOnlyCopies, imageCopies } from '../store/images.ts';
 import { vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { byNameOrId } from './access.ts';
@@ -39,10 +39,11 @@ export const deleteHost: OpenService<typeof hostOperations.delete> = async (call
       { what: 'VM(s)', count: await vms.count(change.tx, { hostId: row.id }) },
       { what: 'migrating VM(s)', count: await vms.count(change.tx, { reservedHostId: row.id }) },
       { what: 'local volume(s)', count: await volumes.count(change.tx, { hostId: row.id }) },
-      { what: 'local image copies', count: await imageCopies.count(change.tx, { hostId: row.id }) },
+      { what: 'image(s) that lie nowhere else', count: await countOnlyCopies(change.tx, { hostId: row.id }) },
     ];
     const use = uses.find(({ count }) => count > 0);
     if (use) throw new KvasirError('in-use', { kind: hosts.kind, name: row.name, by: `${use.count} ${use.what}` });
+    await imageCopies.remove(change.tx, { hostId: row.id });
     await hosts.remove(change.tx, { id: row.id });
     await announceLife(change, 'deleted', hosts.kind, row);
     return row.id;

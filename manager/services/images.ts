@@ -10,12 +10,13 @@ import type { ProjectRow } from '../store/projects.ts';
 import { taskIdsByTarget } from '../store/tasks.ts';
 import { uploads } from '../store/uploads.ts';
 import { volumes } from '../store/volumes.ts';
+import { workingHost } from '../tasks/working-host.ts';
 import { actorOf, forbidden, ownedRow, projectOf } from './access.ts';
 import type { Call, Change, ChangeService, OpenService, ReadService } from './call.ts';
 import { announceLife, checkName, checkRevision, fresh, updateRow } from './changes.ts';
 import { findHost } from './hosts.ts';
 import { checkQuota, usageOf } from './quota.ts';
-import { referredPool, workingHost } from './storage-choice.ts';
+import { referredPool } from './storage-choice.ts';
 import { startTask } from './tasks.ts';
 import { versionedView } from './views.ts';
 
@@ -113,7 +114,8 @@ export const deleteImage: ChangeService<typeof imageOperations.delete> = async (
   const copies = [];
   for (const copy of await imageCopies.select(change.tx, { imageId: row.id })) {
     const pool = await pools.get(change.tx, copy.poolId);
-    copies.push({ poolId: pool.id, hostId: await workingHost(change.tx, pool, copy.hostId) });
+    // A copy on a host that is away is deleted when that host is back: the task waits for it.
+    copies.push({ poolId: pool.id, hostId: copy.hostId ?? (await workingHost(change.tx, pool, null)) });
   }
   await uploads.remove(change.tx, { imageId: row.id });
   await images.update(change.tx, row.id, { state: 'deleting' }, { now: change.env.clock.now() });
@@ -177,7 +179,7 @@ async function imageView(db: Executor, row: ImageRow): Promise<Image> {
 
 async function imageViews(db: Executor, rows: readonly ImageRow[]): Promise<Image[]> {
   const ids = rows.map(({ id }) => id);
-  const copies = await imageCopies.select(db, { imageId: ids });
+  const copies = await imageCopies.select(db, { imageId: ids, state: 'ready' });
   const tasks = await taskIdsByTarget(db, ids);
   return rows.map((row) => {
     const { name, description, labels, projectId, state, format, virtualSizeMib, sizeBytes, sha256 } = row;

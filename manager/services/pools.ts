@@ -2,7 +2,7 @@
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import type { poolOperations } from '@kvasir/api/resources/pool.ts';
 import { hosts } from '../store/hosts.ts';
-import { imageCopies } from '../store/images.ts';
+import { countOnlyCopies, imageCopies } from '../store/images.ts';
 import { poolHosts, type PoolHostRow, type PoolRow, pools } from '../store/pools.ts';
 import { volumes } from '../store/volumes.ts';
 import { actorOf, byNameOrId, isOperator } from './access.ts';
@@ -55,11 +55,13 @@ export const deletePool: OpenService<typeof poolOperations.delete> = async (call
   await call.change(async (change) => {
     const row = await findPool(change, params.pool);
     checkRevision(change, pools.kind, row);
-    for (const table of [volumes, imageCopies]) {
-      const count = await table.count(change.tx, { poolId: row.id });
-      if (count > 0)
-        throw new KvasirError('in-use', { kind: pools.kind, name: row.name, by: `${count} ${table.kind}(s)` });
-    }
+    const uses = [
+      { what: 'volume(s)', count: await volumes.count(change.tx, { poolId: row.id }) },
+      { what: 'image(s) that lie nowhere else', count: await countOnlyCopies(change.tx, { poolId: row.id }) },
+    ];
+    const use = uses.find(({ count }) => count > 0);
+    if (use) throw new KvasirError('in-use', { kind: pools.kind, name: row.name, by: `${use.count} ${use.what}` });
+    await imageCopies.remove(change.tx, { poolId: row.id });
     await pools.remove(change.tx, { id: row.id });
     await announceLife(change, 'deleted', pools.kind, row);
   });

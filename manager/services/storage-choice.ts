@@ -1,9 +1,8 @@
-/** Where new volumes go, and which host works on a file: rules shared by VMs, volumes and images. */
+/** Where new volumes go: rules shared by VMs, volumes and images. */
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
-import type { Executor } from '../store/database.ts';
-import { type HostRow, hosts } from '../store/hosts.ts';
 import { imageCopies, type ImageRow } from '../store/images.ts';
-import { poolHosts, type PoolRow, pools } from '../store/pools.ts';
+import { type PoolRow, pools } from '../store/pools.ts';
+import { imageSource } from '../tasks/working-host.ts';
 import { byNameOrId, notFoundAt } from './access.ts';
 import type { Call } from './call.ts';
 
@@ -15,8 +14,8 @@ export async function referredPool(call: Call, nameOrId: string, field: string):
 }
 
 /**
- * The pool of a new volume: the one asked for; else one of the cluster that holds the image (shared pools first, then by
- * name); without an image the first of the cluster in that order. @throws invalid-request, unsupported
+ * The pool of a new volume: the one asked for; else one of the cluster that holds the image, else one that it can be copied
+ * to; without an image any. Shared pools come first, then by name. @throws invalid-request, unsupported, host-unreachable
  */
 export async function choosePool(
   call: Call,
@@ -28,43 +27,24 @@ export async function choosePool(
   },
 ): Promise<PoolRow> {
   const { image, clusterId, field } = asked;
-  const copies = image ? await imageCopies.select(call.db, { imageId: image.id }) : [];
+  const copies = image ? await imageCopies.select(call.db, { imageId: image.id, state: 'ready' }) : [];
   const holding = new Set(copies.map(({ poolId }) => poolId));
   if (asked.pool !== undefined) {
     const pool = await referredPool(call, asked.pool, field);
     if (pool.clusterId !== clusterId) throw invalidField(field, 'is a pool of another cluster');
-    if (image && !holding.has(pool.id)) throw invalidField(field, `does not hold the image ${image.name}`);
+    if (image && !holding.has(pool.id)) await requireSource(call, image);
     return pool;
   }
-  const candidates = (await pools.select(call.db, { clusterId }, 'name')).filter(({ id }) => !image || holding.has(id));
-  const pool = candidates.find(({ shared }) => shared) ?? candidates[0];
-  if (pool) return pool;
-  throw new KvasirError('unsupported', {
-    reason: image ? `No pool of this cluster holds the image ${image.name}` : 'This cluster has no storage pool',
-  });
+  const candidates = await pools.select(call.db, { clusterId }, 'name');
+  const first = (able: readonly PoolRow[]) => able.find(({ shared }) => shared) ?? able[0];
+  const pool = first(candidates.filter(({ id }) => !image || holding.has(id))) ?? first(candidates);
+  if (!pool) throw new KvasirError('unsupported', { reason: 'This cluster has no storage pool' });
+  if (image && !holding.has(pool.id)) await requireSource(call, image);
+  return pool;
 }
 
-/** Hosts that are up and reach the pool, by name. */
-export async function hostsReaching(db: Executor, poolId: string): Promise<HostRow[]> {
-  const reports = await poolHosts.select(db, { poolId, reachable: true });
-  return hosts.select(db, { id: reports.map(({ hostId }) => hostId), state: 'up' }, 'name');
-}
-
-/**
- * The host that works on a file of this pool: where it lies in a local pool, any that reaches it in a shared one (`prefer`
- * when that one does). @throws host-unreachable
- */
-export async function workingHost(
-  db: Executor,
-  pool: PoolRow,
-  hostId: string | null,
-  prefer?: string | null,
-): Promise<string> {
-  const able = await hostsReaching(db, pool.id);
-  const only = hostId ?? undefined;
-  const found =
-    only === undefined ? (able.find(({ id }) => id === prefer) ?? able[0]) : able.find(({ id }) => id === only);
-  if (found) return found.id;
-  const name = only === undefined ? `any that reaches pool ${pool.name}` : (await hosts.find(db, { id: only }))?.name;
-  throw new KvasirError('host-unreachable', { host: name ?? only ?? pool.name });
+/** An image can only be copied while a host that holds it is up. @throws host-unreachable */
+export async function requireSource(call: Call, image: ImageRow): Promise<void> {
+  if (await imageSource(call.db, image.id)) return;
+  throw new KvasirError('host-unreachable', { host: `any that holds image ${image.name}` });
 }

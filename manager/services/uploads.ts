@@ -9,10 +9,10 @@ import { pools } from '../store/pools.ts';
 import { projects } from '../store/projects.ts';
 import { type UploadRow, uploads } from '../store/uploads.ts';
 import { enqueueTask } from '../tasks/enqueue.ts';
+import { workingHost } from '../tasks/working-host.ts';
 import { isId, roleIn } from './access.ts';
 import type { Actor, Environment } from './call.ts';
 import { storageLeftBytes } from './images.ts';
-import { workingHost } from './storage-choice.ts';
 
 /** The upload, for a member of its project, while its image waits for content. @throws unauthenticated, not-found, forbidden */
 export async function uploadOf(env: Environment, actor: Actor | undefined, id: string): Promise<UploadRow> {

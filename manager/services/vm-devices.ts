@@ -1,6 +1,7 @@
 /** Attaching and detaching disks and NICs, while the VM runs or not. */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
+import { hostsReaching } from '../tasks/working-host.ts';
 import { ports } from '../store/networks.ts';
 import { vmDisks, type VmRow } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
@@ -13,7 +14,6 @@ import { insertNic, planNic } from './vm-nics.ts';
 import { about } from './vm-power.ts';
 import { volumeTarget } from './vm-delete.ts';
 import { findVm, requireAction } from './vms.ts';
-import { hostsReaching } from './storage-choice.ts';
 import type { Executor } from '../store/database.ts';
 
 const mostNics = 16;

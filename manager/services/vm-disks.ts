@@ -2,12 +2,12 @@
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import type { DiskCreate } from '@kvasir/api/resources/vm.ts';
 import { imageCopies, type ImageRow } from '../store/images.ts';
-import type { PoolRow } from '../store/pools.ts';
-import { pools } from '../store/pools.ts';
+import { type PoolRow, pools } from '../store/pools.ts';
 import type { ProjectRow } from '../store/projects.ts';
 import { taskIdOf } from '../store/tasks.ts';
 import { type VmDiskRow, vmDisks } from '../store/vms.ts';
 import { type VolumeRow, volumes } from '../store/volumes.ts';
+import { imageSource } from '../tasks/working-host.ts';
 import { referredRow } from './access.ts';
 import type { Call, Change } from './call.ts';
 import { fresh } from './changes.ts';
@@ -22,7 +22,7 @@ export interface NewDisk {
   readonly image: ImageRow | undefined;
   readonly linked: boolean;
   readonly sizeMib: number;
-  /** Hosts of a local pool that have the image; undefined: any. */
+  /** Hosts of a local pool that have the image, when it can be copied to no other now; undefined: any. */
   readonly onlyHostIds: readonly string[] | undefined;
 }
 
@@ -45,8 +45,6 @@ export async function planDisk(
   const image = disk.image === undefined ? undefined : await readyImage(call, disk.image, project, `${field}/image`);
   if (!image && disk.clone !== undefined) throw invalidField(`${field}/clone`, 'needs an image');
   const pool = await choosePool(call, { pool: disk.pool, image, clusterId, field: `${field}/pool` });
-  const copies =
-    image && !pool.shared ? await imageCopies.select(call.db, { imageId: image.id, poolId: pool.id }) : undefined;
   return {
     pool,
     bus,
@@ -54,8 +52,15 @@ export async function planDisk(
     image,
     linked: image !== undefined && (disk.clone ?? 'linked') === 'linked',
     sizeMib: volumeSizeMib(disk.sizeGib, image, sizeField),
-    onlyHostIds: copies?.flatMap(({ hostId }) => (hostId === null ? [] : [hostId])),
+    onlyHostIds: image && !pool.shared ? await onlyHolders(call, image, pool) : undefined,
   };
+}
+
+/** A host without the image is fine as long as the image can be read somewhere. */
+async function onlyHolders({ db }: Call, image: ImageRow, pool: PoolRow): Promise<string[] | undefined> {
+  if (await imageSource(db, image.id)) return undefined;
+  const copies = await imageCopies.select(db, { imageId: image.id, poolId: pool.id, state: 'ready' });
+  return copies.flatMap(({ hostId }) => (hostId === null ? [] : [hostId]));
 }
 
 async function existingDisk(asking: Asking, disk: DiskCreate, field: string, bus: NewDisk['bus']): Promise<NewDisk> {

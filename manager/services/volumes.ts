@@ -9,6 +9,7 @@ import { pools } from '../store/pools.ts';
 import { taskIdOf, taskIdsByTarget } from '../store/tasks.ts';
 import { vmDisks, type VmRow, vms } from '../store/vms.ts';
 import { type VolumeRow, volumes } from '../store/volumes.ts';
+import { workingHost } from '../tasks/working-host.ts';
 import { actorOf, forbidden, isOperator, ownedRow, projectOf, referredRow } from './access.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
 import { announceLife, checkName, checkRevision, fresh, updateRow } from './changes.ts';
@@ -16,7 +17,7 @@ import { findCluster } from './clusters.ts';
 import { findHost } from './hosts.ts';
 import { openImages } from './images.ts';
 import { checkQuota } from './quota.ts';
-import { choosePool, referredPool, workingHost } from './storage-choice.ts';
+import { choosePool, referredPool, requireSource } from './storage-choice.ts';
 import { startTask } from './tasks.ts';
 import { versionedView } from './views.ts';
 
@@ -54,8 +55,9 @@ export const createVolume: ChangeService<typeof volumeOperations.create> = async
   const format = body.format ?? 'qcow2';
   if (linked && format === 'raw') throw invalidField('/body/format', 'must be qcow2 for a linked clone');
   await checkQuota(change.tx, project, { volumes: 1, storageGib: sizeMib / 1024 });
-  const copy = image && !pool.shared ? await localCopy(change.tx, image, pool.id, host?.id) : undefined;
-  const hostId = await workingHost(change.tx, pool, host?.id ?? copy ?? null);
+  const holders = image && !pool.shared ? await localHolders(change.tx, image, pool.id) : [];
+  const hostId = await workingHost(change.tx, pool, host?.id ?? null, holders[0]);
+  if (image && !pool.shared && !holders.includes(hostId)) await requireSource(change, image);
   const row: VolumeRow = {
     ...fresh(change),
     name: body.name,
@@ -158,11 +160,10 @@ export function requireReady(row: VolumeRow, action: string): void {
   throw new KvasirError('wrong-state', { action, kind: volumes.kind, name: row.name, state });
 }
 
-/** Host with a copy of the image in this local pool. @throws unsupported */
-async function localCopy(db: Executor, image: ImageRow, poolId: string, hostId: string | undefined): Promise<string> {
-  const copy = await imageCopies.find(db, { imageId: image.id, poolId, hostId });
-  if (copy?.hostId) return copy.hostId;
-  throw new KvasirError('unsupported', { reason: `The image ${image.name} has no copy in that pool on that host` });
+/** Hosts with a copy of the image in this local pool. */
+async function localHolders(db: Executor, image: ImageRow, poolId: string): Promise<string[]> {
+  const copies = await imageCopies.select(db, { imageId: image.id, poolId, state: 'ready' });
+  return copies.flatMap(({ hostId }) => (hostId === null ? [] : [hostId]));
 }
 
 function about(row: VolumeRow) {

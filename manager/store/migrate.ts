@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { DatabaseKind, Store } from './database.ts';
 import { firstSlice } from './migrations/0001-first-slice.ts';
+import { copiesAndRevivals } from './migrations/0002-copies-and-revivals.ts';
 
 export interface Migration {
   /** Sorts and names it for ever: `0001-first-slice`. */
@@ -10,7 +11,7 @@ export interface Migration {
   readonly statements: readonly string[];
 }
 
-const migrations: readonly Migration[] = [firstSlice];
+const migrations: readonly Migration[] = [firstSlice, copiesAndRevivals];
 
 export async function migrate(store: Store): Promise<void> {
   await store.transaction(async (tx) => {

@@ -1,5 +1,6 @@
 /** Deletes an image: each file, then its row. Full clones forget where they came from. */
 import { imageDelete as deleteCall } from '@kvasir/api/agent/storage.ts';
+import { hosts } from '../store/hosts.ts';
 import { imageCopies, images } from '../store/images.ts';
 import { volumes } from '../store/volumes.ts';
 import { defineStep, defineTask } from './kind.ts';
@@ -12,6 +13,8 @@ const remove = defineStep('image-delete', {
     // A failed image has left no file, whatever its format would have been.
     if (image.format === null) return;
     for (const { poolId, hostId } of params.copies) {
+      // A host that was removed took its local pool along.
+      if (!(await hosts.find(db, { id: hostId }))) continue;
       await call(hostId, deleteCall, { imageId: image.id, poolId, format: image.format }, `${poolId}/${hostId}`);
     }
   },

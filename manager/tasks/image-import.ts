@@ -1,15 +1,12 @@
 /** Takes an image into a pool: from a file in the pool's import folder, or from a finished upload by streaming. */
-import { pipeline } from 'node:stream/promises';
 import { imageDelete as deleteCall, imageImport as importCall } from '@kvasir/api/agent/storage.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { imageCopies, images } from '../store/images.ts';
 import { pools } from '../store/pools.ts';
 import { uploads } from '../store/uploads.ts';
-import { defineStep, defineTask, type StepContext } from './kind.ts';
-import type { TaskParams } from './params.ts';
+import { defineStep, defineTask } from './kind.ts';
+import { whileSending } from './stream-content.ts';
 import { bytesPerMib } from './volume-files.ts';
-
-type Params = TaskParams<'image-import'>;
 
 /** The upload came with the intent; when the import comes to nothing it is of no more use. */
 const upload = defineStep('image-import', {
@@ -30,12 +27,15 @@ const upload = defineStep('image-import', {
 const take = defineStep('image-import', {
   name: 'import',
   run: async (context) => {
-    const { params, call } = context;
+    const { db, params, call, spool } = context;
     const { imageId, poolId, hostId, maxVirtualSizeBytes, expectedSha256 } = params;
     const request = { imageId, poolId, maxVirtualSizeBytes, expectedSha256 };
     if ('file' in params.source) return await call(hostId, importCall, { ...request, source: params.source });
     const { uploadId } = params.source;
-    return await streamed(context, uploadId, (source) => call(hostId, importCall, { ...request, source }));
+    const { sizeBytes } = await uploads.get(db, uploadId);
+    return await whileSending(context, hostId, await spool.open(uploadId), (streamId) =>
+      call(hostId, importCall, { ...request, source: { streamId, sizeBytes } }),
+    );
   },
   apply: async ({ tx, params, now, ids }, info) => {
     const pool = await pools.get(tx, params.poolId);
@@ -51,6 +51,7 @@ const take = defineStep('image-import', {
       imageId: params.imageId,
       poolId: params.poolId,
       hostId: pool.shared ? null : params.hostId,
+      state: 'ready',
       createdAt: now,
     });
   },
@@ -85,21 +86,3 @@ export const imageImport = defineTask({
     else await images.update(tx, params.imageId, { state: 'failed' }, { now });
   },
 });
-
-/** Writes the upload's content while the call runs; whichever fails first ends the other. */
-async function streamed<T>(
-  { db, hosts, params, spool, signal }: StepContext<Params>,
-  uploadId: string,
-  start: (source: { streamId: number; sizeBytes: number }) => Promise<T>,
-): Promise<T> {
-  const { sizeBytes } = await uploads.get(db, uploadId);
-  const { streamId, content } = await hosts.openStream(params.hostId);
-  const sending = pipeline(await spool.open(uploadId), content, { signal });
-  // The call tells why it failed; a stream that broke with it has nothing to add.
-  sending.catch(() => {});
-  try {
-    return await start({ streamId, sizeBytes });
-  } finally {
-    content.destroy();
-  }
-}

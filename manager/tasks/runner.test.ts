@@ -32,6 +32,7 @@ forEachDatabase('the task runner', (open) => {
     assert.deepEqual(
       steps.map((step) => [step.name, step.state]),
       [
+        ['image', 'done'],
         ['volumes', 'done'],
         ['define', 'done'],
         ['start', 'done'],

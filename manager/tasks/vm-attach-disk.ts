@@ -3,9 +3,18 @@ import { volumeDelete } from '@kvasir/api/agent/storage.ts';
 import { vmAttachDisk as attachCall, vmDetachDisk as detachCall } from '@kvasir/api/agent/vm.ts';
 import { vmDisks, vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
+import { bringImages } from './image-copy.ts';
 import { defineStep, defineTask } from './kind.ts';
 import { diskSpec, hostOf } from './vm-spec.ts';
 import { createVolumeFile, volumeRef } from './volume-files.ts';
+
+const image = defineStep('vm-attach-disk', {
+  name: 'image',
+  run: async (context) => {
+    const { db, params } = context;
+    if (params.newVolume) await bringImages(context, hostOf(await vms.get(db, params.vmId)), [params.volumeId]);
+  },
+});
 
 const makeVolume = defineStep('vm-attach-disk', {
   name: 'volume',
@@ -38,7 +47,7 @@ const attach = defineStep('vm-attach-disk', {
 export const vmAttachDisk = defineTask({
   kind: 'vm-attach-disk',
   cancellable: true,
-  steps: [makeVolume, attach],
+  steps: [image, makeVolume, attach],
   undone: async ({ tx, params }) => {
     await vmDisks.remove(tx, { volumeId: params.volumeId });
     if (params.newVolume) await volumes.remove(tx, { id: params.volumeId });

@@ -1,13 +1,23 @@
-/** Creates a VM: its new volumes, then its domain, then starts it. */
+/** Creates a VM: its new volumes (and before them their images, where they are missing), then its domain, then starts it. */
 import { volumeDelete } from '@kvasir/api/agent/storage.ts';
 import { vmDefine, vmStart, vmStop, vmUndefine } from '@kvasir/api/agent/vm.ts';
 import { ports } from '../store/networks.ts';
 import { recordVmState } from '../store/vm-state.ts';
 import { vmDisks, vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
+import { bringImages } from './image-copy.ts';
 import { defineStep, defineTask } from './kind.ts';
 import { hostOf, loadVm, vmSpec } from './vm-spec.ts';
 import { createVolumeFile, volumeRef } from './volume-files.ts';
+
+const image = defineStep('vm-create', {
+  name: 'image',
+  run: async (context) => {
+    const { db, params } = context;
+    await bringImages(context, hostOf(await vms.get(db, params.vmId)), params.newVolumeIds);
+  },
+  weight: 3,
+});
 
 const makeVolumes = defineStep('vm-create', {
   name: 'volumes',
@@ -63,7 +73,7 @@ const start = defineStep('vm-create', {
 export const vmCreate = defineTask({
   kind: 'vm-create',
   cancellable: true,
-  steps: [makeVolumes, define, start],
+  steps: [image, makeVolumes, define, start],
   undone: async ({ tx, params, task, now }, because) => {
     await vmDisks.remove(tx, { vmId: params.vmId });
     await volumes.remove(tx, { id: params.newVolumeIds });

@@ -4,6 +4,7 @@
  */
 import { PassThrough, type Writable } from 'node:stream';
 import type { AgentMethod, ParamsOf, ResultOf } from '@kvasir/api/agent/method.ts';
+import { imageOpen } from '@kvasir/api/agent/storage.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { CallOptions, HostCalls } from '../tasks/kind.ts';
 import { fakeMethods } from './fake-methods.ts';
@@ -80,21 +81,38 @@ export class FakeHosts implements HostCalls {
   ): Promise<ResultOf<M>> {
     const { key } = options;
     if (method.kind === 'change' && key === undefined) throw new Error(`${method.name} needs a key`);
-    const fate = this.fate({ index: this.calls, method: method.name, key: key ?? '' });
-    this.calls += 1;
-    await this.onCall(method.name);
-    if (options.signal?.aborted) throw new KvasirError('cancelled');
-    if (fate.kind === 'throw' && !fate.after) throw fate.error;
-    options.onProgress?.({ percent: 50, bytesDone: 1, bytesTotal: 2, downtimeMs: null });
-    const result = this.#work(hostId, method.name, params, key);
-    if (fate.kind === 'throw') throw fate.error;
+    const result = await this.#fated(method.name, key, () => {
+      if (options.signal?.aborted) throw new KvasirError('cancelled');
+      options.onProgress?.({ percent: 50, bytesDone: 1, bytesTotal: 2, downtimeMs: null });
+      return this.#work(hostId, method.name, params, key);
+    });
     return result as ResultOf<M>;
+  }
+
+  async openImage(hostId: string, { imageId, poolId }: ParamsOf<typeof imageOpen>) {
+    return await this.#fated(imageOpen.name, undefined, () => {
+      if (!this.imagesOf(hostId, poolId).has(imageId))
+        throw new KvasirError('not-found', { kind: 'image', id: imageId });
+      const content = new PassThrough();
+      content.end('content');
+      return { content, sizeBytes: 7 };
+    });
   }
 
   async openStream(): Promise<{ readonly streamId: number; readonly content: Writable }> {
     const content = new PassThrough();
     content.resume();
     return { streamId: 2, content };
+  }
+
+  async #fated<T>(method: string, key: string | undefined, work: () => T): Promise<T> {
+    const fate = this.fate({ index: this.calls, method, key: key ?? '' });
+    this.calls += 1;
+    await this.onCall(method);
+    if (fate.kind === 'throw' && !fate.after) throw fate.error;
+    const result = work();
+    if (fate.kind === 'throw') throw fate.error;
+    return result;
   }
 
   #work(hostId: string, method: string, params: unknown, key: string | undefined): unknown {

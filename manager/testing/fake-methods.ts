@@ -52,7 +52,10 @@ function leave(world: FakeHosts, hostId: string, vmId: string): string | undefin
 }
 
 export const fakeMethods: Readonly<Record<string, Handler | undefined>> = {
-  'volume.create': (world, hostId, volume: VolumeAt & { sizeBytes: number }) => {
+  'volume.create': (world, hostId, volume: VolumeAt & { sizeBytes: number; from: { imageId: string } | null }) => {
+    if (volume.from !== null && !world.imagesOf(hostId, volume.poolId).has(volume.from.imageId)) {
+      throw new KvasirError('not-found', { kind: 'image', id: volume.from.imageId });
+    }
     world.volumesOf(hostId, volume.poolId).set(volume.volumeId, volume.sizeBytes);
     return { sizeBytes: volume.sizeBytes };
   },

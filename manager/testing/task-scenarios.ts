@@ -1,7 +1,7 @@
 /** For each kind of task: rows as its intent writes them, and what shall be true when it succeeded. */
 import assert from 'node:assert/strict';
 import { systemIds } from '../ids.ts';
-import { images } from '../store/images.ts';
+import { imageCopies, images } from '../store/images.ts';
 import { ports } from '../store/networks.ts';
 import { uploads } from '../store/uploads.ts';
 import { firstRevision } from '../store/versioned.ts';
@@ -63,6 +63,24 @@ const create =
     return scenario('vm-create', target('vm', vm), params, check, [target('volume', volume)]);
   };
 
+/** The image lies in the shared pool alone; it has to be on h2 when its volume is made there. */
+async function imageIsOn(world: TaskWorld, hostId: string): Promise<void> {
+  const copy = await imageCopies.find(world.store.db, { imageId: world.image!.id, hostId });
+  assert.equal(copy?.state, 'ready');
+  assert.deepEqual([...world.hosts.host(hostId).images], [world.image!.id]);
+}
+
+const createElsewhere = async (world: TaskWorld): Promise<Scenario> => {
+  const disk = { pool: world.localPool, volumeState: 'creating', fromImage: true } as const;
+  const { vm, volume } = await world.addVm({ state: 'creating', hostId: world.h2, ...disk });
+  const check = async () => {
+    await vmIs(world, vm.id, { state: 'running', hostId: world.h2 });
+    await imageIsOn(world, world.h2);
+  };
+  const params = { vmId: vm.id, newVolumeIds: [volume.id], start: true };
+  return scenario('vm-create', target('vm', vm), params, check, [target('volume', volume)]);
+};
+
 const remove =
   (purge: boolean, from: NewVm['state']) =>
   async (world: TaskWorld): Promise<Scenario> => {
@@ -91,14 +109,18 @@ const migrate =
   };
 
 const attachDisk =
-  (newVolume: boolean) =>
+  (newVolume: boolean, local = false) =>
   async (world: TaskWorld): Promise<Scenario> => {
     const { vm } = await world.addVm({ state: 'running', hostId: world.h1 });
-    const volume = await world.addVolume(newVolume ? 'creating' : 'ready');
+    const pool = local ? world.localPool : world.sharedPool;
+    const volume = await world.addVolume(newVolume ? 'creating' : 'ready', pool, world.h1, true);
     const disk = { device: 'vdb', bus: 'virtio', position: 1, readOnly: false } as const;
     await world.store.transaction((tx) => vmDisks.insert(tx, { volumeId: volume.id, vmId: vm.id, ...disk }));
     const params = { vmId: vm.id, volumeId: volume.id, newVolume };
-    const check = async () => assert.equal((await vmDisks.get(world.store.db, volume.id)).vmId, vm.id);
+    const check = async () => {
+      assert.equal((await vmDisks.get(world.store.db, volume.id)).vmId, vm.id);
+      if (local) await imageIsOn(world, world.h1);
+    };
     return scenario('vm-attach-disk', target('vm', vm), params, check, [target('volume', volume)]);
   };
 
@@ -141,6 +163,15 @@ const createVolume = async (world: TaskWorld): Promise<Scenario> => {
   const volume = await world.addVolume('creating');
   const check = async () => assert.equal((await volumes.get(world.store.db, volume.id)).state, 'ready');
   return scenario('volume-create', target('volume', volume), { volumeId: volume.id, hostId: world.h1 }, check);
+};
+
+const createLocalVolume = async (world: TaskWorld): Promise<Scenario> => {
+  const volume = await world.addVolume('creating', world.localPool, world.h2, true);
+  const check = async () => {
+    assert.equal((await volumes.get(world.store.db, volume.id)).state, 'ready');
+    await imageIsOn(world, world.h2);
+  };
+  return scenario('volume-create', target('volume', volume), { volumeId: volume.id, hostId: world.h2 }, check);
 };
 
 const resizeVolume =
@@ -196,7 +227,11 @@ type Scenarios = Readonly<Record<string, (world: TaskWorld) => Promise<Scenario>
 
 /** At least one for each kind. */
 export const taskScenarios: Readonly<Record<TaskKindName, Scenarios>> = {
-  'vm-create': { 'and start': create(true), 'and leave stopped': create(false) },
+  'vm-create': {
+    'and start': create(true),
+    'and leave stopped': create(false),
+    'where its image does not lie': createElsewhere,
+  },
   'vm-start': {
     stopped: power('vm-start', 'stopped', 'running', { paused: false }),
     suspended: power('vm-start', 'suspended', 'running', { paused: false }),
@@ -214,11 +249,15 @@ export const taskScenarios: Readonly<Record<TaskKindName, Scenarios>> = {
   },
   'vm-restore': { trashed: restore },
   'vm-migrate': { 'on shared storage': migrate(false), 'with storage': migrate(true) },
-  'vm-attach-disk': { existing: attachDisk(false), new: attachDisk(true) },
+  'vm-attach-disk': {
+    existing: attachDisk(false),
+    new: attachDisk(true),
+    'new, where its image does not lie': attachDisk(true, true),
+  },
   'vm-detach-disk': { running: detachDisk },
   'vm-attach-nic': { running: attachNic },
   'vm-detach-nic': { stopped: detachNic },
-  'volume-create': { 'from an image': createVolume },
+  'volume-create': { 'from an image': createVolume, 'where its image does not lie': createLocalVolume },
   'volume-resize': { attached: resizeVolume(true), free: resizeVolume(false) },
   'volume-delete': { free: deleteVolume },
   'image-import': { 'from a file': importImage(false), uploaded: importImage(true) },

@@ -9,7 +9,7 @@ import type { Store } from '../store/database.ts';
 import { hosts } from '../store/hosts.ts';
 import { imageCopies, type ImageRow, images } from '../store/images.ts';
 import { networks, ports } from '../store/networks.ts';
-import { pools } from '../store/pools.ts';
+import { poolHosts, pools } from '../store/pools.ts';
 import { projects } from '../store/projects.ts';
 import { taskLocks, tasks } from '../store/tasks.ts';
 import { uploads } from '../store/uploads.ts';
@@ -29,6 +29,8 @@ export interface NewVm {
   readonly pool?: string;
   /** State of the disk; default ready. */
   readonly volumeState?: VolumeRow['state'];
+  /** The disk is made from the image also in the local pool, where the image does not lie. */
+  readonly fromImage?: boolean;
   readonly changes?: Partial<VmRow>;
 }
 
@@ -102,6 +104,10 @@ export class TaskWorld {
       ] as const) {
         const place = { name: this.name('pool'), description: '', kind: 'directory', path: '/p' } as const;
         await pools.insert(tx, { ...fresh(), ...place, id, clusterId, shared });
+        for (const hostId of [this.h1, this.h2]) {
+          const seen = { reachable: true, reason: null, totalMib: 1000, freeMib: 1000, updatedAt: now };
+          await poolHosts.insert(tx, { poolId: id, hostId, ...seen });
+        }
       }
     });
   }
@@ -115,17 +121,33 @@ export class TaskWorld {
     return await this.store.transaction(async (tx) => {
       const image = await images.insert(tx, { ...fresh(), ...told, ...facts, projectId: this.projectId, state });
       if (!ready) return image;
-      const copy = { imageId: image.id, poolId: this.sharedPool, hostId: null, createdAt: now };
+      const copy = {
+        imageId: image.id,
+        poolId: this.sharedPool,
+        hostId: null,
+        state: 'ready',
+        createdAt: now,
+      } as const;
       await imageCopies.insert(tx, { ...copy, id: systemIds.uuid() });
       this.hosts.sharedImages.add(image.id);
       return image;
     });
   }
 
-  async addVolume(state: VolumeRow['state'], pool = this.sharedPool, hostId = this.h1): Promise<VolumeRow> {
+  async addVolume(
+    state: VolumeRow['state'],
+    pool = this.sharedPool,
+    hostId = this.h1,
+    fromImage = pool === this.sharedPool,
+  ): Promise<VolumeRow> {
     const local = pool === this.localPool;
     const told = { name: this.name('volume'), description: '', labels: {}, projectId: this.projectId, trashedAt: null };
-    const disk = { format: 'qcow2', sizeMib: 10, imageId: local ? null : this.image!.id, linked: !local } as const;
+    const disk = {
+      format: 'qcow2',
+      sizeMib: 10,
+      imageId: fromImage ? this.image!.id : null,
+      linked: fromImage,
+    } as const;
     const row = { ...fresh(), ...told, ...disk, poolId: pool, hostId: local ? hostId : null, state };
     await this.store.transaction((tx) => volumes.insert(tx, row));
     if (state !== 'creating') this.hosts.volumesOf(hostId, pool).set(row.id, 10);
@@ -138,9 +160,10 @@ export class TaskWorld {
     hostId,
     pool,
     volumeState,
+    fromImage,
     changes,
   }: NewVm): Promise<{ vm: VmRow; volume: VolumeRow; nicId: string }> {
-    const volume = await this.addVolume(volumeState ?? 'ready', pool, hostId ?? this.h1);
+    const volume = await this.addVolume(volumeState ?? 'ready', pool, hostId ?? this.h1, fromImage);
     const told = { name: this.name('vm'), description: '', labels: {}, projectId: this.projectId };
     const place = { clusterId: this.clusterId, hostId, reservedHostId: null, affinity: [], antiAffinity: [] };
     const sizes = { cpus: 1, maxCpus: 2, memoryMib: 128, maxMemoryMib: 256 };
@@ -193,6 +216,7 @@ export class TaskWorld {
       for (const { id } of await images.select(tx)) {
         if (id !== kept) await imageCopies.remove(tx, { imageId: id });
         if (id !== kept) await images.remove(tx, { id });
+        await imageCopies.remove(tx, { poolId: this.localPool });
       }
     });
     this.hosts.sharedVolumes.clear();
@@ -230,8 +254,19 @@ export class TaskWorld {
     assert.equal(rows.filter((row) => row.state === 'creating' || row.state === 'deleting').length, 0);
     const uploadIds = (await uploads.select(db)).map((upload) => upload.id);
     assert.deepEqual([...this.spooled].sort(), uploadIds.sort(), 'uploads and files differ');
-    const copies = (await imageCopies.select(db)).map((copy) => copy.imageId);
-    assert.deepEqual([...this.hosts.sharedImages].sort(), copies.sort(), 'images and files differ');
+    await this.#assertImages();
+  }
+
+  /** Each whole copy has its file; no file is unknown (a copy that was never finished may have one). */
+  async #assertImages(): Promise<void> {
+    const files = new Set([...this.hosts.sharedImages].map((id) => `shared/${id}`));
+    for (const [hostId, host] of this.hosts.hosts) for (const id of host.images) files.add(`${hostId}/${id}`);
+    const copies = await imageCopies.select(this.store.db);
+    const names = (state: string) =>
+      copies.filter((copy) => copy.state === state).map(({ hostId, imageId }) => `${hostId ?? 'shared'}/${imageId}`);
+    const unfinished = new Set(names('copying'));
+    const whole = [...files].filter((file) => !unfinished.has(file));
+    assert.deepEqual(whole.sort(), names('ready').sort(), 'images and files differ');
   }
 
   async #assertDomains(): Promise<void> {

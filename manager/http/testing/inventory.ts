@@ -67,7 +67,14 @@ export async function insertImage(
     sha256: '0'.repeat(64),
     ...facts,
   });
-  await imageCopies.insert(tx, { id: fresh().id, imageId: image.id, poolId, hostId: null, createdAt: Date.now() });
+  await imageCopies.insert(tx, {
+    id: fresh().id,
+    imageId: image.id,
+    poolId,
+    hostId: null,
+    state: 'ready',
+    createdAt: Date.now(),
+  });
   return image;
 }
 
