@@ -138,6 +138,11 @@ export class Cloud {
     await host.exec(['rm', tokenFile]);
   }
 
+  /** The command line of the CLI with this cloud's login, and its environment, for those who spawn it themselves. */
+  commandLine(argv: readonly string[]): { readonly argv: readonly string[]; readonly env: NodeJS.ProcessEnv } {
+    return { argv: this.#command(argv), env: this.#environment() };
+  }
+
   #command(argv: readonly string[]): string[] {
     return [nodeBinary, join(checkoutDirectory, 'cli/main.ts'), ...argv, '--profile', this.#options.profile];
   }
