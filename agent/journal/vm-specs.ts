@@ -8,6 +8,8 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VmSpec } from '@kvasir/api/agent/vm.ts';
 
+const newEnding = '.new';
+
 export interface VmSpecs {
   get(vmId: string): VmSpec | undefined;
   all(): Iterable<VmSpec>;
@@ -47,6 +49,8 @@ export class FileVmSpecs extends MemoryVmSpecs {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const specs = new FileVmSpecs(directory);
     for (const name of await readdir(directory)) {
+      // Half written when a crash came.
+      if (name.endsWith(newEnding)) await rm(join(directory, name), { force: true });
       if (!name.endsWith('.json')) continue;
       await MemoryVmSpecs.prototype.set.call(
         specs,
@@ -59,14 +63,14 @@ export class FileVmSpecs extends MemoryVmSpecs {
   override async set(spec: VmSpec): Promise<void> {
     await super.set(spec);
     const path = this.#path(spec.vmId);
-    const file = await open(`${path}.new`, 'w', 0o600);
+    const file = await open(path + newEnding, 'w', 0o600);
     try {
       await file.writeFile(JSON.stringify(this.get(spec.vmId)));
       await file.datasync();
     } finally {
       await file.close();
     }
-    await rename(`${path}.new`, path);
+    await rename(path + newEnding, path);
   }
 
   override async delete(vmId: string): Promise<void> {

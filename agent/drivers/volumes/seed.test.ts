@@ -57,4 +57,12 @@ describe('cloud-init seed', () => {
       assert.deepEqual(await readdir(join(directory, 'h1')), []);
     });
   });
+
+  it('what a crash left half made goes with the next change, also when that is a removal', async () => {
+    await withDirectory(async (directory) => {
+      await mkdir(join(directory, '.tmp-left'));
+      await new SeedFolder(directory).remove('vm');
+      assert.deepEqual(await readdir(directory), []);
+    });
+  });
 });

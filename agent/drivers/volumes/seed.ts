@@ -21,7 +21,7 @@ const temporaryPrefix = '.tmp-';
 
 export class SeedFolder {
   readonly #directory: string;
-  /** Done once, before the first write: what an earlier process left half made may carry secrets. */
+  /** Done once, before the first change: what an earlier process left half made may carry secrets. */
   #swept: Promise<void> | null = null;
 
   constructor(directory: string) {
@@ -51,6 +51,7 @@ export class SeedFolder {
   }
 
   async remove(vmId: string): Promise<void> {
+    await (this.#swept ??= this.#sweep());
     await removeFile(this.#digestPath(vmId));
     await removeFile(this.#path(vmId));
   }
