@@ -37,7 +37,8 @@ export async function sendMigration(client: LibvirtClient, request: MigrationSen
       await perform(client, request);
       return follow.result();
     } catch (error) {
-      if (isNoDomain(error)) return follow.result();
+      // It may have left in the end of a job that an earlier call began, and that this one could not join any more.
+      if (isNoDomain(error) || (await isGone(client, vmId).catch(() => false))) return follow.result();
       if (call.signal.aborted || isLibvirtError(error, 'VIR_ERR_OPERATION_ABORTED')) throw new KvasirError('cancelled');
       throw error;
     } finally {
@@ -113,7 +114,8 @@ async function joinRunningJob(client: LibvirtClient, vmId: string): Promise<bool
   const running = async (): Promise<boolean> => {
     if (await isGone(client, vmId)) return false;
     const { type } = await client.migration.jobStats(vmId).catch(() => ({ type: 'none' as const }));
-    return type === 'bounded' || type === 'unbounded';
+    // One that says completed or failed has not let go of the domain yet.
+    return type !== 'none';
   };
   if (!(await running())) return false;
   await waitFor(client, vmId, async () => !(await running()), { timeoutMs: joinTimeoutMs });
