@@ -81,18 +81,22 @@ export class CrashRig {
     return this.#finished(this.#begin(during).then(({ task }) => task));
   }
 
-  async crash(point: Point): Promise<void> {
+  /** Answers in words how it ended. */
+  async crash(point: Point): Promise<string> {
     const begun = await this.#begin(point.during);
-    const victim = this.#victimOf(point, begun);
+    const victim = await this.#victimOf(point, begun);
     const stepMs = this.#times[point.during];
     await killAt(point.moment, victim, { tasks: this.#tasks, taskId: begun.task.id, stepMs });
     assert.ok(!isRunning(victim.process));
+    const killedAt = performance.now();
     if (point.kill === 'manager') await this.restartManager();
     const end = await this.#endAfterCrash(begun.task.id);
+    const seconds = ((performance.now() - killedAt) / 1000).toFixed(1);
     assert.notEqual(end.state, 'parked', end.error?.message);
     assert.deepEqual(await this.differences(), [], `after the task ${end.state}: ${end.error?.message ?? ''}`);
     assert.deepEqual(this.#watch.violations, []);
     await this.#checkOutcome(point.during, begun.vm, end);
+    return `${end.state} ${seconds} s after the crash`;
   }
 
   /** Where the manager and the hosts don't agree once all has come to rest. */
@@ -144,7 +148,7 @@ export class CrashRig {
     return { task, vm };
   }
 
-  #victimOf(point: Point, { task, vm }: Begun): Victim {
+  async #victimOf(point: Point, { task, vm }: Begun): Promise<Victim> {
     const source = this.#cloud.hostOf(vm);
     const stepName = point.moment.at === 'unheard' ? point.moment.step : '';
     if (point.kill === 'manager') {
@@ -152,8 +156,9 @@ export class CrashRig {
       assert.ok(manager !== undefined, 'no manager runs');
       return { process: manager, hasEffect: () => agentFinished(source, `${task.id}/${stepName}`) };
     }
-    const agent = (point.kill === 'source' ? source : this.#other(vm)).agent();
-    assert.ok(agent !== undefined, 'no agent runs');
+    const host = point.kill === 'source' ? source : this.#other(vm);
+    // It may have died a moment ago, when the task before had ended already.
+    const agent = await until(`agent on ${host.name}`, 10_000, () => host.agent());
     return { process: agent, hasEffect: () => this.#tookEffect(stepName, point.during, vm) };
   }
 
