@@ -39,7 +39,8 @@ function expected(op: Operation, who: Person | undefined): Expected {
     case 'system.viewer':
       return who === 'system-admin' || who === 'system-viewer' ? 'allowed' : 403;
     case 'organization.admin':
-      return who === 'organization-admin' || who.startsWith('system-') ? 'allowed' : 404;
+      if (who === 'system-viewer') return op.method === 'GET' ? 'allowed' : 403;
+      return who === 'organization-admin' || who === 'system-admin' ? 'allowed' : 404;
     case 'project.viewer':
     case 'project.member':
     case 'project.admin':

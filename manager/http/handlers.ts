@@ -55,6 +55,9 @@ export const handlers: readonly Handler[] = [
   changing(organizationOperations.create, organization.createOrganization),
   changing(organizationOperations.update, organization.updateOrganization),
   changing(organizationOperations.delete, organization.deleteOrganization),
+  reading(organizationOperations.members, organization.listOrganizationMembers),
+  changing(organizationOperations.setMember, organization.setOrganizationMember),
+  changing(organizationOperations.removeMember, organization.removeOrganizationMember),
 
   reading(projectOperations.list, project.listProjects),
   reading(projectOperations.get, project.getProject),

@@ -75,7 +75,7 @@ export const deleteProject: ChangeService<typeof projectOperations.delete> = asy
 };
 
 export const listProjectMembers: ReadService<typeof projectOperations.members> = async (call, { params, query }) =>
-  listMembers(call.db, (await projectOf(call, params.project)).id, query);
+  listMembers(call.db, { projectId: (await projectOf(call, params.project)).id }, query);
 
 export const setProjectMember: ChangeService<typeof projectOperations.setMember> = async (change, { params, body }) => {
   const project = await projectOf(change, params.project);

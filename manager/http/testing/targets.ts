@@ -2,7 +2,7 @@
 import type { Operation } from '@kvasir/api/operation.ts';
 import { apiTokens } from '../../store/api-tokens.ts';
 import { clusters } from '../../store/clusters.ts';
-import { organizations } from '../../store/organizations.ts';
+import { organizationMembers, organizations } from '../../store/organizations.ts';
 import { tasks } from '../../store/tasks.ts';
 import { users } from '../../store/users.ts';
 import { type ApiWorld, fresh, insertProject } from './api-world.ts';
@@ -67,7 +67,7 @@ export async function sampleRequest(world: ApiWorld, op: Operation, ownerId: str
       memoryReservedMib: 0,
     });
     const spare =
-      op.id === 'organization.get'
+      op.access === 'organization.admin'
         ? undefined
         : await organizations.insert(tx, { ...fresh(), name: `org${n}`, description: '' });
     const user = await users.insert(tx, {
@@ -78,6 +78,10 @@ export async function sampleRequest(world: ApiWorld, op: Operation, ownerId: str
       disabled: false,
       passwordHash: 'none',
     });
+    if (op.id === 'organization.removeMember') {
+      const { organizationId } = world;
+      await organizationMembers.insert(tx, { organizationId, userId: user.id, role: 'admin', createdAt: Date.now() });
+    }
     const token = await apiTokens.insert(tx, {
       ...fresh(),
       name: `token${n}`,
@@ -152,6 +156,7 @@ function sampleBody(op: Operation, n: number, named: Named): unknown {
     'apiToken.create': { name: `new-token${n}` },
     'user.create': { name: `new-user${n}`, password: 'long enough' },
     'organization.create': { name: `new-org${n}` },
+    'organization.setMember': { role: 'admin' },
     'project.create': { name: `new-project${n}` },
     'project.setMember': { role: 'viewer' },
     'cluster.create': { name: `new-cluster${n}` },
