@@ -36,9 +36,7 @@ export async function createServer(env: Environment, options: ServerOptions = {}
     frameworkErrors: (error: Error, request: FastifyRequest, reply: Parameters<typeof sendProblem>[0]) =>
       sendProblem(reply, toKvasirError(error, request.log)),
   };
-  const app: FastifyInstance = options.tls
-    ? (fastify({ ...base, https: options.tls }))
-    : fastify(base);
+  const app: FastifyInstance = options.tls ? fastify({ ...base, https: options.tls }) : fastify(base);
   const metrics = new Metrics();
   app.addHook('onClose', () => metrics.close());
   readJsonOnly(app);

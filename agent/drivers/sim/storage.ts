@@ -120,7 +120,7 @@ export class SimStorageDriver implements StorageDriver {
   }
 
   deleteVolume(volume: VolumeRef): Promise<void> {
-    return this.#perform('deleteVolume', () =>  this.#use(volume.poolId).deleteVolume(fileName(volume)));
+    return this.#perform('deleteVolume', () => this.#use(volume.poolId).deleteVolume(fileName(volume)));
   }
 
   list(poolId: string): Promise<{ volumeIds: string[]; imageIds: string[] }> {
