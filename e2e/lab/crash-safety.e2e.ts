@@ -4,14 +4,18 @@
  */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { UnreachableError } from '@kvasir/api/client.ts';
 import type { Task } from '@kvasir/api/resources/task.ts';
 import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { until } from '@kvasir/lab/processes.ts';
+import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
 import { useCloud } from './testing/cloud.ts';
 import { describeMoment, type Moment } from './testing/crash-points.ts';
 import { CrashRig, type Operation, type Point, type Whom } from './testing/crash-rig.ts';
+import { RunningOnceWatch } from './testing/running-once.ts';
 import { closeHypervisors, connectHypervisors, type Hypervisors } from './testing/hypervisors.ts';
 
 const acknowledged: Moment = { at: 'acknowledged' };
@@ -79,6 +83,14 @@ const agentPoints = {
   ]),
 };
 
+const undoing = (cancelled: string): Moment => ({ at: 'undoing', cancelled });
+const undoPoints = [
+  ...points('manager', 'create', [undoing('define')]),
+  ...points('source', 'create', [undoing('define')]),
+  ...points('manager', 'migrate', [undoing('send')]),
+  ...points('destination', 'migrate', [undoing('send')]),
+];
+
 describe('crash safety', { timeout: 600_000 }, () => {
   let hypervisors: Hypervisors | undefined;
   let rig: CrashRig;
@@ -113,6 +125,14 @@ describe('crash safety', { timeout: 600_000 }, () => {
       else it('deletes what outlived the crashes', () => rig.run('delete').then(() => undefined));
     }
     it(`keeps running what ran while ${whom} died again and again`, () => rig.stillRunning());
+  }
+
+  for (const point of undoPoints) {
+    it(title(point), async (test) => {
+      const words = await rig.crash(point);
+      test.diagnostic(words);
+      assert.match(words, /^cancelled/);
+    });
   }
 
   it('loses no create that it acknowledged before it died, and makes none twice', async () => {
@@ -152,7 +172,58 @@ describe('crash safety', { timeout: 600_000 }, () => {
     for (const { id } of await Promise.all(removals)) assert.equal((await cloud().ended(id)).state, 'succeeded');
     assert.deepEqual(await rig.differences(), []);
   });
+
+  // Last, for what these make would count against the others.
+  it('has a census that sees what belongs to nothing', async () => {
+    const host = cloud().lab.host('h3');
+    const [stranger, nic] = [randomUUID(), randomUUID()];
+    const alias = `kvasir/${nic}/${stranger}/${randomUUID()}`;
+    const volume = `${stranger}.qcow2`;
+    writeFileSync(cloud().lab.sharedPath(join('volumes', volume)), '');
+    writeFileSync(cloud().lab.sharedPath('images/.tmp-h3-1-x'), '');
+    writeFileSync(join(host.layout.disk, 'var/lib/kvasir/seeds', `${stranger}.iso`), '');
+    await host.exec(['ip', 'tuntap', 'add', 'dev', 'kvstranger', 'mode', 'tap']);
+    await host.exec(['ip', 'link', 'set', 'dev', 'kvstranger', 'alias', alias]);
+    const ids = ['external_ids:kvasir-vm=x', `external_ids:iface-id=${nic}`];
+    await host.exec(['ovs-vsctl', 'add-port', 'br-int', 'kvstranger', '--', 'set', 'Interface', 'kvstranger', ...ids]);
+    await startTwin(hypervisors!.get('h3')!, stranger);
+    assert.deepEqual((await rig.differences(0)).sort(), [
+      `QEMU of ${stranger} on h3 is no VM's`,
+      `domain ${stranger} on h3 is no VM`,
+      'file .tmp-h3-1-x is left in the shared pool',
+      `seed on h3 ${stranger} belongs to nothing`,
+      `switch port on h3 ${nic} belongs to nothing`,
+      `tap on h3 ${nic} belongs to nothing`,
+      `volume file ${volume} belongs to nothing`,
+    ]);
+    await hypervisors!.get('h3')!.domain.destroy(stranger);
+    await host.exec(['ovs-vsctl', 'del-port', 'kvstranger']);
+    await host.exec(['ip', 'link', 'del', 'kvstranger']);
+    rmSync(join(host.layout.disk, 'var/lib/kvasir/seeds', `${stranger}.iso`));
+    rmSync(cloud().lab.sharedPath('images/.tmp-h3-1-x'));
+    rmSync(cloud().lab.sharedPath(join('volumes', volume)));
+    assert.deepEqual(await rig.differences(), []);
+  });
+
+  it('has a watch that sees a VM that runs twice', async () => {
+    const watch = new RunningOnceWatch(hypervisors!);
+    const twin = randomUUID();
+    const both = [hypervisors!.get('h1')!, hypervisors!.get('h2')!];
+    for (const hypervisor of both) await startTwin(hypervisor, twin);
+    await until('the watch', 10_000, () => watch.violations.length > 0);
+    for (const hypervisor of both) await hypervisor.domain.destroy(twin);
+    await watch.stop();
+    assert.equal(watch.violations[0], `VM ${twin} runs on h1 and on h2`);
+  });
 });
+
+/** A VM without disk and NIC that vanishes when it ends, of which nobody but libvirt knows. */
+async function startTwin(hypervisor: LibvirtClient, uuid: string): Promise<void> {
+  await hypervisor.domain.createXml(
+    `<domain type='qemu'><name>twin</name><uuid>${uuid}</uuid><memory unit='MiB'>32</memory><vcpu>1</vcpu>
+     <os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`,
+  );
+}
 
 function title({ kill, during, moment }: Point): string {
   const victim = kill === 'manager' ? 'the manager' : during === 'migrate' ? `the ${kill}'s agent` : 'the agent';

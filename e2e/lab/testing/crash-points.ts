@@ -16,11 +16,14 @@ export type Moment =
   | { readonly at: 'acknowledged' }
   | { readonly at: 'step'; readonly step: string; readonly share?: number }
   | { readonly at: 'unheard'; readonly step: string }
+  /** The task was cancelled when the step began, and now takes back what it did. */
+  | { readonly at: 'undoing'; readonly cancelled: string }
   | { readonly at: 'ended' };
 
 export function describeMoment(moment: Moment): string {
   if (moment.at === 'acknowledged') return 'acknowledged';
   if (moment.at === 'ended') return 'ended';
+  if (moment.at === 'undoing') return `cancelled in ${moment.cancelled}, being undone`;
   if (moment.at === 'unheard') return `${moment.step} done, unheard`;
   return moment.share === undefined ? `${moment.step} begins` : `${moment.step} at ${moment.share * 100} %`;
 }
@@ -40,14 +43,23 @@ export async function killAt(
   { tasks, taskId, stepMs }: { readonly tasks: TaskDatabase; readonly taskId: string; readonly stepMs: StepTimes },
 ): Promise<void> {
   if (moment.at === 'ended') await until('end of the task', patienceMs, () => isOver(tasks.state(taskId)));
-  if (moment.at === 'step' || moment.at === 'unheard') {
-    await until(`step ${moment.step}`, patienceMs, () => {
-      return tasks.steps(taskId).some(({ name, state }) => name === moment.step && state !== 'waiting');
+  if (moment.at === 'step' || moment.at === 'unheard') await stepBegins(tasks, taskId, moment.step);
+  if (moment.at === 'undoing') {
+    await until('undo of the task', patienceMs, () => {
+      const state = tasks.state(taskId);
+      if (isOver(state)) throw new Error(`the task ${state ?? ''} before it could be undone`);
+      return state === 'undoing';
     });
   }
   if (moment.at === 'step') await delay((moment.share ?? 0) * (stepMs.get(moment.step) ?? 0));
   if (moment.at === 'unheard') await holdUntil(victim);
   await endProcesses([victim.process], 0);
+}
+
+export async function stepBegins(tasks: TaskDatabase, taskId: string, step: string): Promise<void> {
+  await until(`step ${step}`, patienceMs, () => {
+    return tasks.steps(taskId).some(({ name, state }) => name === step && state !== 'waiting');
+  });
 }
 
 export type StepTimes = ReadonlyMap<string, number>;

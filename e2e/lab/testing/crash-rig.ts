@@ -17,7 +17,16 @@ import type { LabHost } from '@kvasir/lab/host.ts';
 import { isRunning, type ProcessIdentity, until } from '@kvasir/lab/processes.ts';
 import { settledCensus } from './census.ts';
 import type { TestCloud } from './cloud.ts';
-import { agentFinished, isOver, killAt, type Moment, type StepTimes, stepTimes, type Victim } from './crash-points.ts';
+import {
+  agentFinished,
+  stepBegins,
+  isOver,
+  killAt,
+  type Moment,
+  type StepTimes,
+  stepTimes,
+  type Victim,
+} from './crash-points.ts';
 import { booted, guestShell } from './guest.ts';
 import { qemuProcesses } from './host-findings.ts';
 import type { Hypervisors } from './hypervisors.ts';
@@ -83,10 +92,16 @@ export class CrashRig {
 
   /** Answers in words how it ended. */
   async crash(point: Point): Promise<string> {
-    const begun = await this.#begin(point.during);
+    const { moment } = point;
+    // A slow one leaves time to be cancelled.
+    const begun = await this.#begin(point.during, moment.at === 'undoing');
     const victim = await this.#victimOf(point, begun);
     const stepMs = this.#times[point.during];
-    await killAt(point.moment, victim, { tasks: this.#tasks, taskId: begun.task.id, stepMs });
+    if (moment.at === 'undoing') {
+      await stepBegins(this.#tasks, begun.task.id, moment.cancelled);
+      await this.#cloud.client.call(taskOperations.cancel, { params: { task: begun.task.id } });
+    }
+    await killAt(moment, victim, { tasks: this.#tasks, taskId: begun.task.id, stepMs });
     assert.ok(!isRunning(victim.process));
     const killedAt = performance.now();
     if (point.kill === 'manager') await this.restartManager();
@@ -132,7 +147,7 @@ export class CrashRig {
     return end;
   }
 
-  async #begin(during: Operation): Promise<Begun> {
+  async #begin(during: Operation, slow = false): Promise<Begun> {
     const { client } = this.#cloud;
     if (during === 'create') {
       this.#made += 1;
@@ -141,10 +156,11 @@ export class CrashRig {
     }
     const vm = await this.#cloud.vm(during === 'delete' ? `vm-${this.#made}` : this.#traveller);
     const params = { vm: vm.id };
+    const bandwidthMibps = slow ? 4 : undefined;
     const task =
       during === 'delete'
         ? await client.call(vmOperations.delete, { params, query: { purge: true, force: true } })
-        : await client.call(vmOperations.migrate, { params, body: { host: this.#other(vm).name } });
+        : await client.call(vmOperations.migrate, { params, body: { host: this.#other(vm).name, bandwidthMibps } });
     return { task, vm };
   }
 
@@ -193,7 +209,11 @@ export class CrashRig {
     const done = end.state === 'succeeded';
     const now = await this.#cloud.vm(before.id).catch((error: KvasirError) => error.code);
     if (typeof now === 'string') {
-      assert.deepEqual([during, done, now], ['delete', true, 'not-found']);
+      assert.equal(now, 'not-found');
+      assert.ok(
+        during === 'delete' ? done : end.state === 'cancelled',
+        `no VM is left of a ${during} that ${end.state}`,
+      );
       return;
     }
     if (during === 'delete') assert.ok(!done, 'the VM is still there');
