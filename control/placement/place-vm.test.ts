@@ -86,6 +86,11 @@ describe('reach', () => {
     assert.equal(refusedBecause({}, hosts), 'h1: is down; h2: has never connected; h3: takes no new VMs');
   });
 
+  it('lets a host that is closed to new VMs take one of its own', () => {
+    const hosts = [host('h1', { schedulable: false }), host('h2', { schedulable: false })];
+    assert.equal(placedOn({ residentHostId: 'id-h2' }, hosts), 'h2');
+  });
+
   it('needs every pool and every network', () => {
     const hosts = [host('h1', { reachablePoolIds: [] }), host('h2', { networkIds: [] })];
     assert.equal(

@@ -28,6 +28,8 @@ export interface PlacementRequest {
   readonly projectId: string;
   /** Exactly this host, if it fits. */
   readonly hostId?: string | undefined;
+  /** Where the VM is defined already: that host may take it though it is closed to new ones. */
+  readonly residentHostId?: string | undefined;
   readonly excludeHostIds?: readonly string[] | undefined;
   /** How reasons call pools and networks (id -> name); an id without a name is shown as it is. */
   readonly names?: Readonly<Record<string, string>> | undefined;

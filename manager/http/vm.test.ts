@@ -66,6 +66,12 @@ forEachDatabase('VMs', (open) => {
       start(big.id),
       refused('no-host-fits', /^No host can take this VM: h1: \d+ MiB free of 5000 asked$/),
     );
+    const member = createClient({ baseUrl: world.baseUrl, token: world.tokens.member });
+    await assert.rejects(
+      member.call(vmOperations.start, { params: { vm: big.id }, query }),
+      (error: Error) =>
+        refused('no-host-fits', /there is not enough room/)(error) && !/h1|MiB free/.test(error.message),
+    );
     const small = await vm('small', { state: 'stopped' });
     const task = await start(small.id);
     assert.equal((await vms.get(world.store.db, small.id)).desiredState, 'running');

@@ -41,7 +41,7 @@ export const createVm: ChangeService<typeof vmOperations.create> = async (change
   const base = fresh(change);
   const groups = { affinity: body.affinity ?? [], antiAffinity: body.antiAffinity ?? [] };
   const cpuModel = body.cpuModel ?? 'host';
-  const hostId = await chooseHost(change.tx, clusterId, {
+  const hostId = await chooseHost(change, clusterId, {
     vmId: base.id,
     projectId: project.id,
     cpus: sizes.cpus,
@@ -144,7 +144,7 @@ export async function diskReach(
   clusterId: string,
   disks: readonly NewDisk[],
 ): Promise<Pick<PlacementRequest, 'poolIds' | 'volumeHostIds' | 'excludeHostIds'>> {
-  const all = await hosts.select(db, { clusterId });
+  const all = disks.some(({ onlyHostIds }) => onlyHostIds) ? await hosts.select(db, { clusterId }) : [];
   const lacking = disks.flatMap(({ onlyHostIds }) =>
     onlyHostIds ? all.filter(({ id }) => !onlyHostIds.includes(id)) : [],
   );

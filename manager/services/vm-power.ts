@@ -12,7 +12,7 @@ import type { Executor } from '../store/database.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import { loadVm } from '../tasks/vm-spec.ts';
 import type { Change, ChangeService } from './call.ts';
-import { decide } from './placement.ts';
+import { decide, noHostFits } from './placement.ts';
 import { startTask } from './tasks.ts';
 import { findVm, requireAction } from './vms.ts';
 
@@ -21,7 +21,7 @@ const stopTimeoutMs = 60_000;
 export const startVm: ChangeService<typeof vmOperations.start> = async (change, { params, query, body }) => {
   const paused = body.paused ?? false;
   const vm = await wanted(change, params.vm, query.project, 'start', paused ? 'paused' : 'running');
-  await requireRoom(change.tx, vm, vm);
+  await requireRoom(change, vm, vm);
   return startTask(change, { kind: 'vm-start', params: { vmId: vm.id, paused }, ...about(vm) });
 };
 
@@ -93,7 +93,7 @@ export async function placementOf(
 }
 
 /** Its own host must be able to take it with these sizes. @throws no-host-fits, wrong-state */
-export async function requireRoom(db: Executor, vm: VmRow, sizes: Pick<VmRow, 'cpus' | 'memoryMib'>): Promise<void> {
+export async function requireRoom(change: Change, vm: VmRow, sizes: Pick<VmRow, 'cpus' | 'memoryMib'>): Promise<void> {
   const { hostId } = vm;
   if (hostId === null) {
     throw new KvasirError('wrong-state', {
@@ -103,9 +103,9 @@ export async function requireRoom(db: Executor, vm: VmRow, sizes: Pick<VmRow, 'c
       state: 'defined on no host',
     });
   }
-  const request = { ...(await placementOf(db, vm, sizes)), hostId };
-  const decision = await decide(db, vm.clusterId, request);
+  const request = { ...(await placementOf(change.tx, vm, sizes)), hostId, residentHostId: hostId };
+  const decision = await decide(change.tx, vm.clusterId, request);
   if (decision.ok) return;
-  const own = decision.refusals.find((refusal) => refusal.hostId === hostId);
-  throw new KvasirError('no-host-fits', { reasons: own ? `${own.hostName}: ${own.reason}` : 'its host is gone' });
+  const own = decision.refusals.filter((refusal) => refusal.hostId === hostId);
+  throw noHostFits(change, own);
 }

@@ -39,7 +39,7 @@ export const resizeVm: ChangeService<typeof vmOperations.resize> = async (change
   await checkQuota(change.tx, project, { cpus: to.cpus - from.cpus, memoryMib: to.memoryMib - from.memoryMib });
   const grows = to.cpus > from.cpus || to.memoryMib > from.memoryMib;
   if (!stopped && grows)
-    await requireRoom(change.tx, vm, {
+    await requireRoom(change, vm, {
       cpus: Math.max(from.cpus, to.cpus),
       memoryMib: Math.max(from.memoryMib, to.memoryMib),
     });
