@@ -4,15 +4,15 @@
  * One writer at a time on both: SQLite by its nature, PostgreSQL by an advisory lock taken first in every transaction.
  * Whoever writes has therefore seen all that was committed before (checks like quota or capacity need no further locks),
  * and events get their numbers in the order of commits. Reads outside transactions never wait for a writer. The price is
- * that writes queue; a control plane writes some hundred times a second at most, and each transaction is short.
+ * that writes queue; a control plane writes some hundred times a second at most, and each transaction is short. Those that
+ * wait share a commit (`writer-queue.ts`).
  */
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { CamelCasePlugin, Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
 import { Pool, types } from 'pg';
 import { migrate } from './migrate.ts';
-import { Mutex } from './mutex.ts';
 import type { Schema } from './schema.ts';
 import { sqliteDialect } from './sqlite-dialect.ts';
+import { WriterQueue } from './writer-queue.ts';
 
 export type DatabaseKind = 'sqlite' | 'postgres';
 
@@ -74,43 +74,28 @@ function postgresDialect(url: string): PostgresDialect {
 
 /** Any number that nothing else on the database server uses: "kvasir" on a phone's keys. */
 const writerLock = 582_747;
-const insideTransaction = new AsyncLocalStorage<true>();
 
 class OpenStore implements Store {
   readonly kind: DatabaseKind;
   readonly db: Kysely<Schema>;
   readonly #listeners = new Set<() => void>();
-  readonly #writing = new Mutex();
+  readonly #writers: WriterQueue;
 
   constructor(kind: DatabaseKind, db: Kysely<Schema>) {
     this.kind = kind;
     this.db = db;
+    const transact = (work: (tx: Tx) => Promise<void>): Promise<void> =>
+      db.transaction().execute(async (tx) => {
+        if (kind === 'postgres') await sql`select pg_advisory_xact_lock(${writerLock})`.execute(tx);
+        await work(tx);
+      });
+    this.#writers = new WriterQueue(transact, () => {
+      for (const listener of this.#listeners) listener();
+    });
   }
 
   async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    if (insideTransaction.getStore()) throw new Error('A transaction within a transaction would wait for itself');
-    const release = await this.#writing.acquire();
-    let result: T;
-    try {
-      result = await insideTransaction.run(true, () => this.#attempt(work));
-    } finally {
-      release();
-    }
-    for (const listener of this.#listeners) listener();
-    return result;
-  }
-
-  async #attempt<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await this.db.transaction().execute(async (tx) => {
-          if (this.kind === 'postgres') await sql`select pg_advisory_xact_lock(${writerLock})`.execute(tx);
-          return await work(tx);
-        });
-      } catch (error) {
-        if (attempt >= 5 || !isSerializationFailure(error)) throw error;
-      }
-    }
+    return await this.#writers.write(work);
   }
 
   onCommit(listener: () => void): () => void {
@@ -122,9 +107,4 @@ class OpenStore implements Store {
     this.#listeners.clear();
     await this.db.destroy();
   }
-}
-
-function isSerializationFailure(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === '40001' || code === '40P01';
 }

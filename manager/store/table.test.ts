@@ -160,6 +160,8 @@ forEachDatabase('tables', (open) => {
           if (event.seq !== seen + 1) gaps.push(event.seq);
           seen = event.seq;
         }
+        // SQLite answers within the turn: without this, no writer would ever get its own.
+        await new Promise((resolve) => setImmediate(resolve));
       }
     })();
     await Promise.allSettled(Array.from({ length: 30 }, (_, n) => append(n)));
