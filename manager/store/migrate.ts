@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { DatabaseKind, Store } from './database.ts';
 import { firstSlice } from './migrations/0001-first-slice.ts';
+import { indexesForMany } from './migrations/0002-indexes-for-many.ts';
 import { copiesAndRevivals } from './migrations/0002-copies-and-revivals.ts';
 
 export interface Migration {
