@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Clock, systemClock } from '@kvasir/api/clock.ts';
 import { type Ids, systemIds } from './ids.ts';
-import { Upkeep } from './controllers/upkeep.ts';
+import { revival } from './controllers/revival.ts';
+import { upkeep } from './controllers/upkeep.ts';
 import { type DataLock, lockDataFolder } from './data-lock.ts';
 import { type FirstAdmin, makeFirstAdmin } from './first-admin.ts';
 import type { ListenAddress } from './hosts/link-server.ts';
@@ -91,12 +92,12 @@ async function compose(
     isDead: isDeadProcess,
     onLead: (epoch) => {
       runner.start(epoch);
-      upkeep.start();
+      for (const controller of controllers) controller.start();
       hosts.nudge();
     },
     onLose: () => {
       void runner.stop();
-      void upkeep.stop();
+      for (const controller of controllers) void controller.stop();
     },
     log: note,
   });
@@ -126,11 +127,11 @@ async function compose(
     spool,
     version,
   };
-  const upkeep = new Upkeep(env, note);
+  const controllers = [upkeep(env, note), revival(env, note)];
   undo.push(async () => {
     await leadership.stop();
     await runner.stop();
-    await upkeep.stop();
+    for (const controller of controllers) await controller.stop();
   });
   const app = await createServer(env, { logger: log, tls: options.tls });
   undo.push(async () => {

@@ -2,12 +2,19 @@
  * Empties the trash: VMs whose time there is over are purged by a task. Decides purely from a snapshot; the application looks
  * again in its own transaction, so a VM that was restored meanwhile stays.
  */
-import { allOperations } from '@kvasir/api/contract.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { Change, Environment } from '../services/call.ts';
-import { startDelete } from '../services/vm-delete.ts';
+import type { Ids } from '../ids.ts';
+import type { Store } from '../store/database.ts';
 import { taskIdsByTarget } from '../store/tasks.ts';
 import { type VmRow, vms } from '../store/vms.ts';
+import { enqueueVmDelete } from '../tasks/vm-delete-intent.ts';
+
+export interface TrashSeams {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: Ids;
+}
 
 export type TrashedVm = Pick<VmRow, 'id' | 'state' | 'purgeAt'> & { readonly taskId: string | null };
 
@@ -29,8 +36,8 @@ export function decidePurges(trashed: readonly TrashedVm[], now: number): Purge[
 }
 
 /** Looks once; answers how many purges were started. A VM whose host or pool is away stays for the next look. */
-export async function emptyTrash(env: Environment): Promise<number> {
-  const { store, clock } = env;
+export async function emptyTrash(seams: TrashSeams): Promise<number> {
+  const { store, clock } = seams;
   const rows = await vms.select(store.db, { state: 'trashed' });
   const tasks = await taskIdsByTarget(
     store.db,
@@ -41,37 +48,20 @@ export async function emptyTrash(env: Environment): Promise<number> {
     clock.now(),
   );
   let started = 0;
-  for (const { vmId } of purges) started += (await purge(env, vmId)) ? 1 : 0;
+  for (const { vmId } of purges) started += (await purge(seams, vmId)) ? 1 : 0;
   return started;
 }
 
-async function purge(env: Environment, vmId: string): Promise<boolean> {
+async function purge(seams: TrashSeams, vmId: string): Promise<boolean> {
   try {
-    return await env.store.transaction(async (tx) => {
+    return await seams.store.transaction(async (tx) => {
       const row = await vms.find(tx, { id: vmId });
-      if (!row || decidePurges([{ ...row, taskId: null }], env.clock.now()).length === 0) return false;
-      await startDelete(asManager(env, tx), row, true);
+      if (!row || decidePurges([{ ...row, taskId: null }], seams.clock.now()).length === 0) return false;
+      await enqueueVmDelete(tx, seams, row, { purge: true, userId: null });
       return true;
     });
   } catch (error) {
     if (error instanceof KvasirError) return false;
     throw error;
   }
-}
-
-const deleteOperation = allOperations.find(({ id }) => id === 'vm.delete')!;
-
-/** A change that nobody asked for but the manager itself. */
-function asManager(env: Environment, tx: Change['tx']): Change {
-  return {
-    env,
-    op: deleteOperation,
-    actor: undefined,
-    sourceAddress: 'manager',
-    ifMatch: undefined,
-    scope: { checked: true, projectId: null, user: undefined },
-    db: tx,
-    tx,
-    reauthenticate: async () => undefined,
-  };
 }

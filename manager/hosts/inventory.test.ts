@@ -122,6 +122,8 @@ forEachDatabase('the inventory', (open) => {
         cancelRequestedAt: null,
         error: null,
         notBefore: 0,
+        parkedAt: null,
+        revivals: 0,
         createdAt: 0,
         startedAt: null,
         finishedAt: null,

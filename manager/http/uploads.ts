@@ -9,7 +9,6 @@ import { stat } from 'node:fs/promises';
 import { authenticate } from '../services/authentication.ts';
 import type { Environment } from '../services/call.ts';
 import { finishUpload, uploadOf } from '../services/uploads.ts';
-import type { UploadRow } from '../store/uploads.ts';
 import { bearerToken } from './headers.ts';
 
 const path = '/v1/uploads';
@@ -52,11 +51,16 @@ export async function addUploads(app: FastifyInstance, env: Environment): Promis
   });
 }
 
+interface AnnouncedUpload {
+  readonly id: string;
+  readonly sizeBytes: number;
+}
+
 /** The first request for an upload makes its file; the size was fixed when it was announced. */
-async function createFile(files: FileStore, env: Environment, upload: UploadRow): Promise<void> {
+async function createFile(files: FileStore, env: Environment, { id, sizeBytes }: AnnouncedUpload): Promise<void> {
   try {
-    await stat(`${env.spool.path(upload.id)}.json`);
+    await stat(`${env.spool.path(id)}.json`);
   } catch {
-    await files.create(new Upload({ id: upload.id, offset: 0, size: upload.sizeBytes }));
+    await files.create(new Upload({ id, offset: 0, size: sizeBytes }));
   }
 }

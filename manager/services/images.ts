@@ -9,13 +9,14 @@ import { pools } from '../store/pools.ts';
 import type { ProjectRow } from '../store/projects.ts';
 import { taskIdsByTarget } from '../store/tasks.ts';
 import { uploads } from '../store/uploads.ts';
+import { storageLeftBytes } from '../store/usage.ts';
 import { volumes } from '../store/volumes.ts';
 import { workingHost } from '../tasks/working-host.ts';
 import { actorOf, forbidden, ownedRow, projectOf } from './access.ts';
 import type { Call, Change, ChangeService, OpenService, ReadService } from './call.ts';
 import { announceLife, checkName, checkRevision, fresh, updateRow } from './changes.ts';
 import { findHost } from './hosts.ts';
-import { checkQuota, usageOf } from './quota.ts';
+import { checkQuota } from './quota.ts';
 import { referredPool } from './storage-choice.ts';
 import { startTask } from './tasks.ts';
 import { versionedView } from './views.ts';
@@ -163,14 +164,6 @@ async function insertImage(
 /** Every project would trust a public image, so no tenant may make one. */
 function requirePublisher(call: Call): void {
   if (actorOf(call).systemRole !== 'admin') throw forbidden(call);
-}
-
-/** What an image may have as its virtual size under the project's quota; null: no limit. */
-export async function storageLeftBytes(db: Executor, project: ProjectRow): Promise<number | null> {
-  const limit = project.quota.storageGib;
-  if (limit === null) return null;
-  const used = (await usageOf(db, [project.id])).get(project.id)?.storageGib ?? 0;
-  return Math.max(0, Math.floor((limit - used) * 2 ** 30));
 }
 
 async function imageView(db: Executor, row: ImageRow): Promise<Image> {

@@ -9,11 +9,11 @@ import { projectMembers, type ProjectRow, projects } from '../store/projects.ts'
 import { users } from '../store/users.ts';
 import { vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
+import { usageOf } from '../store/usage.ts';
 import { actorOf, byNameOrId, defaultProjectName, isOperator, projectOf } from './access.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
 import { announce, announceLife, checkName, checkRevision, fresh, updateRow } from './changes.ts';
 import { listMembers } from './members.ts';
-import { usageOf } from './quota.ts';
 import { findUser } from './users.ts';
 import { versionedView } from './views.ts';
 

@@ -3,7 +3,7 @@ import type { apiTokenOperations, sessionOperations } from '@kvasir/api/resource
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { type ApiTokenRow, apiTokens } from '../store/api-tokens.ts';
 import { projects } from '../store/projects.ts';
-import { removeExpiredSessions, sessions } from '../store/sessions.ts';
+import { sessions } from '../store/sessions.ts';
 import { users } from '../store/users.ts';
 import { actorOf, isOperator, roleIn } from './access.ts';
 import { sessionIdleMs } from './authentication.ts';
@@ -37,7 +37,6 @@ export const logIn: OpenService<typeof sessionOperations.create> = async (call, 
     // The user may have been changed while the password was checked.
     const current = await users.find(tx, { id: user.id, passwordHash: user.passwordHash, disabled: false });
     if (!current) throw new KvasirError('wrong-credentials');
-    await removeExpiredSessions(tx, now);
     await sessions.insert(tx, row);
   });
   return { id, token, expiresAt: iso(expiresAt), user: { id: user.id, name: user.name, systemRole: user.systemRole } };

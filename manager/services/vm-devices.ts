@@ -1,6 +1,7 @@
 /** Attaching and detaching disks and NICs, while the VM runs or not. */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
+import { volumeTarget } from '../tasks/vm-delete-intent.ts';
 import { hostsReaching } from '../tasks/working-host.ts';
 import { ports } from '../store/networks.ts';
 import { vmDisks, type VmRow } from '../store/vms.ts';
@@ -12,7 +13,6 @@ import { startTask } from './tasks.ts';
 import { diskUsage, insertDisk, type NewDisk, planDisk } from './vm-disks.ts';
 import { insertNic, planNic } from './vm-nics.ts';
 import { about } from './vm-power.ts';
-import { volumeTarget } from './vm-delete.ts';
 import { findVm, requireAction } from './vms.ts';
 import type { Executor } from '../store/database.ts';
 

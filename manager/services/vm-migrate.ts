@@ -5,11 +5,11 @@ import { describeRefusals } from '@kvasir/control/placement/place-vm.ts';
 import { hosts } from '../store/hosts.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import type { VolumeRow } from '../store/volumes.ts';
+import { disksOf, volumeTarget } from '../tasks/vm-delete-intent.ts';
 import type { Change, ChangeService } from './call.ts';
 import { findHost } from './hosts.ts';
 import { decide } from './placement.ts';
 import { startTask } from './tasks.ts';
-import { disksOf, volumeTarget } from './vm-delete.ts';
 import { about, placementOf } from './vm-power.ts';
 import { findVm, requireAction } from './vms.ts';
 

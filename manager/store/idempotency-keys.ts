@@ -1,5 +1,4 @@
 /** Answers of creates that carried an Idempotency-Key, so that a repeated request gets the first one's answer. */
-import type { Tx } from './database.ts';
 import { Table } from './table.ts';
 
 export interface IdempotencyKeyRow {
@@ -30,7 +29,3 @@ export const idempotencyKeys = new Table<IdempotencyKeyRow>({
   },
   key: 'key',
 });
-
-export async function removeExpiredIdempotencyKeys(tx: Tx, now: number): Promise<void> {
-  await tx.deleteFrom('idempotencyKeys').where('expiresAt', '<=', now).execute();
-}

@@ -1,5 +1,4 @@
 /** Logins. Only a hash of the token is kept. Removed with the user. */
-import type { Tx } from './database.ts';
 import { Table } from './table.ts';
 
 export interface SessionRow {
@@ -23,9 +22,3 @@ export const sessions = new Table<SessionRow>({
     expiresAt: 'integer',
   },
 });
-
-/** Answers how many were removed. */
-export async function removeExpiredSessions(tx: Tx, now: number): Promise<number> {
-  const removed = await tx.deleteFrom('sessions').where('expiresAt', '<=', now).executeTakeFirst();
-  return Number(removed.numDeletedRows);
-}

@@ -35,6 +35,10 @@ export interface TaskRow {
   readonly error: TaskError | null;
   /** Not to be taken up before: back-off after a transient error. */
   readonly notBefore: number;
+  /** When it was parked last. */
+  readonly parkedAt: number | null;
+  /** How often the manager itself has let it try again since an operator did. */
+  readonly revivals: number;
   readonly createdAt: number;
   readonly startedAt: number | null;
   readonly finishedAt: number | null;
@@ -62,6 +66,8 @@ export const tasks = new Table<TaskRow>({
     cancelRequestedAt: 'integer',
     error: 'json',
     notBefore: 'integer',
+    parkedAt: 'integer',
+    revivals: 'integer',
     createdAt: 'integer',
     startedAt: 'integer',
     finishedAt: 'integer',

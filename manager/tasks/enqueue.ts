@@ -56,6 +56,8 @@ export async function enqueueTask<K extends TaskKindName>(
     cancelRequestedAt: null,
     error: null,
     notBefore: 0,
+    parkedAt: null,
+    revivals: 0,
     createdAt: now,
     startedAt: null,
     finishedAt: null,

@@ -1,11 +1,11 @@
-/** An operator lets a parked task try again: its undo, or its way forward when there is no way back. */
+/** A parked task tries again, because an operator or the manager says so: its undo, or its way forward when there is no way back. */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Tx } from '../store/database.ts';
 import { type TaskRow, tasks, taskSteps } from '../store/tasks.ts';
 import { kindNamed } from './kinds.ts';
 
-/** @throws KvasirError `wrong-state` when it is not parked, `not-found` */
-export async function retryTask(tx: Tx, taskId: string): Promise<TaskRow> {
+/** `revivals`: as in the row; an operator starts the count anew. @throws KvasirError `wrong-state` when it is not parked, `not-found` */
+export async function retryTask(tx: Tx, taskId: string, revivals = 0): Promise<TaskRow> {
   const task = await tasks.get(tx, taskId);
   if (task.state !== 'parked') {
     throw new KvasirError('wrong-state', { action: 'retry', kind: 'task', name: task.kind, state: task.state });
@@ -17,6 +17,6 @@ export async function retryTask(tx: Tx, taskId: string): Promise<TaskRow> {
   const because = { code: String(becauseCode), message: String(becauseMessage), details: {} };
   const error = forward || becauseCode === undefined ? null : because;
   await taskSteps.set(tx, { taskId }, { attempts: 0 });
-  await tasks.set(tx, { id: taskId }, { state: forward ? 'running' : 'undoing', error, notBefore: 0 });
+  await tasks.set(tx, { id: taskId }, { state: forward ? 'running' : 'undoing', error, notBefore: 0, revivals });
   return await tasks.get(tx, taskId);
 }

@@ -1,10 +1,12 @@
 /** Makes what a step gets. */
 import type { AgentMethod, ParamsOf } from '@kvasir/api/agent/method.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Ids } from '../ids.ts';
 import type { Store } from '../store/database.ts';
 import type { TaskJournal } from './journal.ts';
 import type { HostCalls, Step, StepContext, TaskProgress, UploadSpool } from './kind.ts';
+import { isTransient } from './transient.ts';
 
 export interface ContextSeams {
   readonly store: Store;
@@ -44,10 +46,22 @@ export function stepContext(seams: ContextSeams, journal: TaskJournal, situation
       signal.throwIfAborted();
       const callKey = part === undefined ? key : `${key}/${part}`;
       const options = method.kind === 'change' ? { key: callKey, signal: cancel, onProgress: progress } : {};
-      return await unlessStopped(hosts.call(hostId, method, params, options), stopped);
+      return await unlessStopped(atHost(hostId, hosts.call(hostId, method, params, options)), stopped);
     },
     resultOf: <R>(step: Step<unknown, R>) => results.get(step.name) as R,
   };
+}
+
+/** Errors that may pass say at which host, so that a task that was parked for one can go on when that host is back. */
+async function atHost<T>(hostId: string, call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    if (!(error instanceof KvasirError) || !isTransient(error.code)) throw error;
+    const told = new KvasirError(error.code, { ...error.details, hostId }, error.fields, { cause: error });
+    told.message = error.message;
+    throw told;
+  }
 }
 
 /** Rejects at once when stopped; the promise's own end then matters to nobody. */

@@ -193,6 +193,7 @@ export class TaskRun {
       const parked = await setTask(tx, this.#journal, {
         state: 'parked',
         cancellable: false,
+        parkedAt: now,
         error: { code: error.code, message, details: { ...error.details, ...details } },
       });
       await taskEvent(tx, parked.task, now, 'task.parked');

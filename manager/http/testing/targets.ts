@@ -141,6 +141,8 @@ async function insertTask(
     cancelRequestedAt: null,
     error: null,
     notBefore: 0,
+    parkedAt: null,
+    revivals: 0,
     createdAt: Date.now(),
     startedAt: null,
     finishedAt: null,
