@@ -44,6 +44,16 @@ forEachDatabase('the task runner', (open) => {
     );
   });
 
+  test('parks a task that another version began with other steps', async () => {
+    const world = await TaskWorld.open(await open());
+    const id = await enqueue(world, await create(world));
+    await world.store.transaction((tx) => taskSteps.set(tx, { taskId: id, position: 0 }, { name: 'gone' }));
+    const parked = await runToEnd(world, id);
+    assert.equal(parked.state, 'parked');
+    assert.match(parked.error!.message, /another version/);
+    assert.equal((await taskSteps.select(world.store.db, { taskId: id, state: 'waiting' })).length, 4);
+  });
+
   test('refuses a second task on a locked target, with the id of the first', async () => {
     const world = await TaskWorld.open(await open());
     const scenario = await create(world);

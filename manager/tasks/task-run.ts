@@ -36,6 +36,9 @@ class JournalFailure extends Error {}
 /** An undo is not cancelled. */
 const never = new AbortController().signal;
 const cancelled = errorOf(new KvasirError('cancelled'));
+const otherSteps = errorOf(
+  new KvasirError('unsupported', { reason: 'another version of Kvasir began the task, which had other steps' }),
+);
 
 export class TaskRun {
   readonly #seams: RunSeams;
@@ -59,6 +62,7 @@ export class TaskRun {
   /** Throws only when the journal could not be written. */
   async run(): Promise<RunEnd> {
     try {
+      if (!this.#knowsSteps()) return await this.#park(0, otherSteps);
       const end = this.#journal.task.state === 'undoing' ? 'undo' : await this.#forward();
       return end === 'undo' ? await this.#back() : end;
     } catch (error) {
@@ -67,6 +71,14 @@ export class TaskRun {
     } finally {
       await this.#progress.settled();
     }
+  }
+
+  /** A journal of other steps tells nothing of what is done: neither way is safe. */
+  #knowsSteps(): boolean {
+    const { steps } = this.#journal;
+    return (
+      steps.length === this.#kind.steps.length && steps.every(({ name }, at) => name === this.#kind.steps[at]!.name)
+    );
   }
 
   async #forward(): Promise<RunEnd | 'undo'> {
