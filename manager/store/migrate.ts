@@ -2,8 +2,8 @@
 import { sql } from 'kysely';
 import type { DatabaseKind, Store } from './database.ts';
 import { firstSlice } from './migrations/0001-first-slice.ts';
-import { indexesForMany } from './migrations/0002-indexes-for-many.ts';
 import { copiesAndRevivals } from './migrations/0002-copies-and-revivals.ts';
+import { indexesForMany } from './migrations/0003-indexes-for-many.ts';
 
 export interface Migration {
   /** Sorts and names it for ever: `0001-first-slice`. */
@@ -12,7 +12,7 @@ export interface Migration {
   readonly statements: readonly string[];
 }
 
-const migrations: readonly Migration[] = [firstSlice, copiesAndRevivals];
+const migrations: readonly Migration[] = [firstSlice, copiesAndRevivals, indexesForMany];
 
 export async function migrate(store: Store): Promise<void> {
   await store.transaction(async (tx) => {
