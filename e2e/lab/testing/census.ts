@@ -125,6 +125,7 @@ function aboutHost(host: HostFindings, belief: Belief): string[] {
     ...difference(`agent's record on ${host.name}`, host.specs, vmIds),
     ...surplus(`seed on ${host.name}`, host.seeds, vmIds),
     ...difference(`volume file on ${host.name}`, host.localVolumes, volumes.map(volumeFile)),
+    ...surplus(`image file on ${host.name}`, host.localImages.map(imageOf), [...belief.imageIds]),
     ...host.leftovers,
   ];
 }
@@ -132,10 +133,9 @@ function aboutHost(host: HostFindings, belief: Belief): string[] {
 function aboutSharedPool(lab: Lab, belief: Belief): string[] {
   const { volumes, images, leftovers } = poolFiles('the shared pool', lab.layout.sharedStorage);
   const expected = belief.volumes.filter(({ poolId, state }) => belief.sharedPools.has(poolId) && state !== 'failed');
-  const imageFiles = images.flatMap((file) => /^[0-9a-f-]{36}/.exec(file)?.[0] ?? file);
   return [
     ...difference('volume file', volumes, expected.map(volumeFile)),
-    ...difference('image file', imageFiles, [...belief.imageIds]),
+    ...difference('image file', images.map(imageOf), [...belief.imageIds]),
     ...leftovers,
   ];
 }
@@ -148,6 +148,10 @@ async function everyItem<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 function volumeFile({ id, format }: Volume): string {
   return `${id}.${format}`;
+}
+
+function imageOf(file: string): string {
+  return file.slice(0, file.lastIndexOf('.'));
 }
 
 function difference(what: string, found: readonly string[], expected: readonly string[]): string[] {

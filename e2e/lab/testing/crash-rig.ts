@@ -12,7 +12,6 @@ import type { KvasirError } from '@kvasir/api/errors.ts';
 import { type Task, taskOperations } from '@kvasir/api/resources/task.ts';
 import type { Vm, VmCreate } from '@kvasir/api/resources/vm.ts';
 import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
-import { poolOperations } from '@kvasir/api/resources/pool.ts';
 import type { LabHost } from '@kvasir/lab/host.ts';
 import { isRunning, type ProcessIdentity, until } from '@kvasir/lab/processes.ts';
 import { settledCensus } from './census.ts';
@@ -36,7 +35,13 @@ import { TaskDatabase } from './task-database.ts';
 export type Operation = 'create' | 'migrate' | 'delete';
 /** Of the agents: the source's (the VM's own host on a create and a delete) or a migration's destination's. */
 export type Whom = 'manager' | 'source' | 'destination';
-export type Point = { readonly kill: Whom; readonly during: Operation; readonly moment: Moment };
+export type Point = {
+  readonly kill: Whom;
+  readonly during: Operation;
+  readonly moment: Moment;
+  /** Of a create: in this host's local pool, which the image has to be brought to first; default: shared pool, h1. */
+  readonly locally?: string;
+};
 
 type Begun = { readonly task: Task; readonly vm: Vm };
 
@@ -68,10 +73,9 @@ export class CrashRig {
 
   /** Makes the VMs that stay, and goes through each operation once without a crash to learn how long its steps take. */
   async prepare(): Promise<void> {
-    const local = await this.#cloud.client.call(poolOperations.get, { params: { pool: 'local' } });
-    const disks = [{ pool: local.name, sizeGib: 0.0625 }];
+    const disks = [{ pool: 'local', sizeGib: 0.0625 }];
     const traveller = await this.#finished(this.#create({ name: 'traveller', host: 'h1', disks }));
-    const bystander = await this.#finished(this.#create({ name: 'bystander', host: 'h3' }));
+    const bystander = await this.#finished(this.#create({ name: 'bystander', host: 'h3', pool: 'local' }));
     this.#traveller = traveller.target.id;
     this.#bystander = bystander.target.id;
     const vm = await this.#cloud.vm(this.#traveller);
@@ -81,20 +85,21 @@ export class CrashRig {
     assert.equal(this.#bystanderProcesses.length, 1);
     const [create, migrate, remove] = [await this.run('create'), await this.run('migrate'), await this.run('delete')];
     const times = (task: Task): StepTimes => stepTimes(this.#tasks, task.id);
-    this.#times = { create: times(create), migrate: times(migrate), delete: times(remove) };
+    // Only the bystander's image had to be brought.
+    const made = new Map([...times(create), ['image', times(bystander).get('image') ?? 0]]);
+    this.#times = { create: made, migrate: times(migrate), delete: times(remove) };
     assert.deepEqual(await this.differences(), []);
   }
 
   /** Without a crash. */
   async run(during: Operation): Promise<Task> {
-    return this.#finished(this.#begin(during).then(({ task }) => task));
+    return this.#finished(this.#begin({ during }).then(({ task }) => task));
   }
 
   /** Answers in words how it ended. */
   async crash(point: Point): Promise<string> {
     const { moment } = point;
-    // A slow one leaves time to be cancelled.
-    const begun = await this.#begin(point.during, moment.at === 'undoing');
+    const begun = await this.#begin(point);
     const victim = await this.#victimOf(point, begun);
     const stepMs = this.#times[point.during];
     if (moment.at === 'undoing') {
@@ -147,16 +152,19 @@ export class CrashRig {
     return end;
   }
 
-  async #begin(during: Operation, slow = false): Promise<Begun> {
+  async #begin({ during, moment, locally }: Pick<Point, 'during' | 'locally'> & Partial<Point>): Promise<Begun> {
     const { client } = this.#cloud;
     if (during === 'create') {
       this.#made += 1;
-      const task = await this.#create({ name: `vm-${this.#made}`, host: 'h1' });
+      const pool = locally === undefined ? 'shared' : 'local';
+      const clone = this.#made % 3 === 0 ? 'linked' : 'full';
+      const task = await this.#create({ name: `vm-${this.#made}`, host: locally ?? 'h1', pool, clone });
       return { task, vm: await this.#cloud.vm(task.target.id) };
     }
     const vm = await this.#cloud.vm(during === 'delete' ? `vm-${this.#made}` : this.#traveller);
     const params = { vm: vm.id };
-    const bandwidthMibps = slow ? 4 : undefined;
+    // A slow one leaves time to be cancelled.
+    const bandwidthMibps = moment?.at === 'undoing' ? 4 : undefined;
     const task =
       during === 'delete'
         ? await client.call(vmOperations.delete, { params, query: { purge: true, force: true } })

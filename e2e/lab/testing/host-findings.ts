@@ -17,7 +17,9 @@ export interface HostFindings {
   /** VM ids. */
   readonly seeds: readonly string[];
   readonly specs: readonly string[];
+  /** File names. */
   readonly localVolumes: readonly string[];
+  readonly localImages: readonly string[];
   /** Half-written files and the like, in words. */
   readonly leftovers: readonly string[];
 }
@@ -40,6 +42,7 @@ export async function lookAtHost(host: LabHost, libvirt: LibvirtClient): Promise
     seeds: withoutEnding(seeds, '.iso'),
     specs: withoutEnding(specs, '.json'),
     localVolumes: pool.volumes,
+    localImages: pool.images,
     leftovers: [...pool.leftovers, ...strangers.map((name) => `file ${name} is left on ${host.name}`)],
   };
 }
