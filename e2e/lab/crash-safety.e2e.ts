@@ -91,6 +91,12 @@ const undoPoints = [
   ...points('destination', 'migrate', [undoing('send')]),
 ];
 
+/** In the middle of bringing the image to a pool that lacks it. */
+const imagePoints: readonly Point[] = [
+  { kill: 'manager', during: 'create', moment: step('image', 0.5), locally: 'h1' },
+  { kill: 'source', during: 'create', moment: step('image', 0.5), locally: 'h2' },
+];
+
 describe('crash safety', { timeout: 600_000 }, () => {
   let hypervisors: Hypervisors | undefined;
   let rig: CrashRig;
@@ -132,6 +138,13 @@ describe('crash safety', { timeout: 600_000 }, () => {
       const words = await rig.crash(point);
       test.diagnostic(words);
       assert.match(words, /^cancelled/);
+    });
+  }
+
+  for (const point of imagePoints) {
+    it(title(point), async (test) => {
+      test.diagnostic(await rig.crash(point));
+      await rig.run('delete');
     });
   }
 
