@@ -79,7 +79,7 @@ async function compose(
   const clock = options.clock ?? systemClock;
   const ids = options.ids ?? systemIds;
   const version = await ownVersion();
-  const store = await openDatabase(databaseAddress(options));
+  const store = await openDatabase(databaseAddress(options), clock);
   undo.push(() => store.close());
   await bootstrap(store, { clock, ids });
   const firstAdmin = await makeFirstAdmin(store, { clock, ids }, dataFolder);

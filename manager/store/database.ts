@@ -7,9 +7,12 @@
  * that writes queue; a control plane writes some hundred times a second at most, and each transaction is short. Those that
  * wait share a commit (`writer-queue.ts`).
  */
+import { type Clock, systemClock } from '@kvasir/api/clock.ts';
 import { CamelCasePlugin, Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
 import { Pool, types } from 'pg';
+import { systemIds } from '../ids.ts';
 import { migrate } from './migrate.ts';
+import { notification, PostgresWakeUps } from './postgres-wakeups.ts';
 import type { Schema } from './schema.ts';
 import { sqliteDialect } from './sqlite-dialect.ts';
 import { WriterQueue } from './writer-queue.ts';
@@ -30,13 +33,16 @@ export interface Store {
    * after a serialization failure, so it must do nothing but reads and writes of `tx`.
    */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
-  /** `listener` is called after each commit of this process; the answer ends it. */
+  /**
+   * `listener` is called after each commit of this process, and on PostgreSQL soon after those of others: only to wake
+   * somebody who polls anyway. The answer ends it.
+   */
   onCommit(listener: () => void): () => void;
   close(): Promise<void>;
 }
 
 /** `sqlite:/path/to/file` or `postgres://user@host:port/name`; creates and migrates the schema when needed. */
-export async function openDatabase(url: string): Promise<Store> {
+export async function openDatabase(url: string, clock: Clock = systemClock): Promise<Store> {
   const kind = kindOf(url);
   const db = new Kysely<Schema>({
     dialect: kind === 'sqlite' ? sqliteDialect(url.slice('sqlite:'.length)) : postgresDialect(url),
@@ -45,6 +51,7 @@ export async function openDatabase(url: string): Promise<Store> {
   const store = new OpenStore(kind, db);
   try {
     await migrate(store);
+    if (kind === 'postgres') store.listen(url, clock);
   } catch (error) {
     await store.close();
     throw error;
@@ -80,18 +87,24 @@ class OpenStore implements Store {
   readonly db: Kysely<Schema>;
   readonly #listeners = new Set<() => void>();
   readonly #writers: WriterQueue;
+  readonly #sender = systemIds.uuid();
+  #wakeUps: PostgresWakeUps | undefined;
 
   constructor(kind: DatabaseKind, db: Kysely<Schema>) {
     this.kind = kind;
     this.db = db;
     const transact = (work: (tx: Tx) => Promise<void>): Promise<void> =>
       db.transaction().execute(async (tx) => {
-        if (kind === 'postgres') await sql`select pg_advisory_xact_lock(${writerLock})`.execute(tx);
+        if (kind === 'postgres') {
+          await sql`select pg_advisory_xact_lock(${writerLock}), ${notification(this.#sender)}`.execute(tx);
+        }
         await work(tx);
       });
-    this.#writers = new WriterQueue(transact, () => {
-      for (const listener of this.#listeners) listener();
-    });
+    this.#writers = new WriterQueue(transact, () => this.#tell());
+  }
+
+  listen(url: string, clock: Clock): void {
+    this.#wakeUps = new PostgresWakeUps({ url, clock, sender: this.#sender, wake: () => this.#tell() });
   }
 
   async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
@@ -105,6 +118,11 @@ class OpenStore implements Store {
 
   async close(): Promise<void> {
     this.#listeners.clear();
+    await this.#wakeUps?.close();
     await this.db.destroy();
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
   }
 }

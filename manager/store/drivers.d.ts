@@ -27,5 +27,18 @@ declare module 'pg' {
   export const Pool: new (
     options: PoolOptions,
   ) => PostgresPool & { on(event: 'error', listener: (error: Error) => void): void };
+  interface ClientOptions {
+    readonly connectionString: string;
+    readonly keepAlive: boolean;
+    readonly application_name: string;
+  }
+  interface Client {
+    connect(): Promise<void>;
+    query(text: string): Promise<unknown>;
+    end(): Promise<void>;
+    on(event: 'error' | 'end', listener: () => void): void;
+    on(event: 'notification', listener: (notification: { readonly payload?: string }) => void): void;
+  }
+  export const Client: new (options: ClientOptions) => Client;
   export const types: { getTypeParser(oid: number, format?: string): (value: string) => unknown };
 }
