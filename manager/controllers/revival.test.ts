@@ -109,6 +109,7 @@ describe('deciding about parked tasks', () => {
     assert.deepEqual(decideRevivals([parked(0)], [], Infinity), []);
     assert.deepEqual(decideRevivals([parked(0)], [{ ...up[0], state: 'down' }], Infinity), []);
     assert.deepEqual(decideRevivals([{ ...parked(0), state: 'undoing' }], up, Infinity), []);
+    assert.deepEqual(decideRevivals([{ ...parked(0), error: { ...error, code: 'host-failed' } }], up, Infinity), []);
     const elsewhere = { ...parked(0), error: { ...error, details: {} } };
     assert.deepEqual(decideRevivals([elsewhere], up, Infinity), []);
   });

@@ -59,5 +59,7 @@ forEachDatabase('the pool of a new volume', (open) => {
     assert.equal(await countOnlyCopies(db, { hostId: world.h1 }), 0);
     await world.store.transaction((tx) => imageCopies.remove(tx, { poolId: world.sharedPool }));
     assert.equal(await countOnlyCopies(db, { hostId: world.h1 }), 1);
+    await world.store.transaction((tx) => imageCopies.set(tx, { id: 'copy' }, { state: 'copying' }));
+    assert.equal(await countOnlyCopies(db, { hostId: world.h1 }), 0, 'half a copy is no image');
   });
 });

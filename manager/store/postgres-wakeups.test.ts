@@ -11,11 +11,22 @@ import { appendEvent, lastEventSeq } from './events.ts';
 /** Nothing here shall last so long; what does has not come at all. */
 const patienceMs = 20_000;
 
-/** Long waits never end: whoever polls with this clock finds nothing. */
-const withoutPolls: Clock = {
-  ...systemClock,
-  after: (ms, work) => (ms >= 500 && ms < patienceMs ? () => {} : systemClock.after(ms, work)),
-};
+/** Who polls with this clock finds nothing: only short waits end, and those for patience. `ended`: how many short ones. */
+function clockWithoutPolls() {
+  const clock = {
+    ...systemClock,
+    ended: 0,
+    after: (ms: number, work: () => void) => {
+      if (ms >= patienceMs) return systemClock.after(ms, work);
+      if (ms >= 500) return () => {};
+      return systemClock.after(ms, () => {
+        clock.ended += 1;
+        work();
+      });
+    },
+  } satisfies Clock & { ended: number };
+  return clock;
+}
 
 describe('wake-ups between managers on one PostgreSQL', () => {
   const opened: Store[] = [];
@@ -59,10 +70,13 @@ describe('wake-ups between managers on one PostgreSQL', () => {
   test('a watch at one sees what the other writes, without a poll', async () => {
     const [writer, watcher] = await twoManagers();
     await until('two listeners', async () => (await listeners(writer)).length === 2);
-    const feed = new EventFeed(watcher, withoutPolls);
+    const clock = clockWithoutPolls();
+    const feed = new EventFeed(watcher, clock);
     for (let count = 0; count < 3; count += 1) {
       const before = await lastEventSeq(watcher.db);
+      const { ended } = clock;
       const watching = seen(watcher, feed, before);
+      await until('its look at the beginning', async () => clock.ended > ended);
       await happen(writer);
       await watching;
     }
@@ -100,7 +114,7 @@ describe('wake-ups between managers on one PostgreSQL', () => {
     assert.ok(deaf, 'the watcher was woken before it listened again');
     await until('two new listeners', async () => (await listeners(writer)).length === 2);
     feed.close();
-    const fresh = new EventFeed(watcher, withoutPolls);
+    const fresh = new EventFeed(watcher, clockWithoutPolls());
     const again = seen(watcher, fresh, await lastEventSeq(watcher.db));
     await happen(writer);
     await again;
