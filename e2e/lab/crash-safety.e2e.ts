@@ -11,12 +11,11 @@ import { UnreachableError } from '@kvasir/api/client.ts';
 import type { Task } from '@kvasir/api/resources/task.ts';
 import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { until } from '@kvasir/lab/processes.ts';
-import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
 import { useCloud } from './testing/cloud.ts';
 import { describeMoment, type Moment } from './testing/crash-points.ts';
 import { CrashRig, type Operation, type Point, type Whom } from './testing/crash-rig.ts';
 import { RunningOnceWatch } from './testing/running-once.ts';
-import { closeHypervisors, connectHypervisors, type Hypervisors } from './testing/hypervisors.ts';
+import { closeHypervisors, connectHypervisors, type Hypervisors, startTwin } from './testing/hypervisors.ts';
 
 const acknowledged: Moment = { at: 'acknowledged' };
 const ended: Moment = { at: 'ended' };
@@ -229,14 +228,6 @@ describe('crash safety', { timeout: 600_000 }, () => {
     assert.equal(watch.violations[0], `VM ${twin} runs on h1 and on h2`);
   });
 });
-
-/** A VM without disk and NIC that vanishes when it ends, of which nobody but libvirt knows. */
-async function startTwin(hypervisor: LibvirtClient, uuid: string): Promise<void> {
-  await hypervisor.domain.createXml(
-    `<domain type='qemu'><name>twin</name><uuid>${uuid}</uuid><memory unit='MiB'>32</memory><vcpu>1</vcpu>
-     <os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`,
-  );
-}
 
 function title({ kill, during, moment }: Point): string {
   const victim = kill === 'manager' ? 'the manager' : during === 'migrate' ? `the ${kill}'s agent` : 'the agent';

@@ -18,3 +18,11 @@ export async function connectHypervisors(lab: Lab): Promise<Hypervisors> {
 export async function closeHypervisors(hypervisors: Hypervisors): Promise<void> {
   await Promise.all([...hypervisors.values()].map((client) => client.close()));
 }
+
+/** A VM without disk and NIC that vanishes when it ends, of which nobody but libvirt knows. */
+export async function startTwin(hypervisor: LibvirtClient, uuid: string): Promise<void> {
+  await hypervisor.domain.createXml(
+    `<domain type='qemu'><name>twin</name><uuid>${uuid}</uuid><memory unit='MiB'>32</memory><vcpu>1</vcpu>
+     <os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`,
+  );
+}
