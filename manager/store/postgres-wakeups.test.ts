@@ -11,20 +11,18 @@ import { appendEvent, lastEventSeq } from './events.ts';
 /** Nothing here shall last so long; what does has not come at all. */
 const patienceMs = 20_000;
 
-/** Who polls with this clock finds nothing: only short waits end, and those for patience. `ended`: how many short ones. */
+/** Who polls with this clock finds nothing: only short waits end, and those for patience. `looks`: how many short ones began. */
 function clockWithoutPolls() {
   const clock = {
     ...systemClock,
-    ended: 0,
+    looks: 0,
     after: (ms: number, work: () => void) => {
       if (ms >= patienceMs) return systemClock.after(ms, work);
       if (ms >= 500) return () => {};
-      return systemClock.after(ms, () => {
-        clock.ended += 1;
-        work();
-      });
+      clock.looks += 1;
+      return systemClock.after(ms, work);
     },
-  } satisfies Clock & { ended: number };
+  } satisfies Clock & { looks: number };
   return clock;
 }
 
@@ -62,8 +60,9 @@ describe('wake-ups between managers on one PostgreSQL', () => {
   async function seen(store: Store, feed: EventFeed, seq: number): Promise<void> {
     const signal = AbortSignal.timeout(patienceMs);
     while ((await lastEventSeq(store.db)) <= seq) {
+      await feed.wait(seq, 2 * patienceMs, signal);
+      // What is there only now was not noticed: the time was over.
       signal.throwIfAborted();
-      await feed.wait(seq, patienceMs, signal);
     }
   }
 
@@ -74,9 +73,13 @@ describe('wake-ups between managers on one PostgreSQL', () => {
     const feed = new EventFeed(watcher, clock);
     for (let count = 0; count < 3; count += 1) {
       const before = await lastEventSeq(watcher.db);
-      const { ended } = clock;
       const watching = seen(watcher, feed, before);
-      await until('its look at the beginning', async () => clock.ended > ended);
+      let [looks, since] = [clock.looks, systemClock.now()];
+      // Waiting begins with looks of its own; they are over when no other has begun for a while.
+      await until('its last look at the beginning', async () => {
+        if (clock.looks !== looks) [looks, since] = [clock.looks, systemClock.now()];
+        return looks > 0 && systemClock.now() - since > 150;
+      });
       await happen(writer);
       await watching;
     }
