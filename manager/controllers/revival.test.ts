@@ -37,7 +37,7 @@ forEachDatabase('a parked task', (open) => {
     const away = new KvasirError('host-unreachable', { host: 'h1' });
     const { world, scenario, id, task, setHost } = await parkedAtSource(away);
     assert.equal(task.error?.details['hostId'], world.h1);
-    assert.match(task.error!.message, /^Step forget: The host "h1" is not connected$/);
+    assert.match(task.error.message, /^Step forget: The host "h1" is not connected$/);
     const { store } = world;
     await setHost('down');
     assert.equal(await revive({ store, clock: later }), 0);
