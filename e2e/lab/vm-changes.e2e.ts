@@ -98,11 +98,16 @@ describe('a VM is changed while it runs', { timeout: 400_000 }, () => {
     );
   });
 
-  it('a smaller size and another boot order take effect at the next start', async () => {
-    await cloud().kvasir('vm', 'resize', 'beta2', '--cpus', '1', '--memory', '128MiB', '--wait');
-    assert.ok((await memoryKib()) > 128 * 1024, 'the running guest keeps what it has');
+  it('memory is taken away only from a stopped VM; a smaller size and another boot order take effect at its start', async () => {
+    const memory = await memoryKib();
+    assert.match(
+      await cloud().refused('vm', 'resize', 'beta2', '--memory', '128MiB'),
+      /memoryMib.*while it is stopped/s,
+    );
+    assert.equal(await memoryKib(), memory);
     await cloud().kvasir('vm', 'update', 'beta2', '--boot-order', 'network,disk');
     await cloud().kvasir('vm', 'stop', 'beta2', '--wait');
+    await cloud().kvasir('vm', 'resize', 'beta2', '--cpus', '1', '--memory', '128MiB', '--wait');
     await cloud().kvasir('vm', 'start', 'beta2', '--paused', '--wait');
     const xml = await host.exec([...virsh, 'dumpxml', vm.id]);
     assert.match(xml, /<interface(?:(?!<\/interface>).)*<boot order='1'\/>/s);

@@ -1,4 +1,7 @@
-/** Changing processors and memory. While the task runs the VM counts with the larger of both sizes, so neither end overcommits. */
+/**
+ * Changing processors and memory. While the task runs the VM counts with the larger of both sizes, so neither end overcommits.
+ * A running VM never gets less memory than it has.
+ */
 import { invalidField } from '@kvasir/api/errors.ts';
 import type { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { type VmRow, vms } from '../store/vms.ts';
@@ -32,6 +35,13 @@ export const resizeVm: ChangeService<typeof vmOperations.resize> = async (change
     throw invalidField(
       '/body/memoryMib',
       `is above maxMemoryMib, ${to.maxMemoryMib}, which can be raised only while it is stopped`,
+    );
+  }
+  // The guest would keep what it has until its next start, and the host would be promised twice meanwhile.
+  if (!stopped && to.memoryMib < from.memoryMib) {
+    throw invalidField(
+      '/body/memoryMib',
+      `is below ${from.memoryMib}; memory can be taken away only while it is stopped`,
     );
   }
   checkSizes(to);
