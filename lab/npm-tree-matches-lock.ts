@@ -1,6 +1,6 @@
 /**
  * Answers (by exit code) whether node_modules already holds what package-lock.json asks for, by comparing it with the
- * hidden lock file that npm writes into node_modules. The launcher asks before it spends time on `npm ci`.
+ * hidden lock file that npm writes into node_modules. The launcher asks before it spends time on npm.
  * Imports nothing outside Node, because the dependencies may be missing when it runs.
  */
 import { readFileSync } from 'node:fs';
