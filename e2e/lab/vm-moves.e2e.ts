@@ -126,7 +126,7 @@ describe('a VM moves', { timeout: 400_000 }, () => {
       'tiny.qcow2',
       '--wait',
     );
-    await cloud().kvasir('vm', 'create', 'settled', '--image', 'near', '--memory', '128MiB', '--wait');
+    await cloud().kvasir('vm', 'create', 'settled', '--image', 'near', '--host', 'h1', '--memory', '128MiB', '--wait');
     const vm = await cloud().vm('settled');
     assert.equal(vm.hostName, 'h1');
     await booted(h1, vm.id);
