@@ -228,7 +228,10 @@ export class CrashRig {
     if (during === 'create') assert.equal(now.state, done ? 'running' : 'failed');
     if (during !== 'migrate') return;
     assert.equal(now.state, 'running');
-    assert.equal(now.hostName, done ? this.#other(before).name : before.hostName);
+    // A cancel may come too late: then the VM has arrived, and belongs to the destination all the same.
+    const possible = done ? [] : [before.hostName];
+    assert.ok([...possible, this.#other(before).name].includes(now.hostName), `on ${now.hostName} after ${end.state}`);
+    if (end.state === 'failed') assert.equal(now.hostName, before.hostName);
     assert.equal(await this.#bootIdOf(now), this.#bootId, 'the guest booted anew');
   }
 

@@ -21,8 +21,12 @@ export async function booted(host: LabHost, vmId: string): Promise<void> {
   );
 }
 
-/** Runs a line of shell in the guest and answers its output; rejects when it fails. */
+/**
+ * Runs a line of shell in the guest and answers its output; rejects when it fails. Waits for the guest's agent, which is
+ * out of reach for a moment after a migration or a new libvirtd.
+ */
 export async function guestShell(host: LabHost, vmId: string, line: string): Promise<string> {
+  await booted(host, vmId);
   const { pid } = await ask<{ readonly pid: number }>(host, vmId, 'guest-exec', {
     path: '/bin/sh',
     arg: ['-c', line],
