@@ -23,6 +23,7 @@ import { EventFeed } from './services/event-feed.ts';
 import { FileSpool } from './services/file-spool.ts';
 import { LoginLimit } from './services/login-limit.ts';
 import { bootstrap } from './store/bootstrap.ts';
+import { ClusterSnapshots } from './store/cluster-snapshots.ts';
 import { openDatabase } from './store/database.ts';
 import { TaskRunner } from './tasks/runner.ts';
 
@@ -124,6 +125,7 @@ async function compose(
     tickets: new ConsoleTickets(() => clock.now()),
     logins: new LoginLimit(() => clock.now()),
     feed,
+    clusterSnapshots: new ClusterSnapshots(clock),
     spool,
     version,
   };

@@ -22,12 +22,13 @@ export function promisable(host: PlacementHost, cluster: PlacementCluster): Capa
 
 /** What is left for the VM `vmId`; its own present place on this host counts as free for it. Negative: overcommitted. */
 export function free(host: PlacementHost, cluster: PlacementCluster, vmId: string): Capacity {
-  const all = promisable(host, cluster);
-  const others = otherVms(host, vmId);
-  return {
-    cpus: all.cpus - others.reduce((sum, vm) => sum + vm.cpus, 0),
-    memoryMib: all.memoryMib - others.reduce((sum, vm) => sum + vm.memoryMib, 0),
-  };
+  let { cpus, memoryMib } = promisable(host, cluster);
+  for (const vm of host.vms) {
+    if (vm.id === vmId) continue;
+    cpus -= vm.cpus;
+    memoryMib -= vm.memoryMib;
+  }
+  return { cpus, memoryMib };
 }
 
 /** The VMs committed to a host apart from the one that is being placed. */

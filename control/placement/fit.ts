@@ -12,12 +12,10 @@ const adaptiveCpuModels = new Set(['host', 'maximum']);
 export function reasonsAgainst(host: PlacementHost, request: PlacementRequest, world: PlacementWorld): string[] {
   const outright = outrightReason(host, request);
   if (outright !== undefined) return [outright];
-  return [
-    ...capacityReasons(host, request, world),
-    ...reachReasons(host, request),
-    ...affinityReasons(host, request, world),
-    ...antiAffinityReasons(host, request),
-  ];
+  const reasons = [...capacityReasons(host, request, world), ...reachReasons(host, request)];
+  if (request.affinity.length > 0) reasons.push(...affinityReasons(host, request, world));
+  if (request.antiAffinity.length > 0) reasons.push(...antiAffinityReasons(host, request));
+  return reasons;
 }
 
 function outrightReason(host: PlacementHost, request: PlacementRequest): string | undefined {

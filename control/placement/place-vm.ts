@@ -12,18 +12,24 @@ import { byCodePoint, reasonsAgainst } from './fit.ts';
 import type { PlacementDecision, PlacementHost, PlacementRefusal, PlacementRequest, PlacementWorld } from './world.ts';
 
 export function placeVm(request: PlacementRequest, world: PlacementWorld): PlacementDecision {
-  const refusals: PlacementRefusal[] = [];
-  const fitting: Candidate[] = [];
-  for (const host of world.hosts.toSorted((a, b) => byCodePoint(a.name, b.name) || byCodePoint(a.id, b.id))) {
-    const reasons = reasonsAgainst(host, request, world);
-    if (reasons.length === 0) fitting.push({ host, freeShare: freeShareAfter(host, request, world) });
-    else refusals.push({ hostId: host.id, hostName: host.name, reason: reasons.join(', ') });
-  }
   const pack = world.cluster.placementPolicy === 'pack';
-  // The sort is stable: hosts with the same share stay in the order of their names.
-  const [best] = fitting.toSorted((a, b) => (pack ? a.freeShare - b.freeShare : b.freeShare - a.freeShare));
+  const refusals: PlacementRefusal[] = [];
+  let fitting = 0;
+  let best: Candidate | undefined;
+  for (const host of byName(world.hosts)) {
+    const reasons = reasonsAgainst(host, request, world);
+    if (reasons.length > 0) {
+      refusals.push({ hostId: host.id, hostName: host.name, reason: reasons.join(', ') });
+      continue;
+    }
+    fitting += 1;
+    const freeShare = freeShareAfter(host, request, world);
+    // Of hosts with the same share the first by name stays.
+    if (best === undefined || (pack ? freeShare < best.freeShare : freeShare > best.freeShare))
+      best = { host, freeShare };
+  }
   if (best === undefined) return { ok: false, refusals };
-  return { ok: true, hostId: best.host.id, because: because(best, fitting.length, request, pack), refusals };
+  return { ok: true, hostId: best.host.id, because: because(best, fitting, request, pack), refusals };
 }
 
 /** All refusals in one line: `h1: is down; h2: 96 MiB free of 128 asked`. */
@@ -35,6 +41,10 @@ export function describeRefusals(refusals: readonly PlacementRefusal[]): string 
 interface Candidate {
   readonly host: PlacementHost;
   readonly freeShare: number;
+}
+
+function byName(hosts: readonly PlacementHost[]): readonly PlacementHost[] {
+  return hosts.toSorted((a, b) => byCodePoint(a.name, b.name) || byCodePoint(a.id, b.id));
 }
 
 /**

@@ -11,6 +11,7 @@ import type { SystemRole } from '@kvasir/api/resources/user.ts';
 import type { Static } from 'typebox';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Ids } from '../ids.ts';
+import type { ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import type { Executor, Store, Tx } from '../store/database.ts';
 import type { ConsoleTickets } from './console-tickets.ts';
 import type { EventFeed } from './event-feed.ts';
@@ -29,6 +30,8 @@ export interface Environment {
   readonly tickets: ConsoleTickets;
   readonly logins: LoginLimit;
   readonly feed: EventFeed;
+  /** What placement chooses by. */
+  readonly clusterSnapshots: ClusterSnapshots;
   /** Where the content of uploads waits. */
   readonly spool: FileSpool;
   readonly version: string;

@@ -1,6 +1,7 @@
 /** Hosts as operators see them. What a host has and whether it is up is written by its link, not here. */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { hostOperations } from '@kvasir/api/resources/host.ts';
+import { committedOn } from '../store/commitments.ts';
 import { hostDomains } from '../store/host-domains.ts';
 import { type HostRow, hosts } from '../store/hosts.ts';
 import { countOnlyCopies, imageCopies } from '../store/images.ts';
@@ -10,7 +11,6 @@ import { byNameOrId } from './access.ts';
 import type { Call, ChangeService, OpenService, ReadService } from './call.ts';
 import { announceLife, checkRevision, updateRow } from './changes.ts';
 import { clusterFilter, findCluster } from './clusters.ts';
-import { committedOn } from './commitments.ts';
 import { iso, isoOrNull, versionedView } from './views.ts';
 
 const joinTokenMinutes = 60;
@@ -80,10 +80,7 @@ async function hostView(call: Call, row: HostRow) {
 }
 
 async function hostViews(call: Call, rows: readonly HostRow[]) {
-  const committed = await committedOn(
-    call.db,
-    rows.map(({ id }) => id),
-  );
+  const committed = await committedOn(call.db, { hostIds: rows.map(({ id }) => id) });
   return rows.map((row) => {
     const { name, description, labels, clusterId, state, schedulable, address, virtualization } = row;
     const { cpus, cpuModel, memoryMib, versions } = row;

@@ -68,7 +68,7 @@ async function chooseDestination(
     hostId: askedHostId,
     excludeHostIds: [sourceHostId],
   };
-  const decision = await decide(change.tx, vm.clusterId, request);
+  const decision = await decide(change, vm.clusterId, request);
   if (decision.ok) return decision.hostId;
   const reasons = decision.refusals.filter(
     ({ hostId }) => hostId !== sourceHostId && (askedHostId ?? hostId) === hostId,

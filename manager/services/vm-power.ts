@@ -104,7 +104,7 @@ export async function requireRoom(change: Change, vm: VmRow, sizes: Pick<VmRow, 
     });
   }
   const request = { ...(await placementOf(change.tx, vm, sizes)), hostId, residentHostId: hostId };
-  const decision = await decide(change.tx, vm.clusterId, request);
+  const decision = await decide(change, vm.clusterId, request);
   if (decision.ok) return;
   const own = decision.refusals.filter((refusal) => refusal.hostId === hostId);
   throw noHostFits(change, own);

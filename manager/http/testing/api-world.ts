@@ -18,6 +18,7 @@ import { LoginLimit } from '../../services/login-limit.ts';
 import { hashSecret, newSecret } from '../../services/passwords.ts';
 import { apiTokens } from '../../store/api-tokens.ts';
 import { bootstrap } from '../../store/bootstrap.ts';
+import { ClusterSnapshots } from '../../store/cluster-snapshots.ts';
 import type { Store, Tx } from '../../store/database.ts';
 import { organizationMembers, organizations } from '../../store/organizations.ts';
 import { projectMembers, projects } from '../../store/projects.ts';
@@ -96,6 +97,7 @@ export async function openApiWorld(store: Store): Promise<ApiWorld> {
     tickets: new ConsoleTickets(() => systemClock.now()),
     logins: new LoginLimit(() => systemClock.now()),
     feed,
+    clusterSnapshots: new ClusterSnapshots(systemClock),
     spool: new FileSpool(join(folder, 'uploads')),
     version: 'test',
   };
