@@ -19,11 +19,16 @@ const words = {
 
 /** @throws quota-exceeded when the project would use more than it may with `asked` on top */
 export async function checkQuota(db: Executor, project: ProjectRow, asked: Partial<Usage>): Promise<void> {
+  const limited = (Object.keys(words) as (keyof Limits)[]).filter(
+    (what) => project.quota[what] !== null && (asked[what] ?? 0) > 0,
+  );
+  // To count what a project uses costs the more, the more it has.
+  if (limited.length === 0) return;
   const used = (await usageOf(db, [project.id])).get(project.id) ?? nothing;
-  for (const what of Object.keys(words) as (keyof Limits)[]) {
+  for (const what of limited) {
     const limit = project.quota[what];
     const more = asked[what] ?? 0;
-    if (limit === null || more <= 0 || used[what] + more <= limit) continue;
+    if (limit === null || used[what] + more <= limit) continue;
     throw new KvasirError('quota-exceeded', { what: words[what], used: used[what], asked: more, limit });
   }
 }
