@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { DomainChanged, Hello } from '@kvasir/api/agent/link.ts';
+import { emptySlice } from '@kvasir/api/agent/network-slice.ts';
 import { memoryLinkPair } from '@kvasir/api/agent/wire/memory-link.ts';
 import { Peer } from '@kvasir/api/agent/wire/peer.ts';
 import { type Agent, startAgent } from './agent.ts';
@@ -96,7 +97,7 @@ describe('an agent that starts', () => {
     const drivers = fakeDrivers();
     const served = new MemoryServed();
     const pool = { poolId: id(1), name: 'p', kind: 'directory', path: '/p', shared: true } as const;
-    await served.set({ pools: [pool], networks: { generation: 7, list: [] } });
+    await served.set({ pools: [pool], networks: { generation: 7, slice: emptySlice } });
     const { agent } = await start(drivers, { served });
     assert.deepEqual(
       [drivers.storage.pools, drivers.network.applied?.generation],

@@ -5,6 +5,7 @@ import { agentMethods } from '@kvasir/api/agent/methods.ts';
 import { memoryLinkPair } from '@kvasir/api/agent/wire/memory-link.ts';
 import { Peer } from '@kvasir/api/agent/wire/peer.ts';
 import { systemClock } from '@kvasir/api/clock.ts';
+import { flatSlice } from './drivers/flat-slice.ts';
 import { Dispatcher, missingHandlers } from './dispatcher.ts';
 import { allHandlers } from './handlers/all.ts';
 import { MemoryJournal } from './journal/journal.ts';
@@ -137,7 +138,20 @@ describe('the handlers', () => {
     'migration.abandon': { vmId, copyVolumes: [] },
     'vm.undefine': { vmId },
     'volume.delete': { poolId, volumeId, format: 'qcow2' },
-    'network.apply': { generation: 1, networks: [{ networkId, kind: 'flat', mtu: 1500 }] },
+    'network.apply': { generation: 1, slice: flatSlice(networkId) },
+    'port.counters': { nicIds: [nicId] },
+    'network.trace': {
+      from: { nicId },
+      packet: {
+        protocol: 6,
+        sourceMac: '52:54:00:00:00:01',
+        destinationMac: '52:54:00:00:00:02',
+        sourceAddress: '10.0.0.1',
+        destinationAddress: '10.0.0.2',
+        sourcePort: 1024,
+        destinationPort: 80,
+      },
+    },
   };
 
   it('answer every method as the contract says, and again under the same key', async () => {

@@ -28,7 +28,7 @@ export async function clearLeftovers(host: HostContext, log: Log): Promise<void>
 export async function serveAgain(host: HostContext, log: Log): Promise<void> {
   const { pools, networks } = host.served.lists;
   try {
-    if (networks !== null) await host.drivers.network.apply(networks.generation, networks.list);
+    if (networks !== null) await host.drivers.network.apply(networks.generation, networks.slice);
     if (pools.length > 0) await host.drivers.storage.applyPools(pools.map((pool) => ({ ...pool, initialize: false })));
   } catch (error) {
     log('could not serve what was served before', error);

@@ -1,4 +1,5 @@
 import { hypervisorContract, type ContractHost } from './hypervisor.contract.ts';
+import { flatSlice } from './flat-slice.ts';
 import { simDrivers } from './sim/drivers.ts';
 import type { SimHost } from './sim/host.ts';
 import { simBed, simDisk, simDomain, simNic } from './sim/testing.ts';
@@ -20,7 +21,7 @@ hypervisorContract('simulated host', async () => {
 
   async function contractHost(host: SimHost): Promise<ContractHost> {
     const { hypervisor, guest, network } = simDrivers(host);
-    await network.apply(1, [{ networkId: bed.networkId, kind: 'flat', mtu: 1450 }]);
+    await network.apply(1, flatSlice(bed.networkId));
     await hypervisor.open();
     return {
       hypervisor,

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
+import { emptySlice } from '@kvasir/api/agent/network-slice.ts';
+import { flatSlice } from './flat-slice.ts';
 import type { NetworkDriver, Port } from './network.ts';
 
 export interface NetworkHarness {
@@ -32,7 +34,7 @@ export function networkContract(name: string, makeHarness: () => Promise<Network
     before(async () => {
       harness = await makeHarness();
       driver = harness.driver;
-      await driver.apply(5, [{ networkId, kind: 'flat', mtu: 1450 }]);
+      await driver.apply(5, flatSlice(networkId));
     });
     after(() => harness.close());
 
@@ -43,10 +45,10 @@ export function networkContract(name: string, makeHarness: () => Promise<Network
     });
 
     it('the same generation may come again, an older one is refused', async () => {
-      const networks = [{ networkId, kind: 'flat', mtu: 1450 }] as const;
-      await driver.apply(5, networks);
-      await driver.apply(6, networks);
-      await assert.rejects(driver.apply(5, []), { code: 'wrong-state' });
+      const slice = flatSlice(networkId);
+      await driver.apply(5, slice);
+      await driver.apply(6, slice);
+      await assert.rejects(driver.apply(5, emptySlice), { code: 'wrong-state' });
       const port = nic();
       await driver.attachPort(vmId, port);
       await driver.detachPort(port.nicId);

@@ -1,11 +1,8 @@
 /** Networking as the agent sees it: networks served here, and one port (a tap device on the switch) for each NIC. Implementations: `ovs/`, `sim/`. */
+import type { PortCounters, TraceResult, networkTrace } from '@kvasir/api/agent/network.ts';
+import type { ParamsOf } from '@kvasir/api/agent/method.ts';
+import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
-
-export interface HostNetwork {
-  readonly networkId: string;
-  readonly kind: 'flat';
-  readonly mtu: number;
-}
 
 export interface Port {
   readonly nicId: string;
@@ -26,12 +23,15 @@ export interface PortDevice {
 
 /** Every method is idempotent. */
 export interface NetworkDriver {
-  /** Serves exactly these networks; throws `wrong-state` for a generation older than the last one applied. */
-  apply(generation: number, networks: readonly HostNetwork[]): Promise<void>;
+  /** Is exactly this when it returns; throws `wrong-state` for a generation older than the last one applied. */
+  apply(generation: number, slice: NetworkSlice): Promise<void>;
   /** Makes tap and switch port. */
   attachPort(vmId: string, nic: NicSpec): Promise<PortDevice>;
   /** Removes tap and switch port; one that is not there counts as removed. */
   detachPort(nicId: string): Promise<void>;
   listPorts(): Promise<Port[]>;
+  /** Of those ports that are here. */
+  counters(nicIds: readonly string[]): Promise<PortCounters[]>;
+  trace(params: ParamsOf<typeof networkTrace>): Promise<TraceResult>;
   versions(): Promise<Record<string, string>>;
 }

@@ -1,6 +1,6 @@
 /** What this host has, and the pools and networks it serves. */
 import { hostInventory, type Inventory, poolApply, poolReport } from '@kvasir/api/agent/host.ts';
-import { networkApply } from '@kvasir/api/agent/network.ts';
+import { networkApply, networkTrace, portCounters } from '@kvasir/api/agent/network.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
 
 export async function readInventory(host: HostContext): Promise<Inventory> {
@@ -32,12 +32,14 @@ export function hostHandlers(host: HostContext): Handler[] {
       }),
     ),
     handler(poolReport, async () => ({ pools: await storage.report() })),
-    handler(networkApply, ({ generation, networks }) =>
+    handler(networkApply, ({ generation, slice }) =>
       host.locks.run('networks', async () => {
-        await network.apply(generation, networks);
-        await host.served.set({ networks: { generation, list: networks } });
+        await network.apply(generation, slice);
+        await host.served.set({ networks: { generation, slice } });
         return { generation };
       }),
     ),
+    handler(portCounters, async ({ nicIds }) => ({ ports: await network.counters(nicIds) })),
+    handler(networkTrace, (params) => network.trace(params)),
   ];
 }

@@ -1,14 +1,14 @@
 /**
- * The lists of pools and networks that this host was last told to serve, so that an agent that starts serves them before
+ * The pools and the slice of the distributed switch that this host was last told to serve, so that an agent that starts serves them before
  * (and without) the manager's next push.
  */
 import { open, readFile, rename } from 'node:fs/promises';
 import type { PoolSpec } from '@kvasir/api/agent/host.ts';
-import type { HostNetwork } from '../drivers/network.ts';
+import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 
 export interface ServedLists {
   readonly pools: readonly PoolSpec[];
-  readonly networks: { readonly generation: number; readonly list: readonly HostNetwork[] } | null;
+  readonly networks: { readonly generation: number; readonly slice: NetworkSlice } | null;
 }
 
 export interface Served {
@@ -39,7 +39,11 @@ export class FileServed extends MemoryServed {
       if (error.code === 'ENOENT') return undefined;
       throw error;
     });
-    if (text !== undefined) served.lists = JSON.parse(text) as ServedLists;
+    if (text !== undefined) {
+      const lists = JSON.parse(text) as ServedLists;
+      // An agent of the first release kept a bare list here.
+      served.lists = lists.networks?.slice === undefined ? { ...lists, networks: null } : lists;
+    }
     return served;
   }
 

@@ -1,4 +1,5 @@
 /** Drivers in memory for tests of the agent itself: they do at once what they are told, and tests look inside. */
+import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 import { Duplex, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { PoolReport } from '@kvasir/api/agent/host.ts';
@@ -184,10 +185,10 @@ export class FakeHypervisor implements HypervisorDriver {
 
 export class FakeNetwork implements NetworkDriver {
   readonly ports = new Map<string, Port>();
-  applied: { generation: number; networks: readonly unknown[] } | null = null;
+  applied: { generation: number; slice: NetworkSlice } | null = null;
 
-  async apply(generation: number, networks: readonly unknown[]): Promise<void> {
-    this.applied = { generation, networks };
+  async apply(generation: number, slice: NetworkSlice): Promise<void> {
+    this.applied = { generation, slice };
   }
 
   async attachPort(vmId: string, nic: { readonly nicId: string; readonly networkId: string }) {
@@ -201,6 +202,15 @@ export class FakeNetwork implements NetworkDriver {
 
   async listPorts(): Promise<Port[]> {
     return [...this.ports.values()];
+  }
+
+  async counters() {
+    return [];
+  }
+
+  async trace() {
+    const droppedBy = 'nothing flows here';
+    return { hops: [], verdict: 'dropped' as const, to: null, droppedBy, packet: null };
   }
 
   async versions() {

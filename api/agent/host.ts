@@ -3,6 +3,38 @@ import { type Static, Type } from 'typebox';
 import { closed, Id, nullable, oneOf } from '../schema.ts';
 import { change, query } from './method.ts';
 
+/** A network device of the host that an uplink can use. */
+export const NicReport = closed({
+  name: Type.String({ maxLength: 15 }),
+  macAddress: Type.String(),
+  /** The cable carries a signal. */
+  up: Type.Boolean(),
+  mtu: Type.Integer(),
+  speedMbps: nullable(Type.Integer()),
+});
+export type NicReport = Static<typeof NicReport>;
+
+/** How an uplink of the distributed switch is. */
+export const UplinkReport = closed({
+  uplinkId: Id,
+  up: Type.Boolean(),
+  /** LACP with the other end; null: not a LACP bond. */
+  lacp: nullable(oneOf(['negotiated', 'configured', 'off'] as const)),
+  members: Type.Array(
+    closed({
+      nic: Type.String(),
+      /** Carries traffic now. */
+      active: Type.Boolean(),
+      up: Type.Boolean(),
+      /** LACP state of this link in the switch's words, e.g. `current`, `defaulted`, `expired`. */
+      lacp: nullable(Type.String()),
+    }),
+  ),
+  /** What stands against it, e.g. that a NIC is missing. */
+  reason: nullable(Type.String()),
+});
+export type UplinkReport = Static<typeof UplinkReport>;
+
 export const Inventory = closed({
   hostname: Type.String(),
   address: Type.String(),
@@ -15,6 +47,10 @@ export const Inventory = closed({
   usableCpuModels: Type.Array(Type.String()),
   memoryMib: Type.Integer(),
   versions: Type.Record(Type.String(), Type.String()),
+  /** Where other hosts send this one's VXLAN frames; null or left out: it takes no part. */
+  tunnelAddress: Type.Optional(nullable(Type.String({ maxLength: 45 }))),
+  nics: Type.Optional(Type.Array(NicReport)),
+  uplinks: Type.Optional(Type.Array(UplinkReport)),
 });
 export type Inventory = Static<typeof Inventory>;
 

@@ -8,7 +8,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { closed, Id, nullable } from '../schema.ts';
-import { Inventory, PoolReport } from './host.ts';
+import { Inventory, NicReport, PoolReport, UplinkReport } from './host.ts';
 import { DomainReport } from './vm.ts';
 
 export const linkProtocolVersion = 1;
@@ -63,6 +63,14 @@ export type DomainChanged = Static<typeof DomainChanged>;
 /** Agent -> manager, notification `pools-changed`. */
 export const PoolsChanged = closed({ pools: Type.Array(PoolReport) });
 export type PoolsChanged = Static<typeof PoolsChanged>;
+
+/** Agent -> manager, notification `network-changed`: the same three that the inventory has, whole. */
+export const NetworkChanged = closed({
+  tunnelAddress: nullable(Type.String({ maxLength: 45 })),
+  nics: Type.Array(NicReport),
+  uplinks: Type.Array(UplinkReport),
+});
+export type NetworkChanged = Static<typeof NetworkChanged>;
 
 /** Agent -> manager, notification `progress` of a long call, at most 4 a second. */
 export const Progress = closed({

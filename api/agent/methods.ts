@@ -2,7 +2,7 @@
 import { guestExec, guestFreeze, guestInfo, guestPing, guestThaw } from './guest.ts';
 import { hostInventory, poolApply, poolReport } from './host.ts';
 import type { AgentMethod } from './method.ts';
-import { networkApply } from './network.ts';
+import { networkApply, networkTrace, portCounters } from './network.ts';
 import {
   imageDelete,
   imageImport,
@@ -74,4 +74,6 @@ export const agentMethods: readonly AgentMethod[] = [
   guestFreeze,
   guestThaw,
   networkApply,
+  networkTrace,
+  portCounters,
 ];

@@ -178,3 +178,13 @@ export const NetworkSlice = closed({
   mirrors: Type.Array(SliceMirror),
 });
 export type NetworkSlice = Static<typeof NetworkSlice>;
+
+export const emptySlice: NetworkSlice = {
+  uplinks: [],
+  networks: [],
+  ports: [],
+  groups: [],
+  addressSets: [],
+  routers: [],
+  mirrors: [],
+};

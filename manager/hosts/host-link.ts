@@ -9,6 +9,7 @@ import {
   type Heartbeat,
   type Hello,
   linkProtocolVersion,
+  type NetworkChanged,
   type PoolsChanged,
   type Progress,
   type Welcome,
@@ -17,7 +18,14 @@ import type { Link } from '@kvasir/api/agent/wire/link.ts';
 import { type LinkEnd, Peer } from '@kvasir/api/agent/wire/peer.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
-import { readDomainChanged, readHeartbeat, readHello, readPoolsChanged, readProgress } from './reports.ts';
+import {
+  readDomainChanged,
+  readHeartbeat,
+  readHello,
+  readNetworkChanged,
+  readPoolsChanged,
+  readProgress,
+} from './reports.ts';
 
 export interface HostLinkEvents {
   /** Answers how the agent is welcomed. @throws KvasirError that the agent gets as answer */
@@ -25,6 +33,7 @@ export interface HostLinkEvents {
   heartbeat(link: HostLink, heartbeat: Heartbeat): void;
   domainChanged(link: HostLink, report: DomainChanged): void;
   poolsChanged(link: HostLink, report: PoolsChanged): void;
+  networkChanged(link: HostLink, report: NetworkChanged): void;
   ended(link: HostLink, end: LinkEnd): void;
 }
 
@@ -99,6 +108,8 @@ export class HostLink {
         return this.#events.domainChanged(this, readDomainChanged(params));
       case 'pools-changed':
         return this.#events.poolsChanged(this, readPoolsChanged(params));
+      case 'network-changed':
+        return this.#events.networkChanged(this, readNetworkChanged(params));
       case 'progress': {
         const progress = readProgress(params);
         for (const listener of this.#progress.get(progress.key) ?? []) listener(progress);

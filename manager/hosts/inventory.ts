@@ -5,7 +5,7 @@
  * only when something changed, so that quiet hosts cost nothing. Observations do not grow a row's revision: nobody's edit
  * becomes stale because a guest got an address.
  */
-import type { DomainChanged, Hello } from '@kvasir/api/agent/link.ts';
+import type { DomainChanged, Hello, NetworkChanged } from '@kvasir/api/agent/link.ts';
 import type { PoolReport } from '@kvasir/api/agent/host.ts';
 import type { DomainReport } from '@kvasir/api/agent/vm.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
@@ -135,6 +135,16 @@ export class Inventory {
             details: { hostId },
           });
         }
+      }),
+    );
+  }
+
+  /** The host's devices or uplinks are different now. */
+  network(hostId: string, report: NetworkChanged): Promise<void> {
+    return this.#queued(hostId, () =>
+      this.#store.transaction(async (tx) => {
+        const host = await hosts.find(tx, { id: hostId });
+        if (host?.inventory) await hosts.set(tx, { id: hostId }, { inventory: { ...host.inventory, ...report } });
       }),
     );
   }

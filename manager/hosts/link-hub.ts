@@ -87,6 +87,7 @@ export class LinkHub {
       heartbeat: (self, heartbeat) => this.#heartbeat(self, heartbeat),
       domainChanged: (self, report) => this.#write(self, this.#options.inventory.domainChanged(self.hostId, report)),
       poolsChanged: (self, { pools }) => this.#write(self, this.#options.inventory.pools(self.hostId, pools)),
+      networkChanged: (self, report) => this.#write(self, this.#options.inventory.network(self.hostId, report)),
       ended: (self, { reason, breach }) => this.#ended(self, reason, breach),
     });
     this.#open.add(opened);

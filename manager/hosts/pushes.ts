@@ -7,6 +7,7 @@
  */
 import { poolApply } from '@kvasir/api/agent/host.ts';
 import { networkApply } from '@kvasir/api/agent/network.ts';
+import { emptySlice } from '@kvasir/api/agent/network-slice.ts';
 import type { ParamsOf } from '@kvasir/api/agent/method.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
@@ -35,7 +36,7 @@ interface Taken {
 }
 
 type PoolList = ParamsOf<typeof poolApply>['pools'];
-type NetworkList = ParamsOf<typeof networkApply>['networks'];
+type Slice = ParamsOf<typeof networkApply>['slice'];
 
 /** More pushes than this in one lease are not thinkable; 2^53 leaves room for 8 thousand million epochs. */
 const generationsPerEpoch = 1_000_000;
@@ -83,7 +84,19 @@ export class Pushes {
     const connected = new Set(hub.connectedHosts());
     if (connected.size === 0) return;
     const rows = (await hosts.select(store.db, {}, 'name')).filter((host) => connected.has(host.id));
-    const networkList = (await networks.select(store.db)).map(({ id, kind, mtu }) => ({ networkId: id, kind, mtu }));
+    const networkList = (await networks.select(store.db)).map(({ id, name, kind, mtu }) => ({
+      networkId: id,
+      name,
+      kind,
+      segment: 0,
+      switchId: null,
+      mtu,
+      domain: null,
+      subnets: [],
+      remotePorts: [],
+      memberVteps: [],
+      externalVteps: [],
+    }));
     const poolRows = await pools.select(store.db);
     const reached = new Set((await poolHosts.select(store.db, { reachable: true })).map((row) => row.poolId));
     const initializers = new Map<string, string>();
@@ -98,7 +111,7 @@ export class Pushes {
           const initialize = !shared || initializers.get(id) === hostId;
           return { poolId: id, name, kind, path, shared, initialize };
         });
-      await this.#pushNetworks(hostId, networkList);
+      await this.#pushNetworks(hostId, { ...emptySlice, networks: networkList });
       await this.#pushPools(hostId, list);
     };
     const firsts = new Set(initializers.values());
@@ -110,13 +123,13 @@ export class Pushes {
     }
   }
 
-  #pushNetworks(hostId: string, list: NetworkList): Promise<void> {
-    return this.#push(hostId, 'networks', JSON.stringify(list), async () => {
+  #pushNetworks(hostId: string, slice: Slice): Promise<void> {
+    return this.#push(hostId, 'networks', JSON.stringify(slice), async () => {
       const epoch = this.#options.epoch();
       if (epoch === undefined) throw new KvasirError('not-leader');
       this.#generation += 1;
       const generation = epoch * generationsPerEpoch + this.#generation;
-      await this.#options.calls.call(hostId, networkApply, { generation, networks: list });
+      await this.#options.calls.call(hostId, networkApply, { generation, slice });
     });
   }
 

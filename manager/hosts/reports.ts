@@ -1,5 +1,5 @@
 /** Checks of everything that an agent says unasked. Agents are trusted less than the manager: one wrong message ends the link. */
-import { DomainChanged, Heartbeat, Hello, PoolsChanged, Progress } from '@kvasir/api/agent/link.ts';
+import { DomainChanged, Heartbeat, Hello, NetworkChanged, PoolsChanged, Progress } from '@kvasir/api/agent/link.ts';
 import type { AgentMethod } from '@kvasir/api/agent/method.ts';
 import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
@@ -20,6 +20,7 @@ export const readHello = reader('hello', Hello);
 export const readHeartbeat = reader('heartbeat', Heartbeat);
 export const readDomainChanged = reader('domain-changed', DomainChanged);
 export const readPoolsChanged = reader('pools-changed', PoolsChanged);
+export const readNetworkChanged = reader('network-changed', NetworkChanged);
 export const readProgress = reader('progress', Progress);
 
 const resultReaders = new Map<string, Reader<unknown>>();

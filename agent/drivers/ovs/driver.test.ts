@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
 import { TestSwitch } from '@kvasir/ovs/testing/switch.ts';
+import { flatSlice } from '../flat-slice.ts';
 import { OvsNetworkDriver } from './driver.ts';
 import { runInside } from './testing.ts';
 
@@ -22,7 +23,7 @@ describe('Open vSwitch network driver', () => {
   before(async () => {
     ovs = await TestSwitch.start();
     driver = new OvsNetworkDriver({ socketPath: ovs.socketPath, datapathType: 'netdev', run: runInside(ovs) });
-    await driver.apply(1, [{ networkId, kind: 'flat', mtu: 1450 }]);
+    await driver.apply(1, flatSlice(networkId));
   });
   after(async () => {
     await driver.close();
@@ -98,7 +99,7 @@ describe('Open vSwitch network driver', () => {
 
   it('ports that somebody else plugged in are neither listed nor touched', async () => {
     await ovs.vsctl('add-port', 'br-int', 'foreign', '--', 'set', 'Interface', 'foreign', 'type=internal');
-    await driver.apply(2, [{ networkId, kind: 'flat', mtu: 1450 }]);
+    await driver.apply(2, flatSlice(networkId));
     assert.deepEqual(await driver.listPorts(), []);
     assert.equal((await ovs.vsctl('port-to-br', 'foreign')).trim(), 'br-int');
     await ovs.vsctl('del-port', 'foreign');

@@ -11,7 +11,9 @@ import { OvsdbClient } from '@kvasir/ovs/ovsdb-client.ts';
 import { OvsdbError } from '@kvasir/ovs/ovsdb-operations.ts';
 import { optionalString } from '@kvasir/ovs/ovsdb-values.ts';
 import { KeyedLock } from '../../keyed-lock.ts';
-import type { HostNetwork, NetworkDriver, Port, PortDevice } from '../network.ts';
+import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
+import type { PortCounters, TraceResult } from '@kvasir/api/agent/network.ts';
+import type { NetworkDriver, Port, PortDevice } from '../network.ts';
 import { type RunProgram, runProgram } from '../program.ts';
 import { deviceName } from './device-name.ts';
 import { IntegrationBridge, type SwitchPort } from './integration-bridge.ts';
@@ -24,6 +26,8 @@ export interface OvsNetworkOptions {
   readonly bridge?: string;
   /** Of a bridge that is made here; default `system` (the kernel's switch), `netdev` switches in user space. */
   readonly datapathType?: 'system' | 'netdev';
+  /** The bridge to the physical network, joined to the integration bridge by a pair of patch ports. */
+  readonly uplinkBridge?: string;
   /** How `ip` and `nft` are run; for tests that work in a network namespace of their own. */
   readonly run?: RunProgram;
   /** Of one request to the database; default 30 s. */
@@ -45,6 +49,7 @@ export class OvsNetworkDriver implements NetworkDriver {
     this.#bridge = new IntegrationBridge(this.#db, {
       name: options.bridge ?? 'br-int',
       datapathType: options.datapathType ?? 'system',
+      ...(options.uplinkBridge === undefined ? {} : { uplinkBridge: options.uplinkBridge }),
     });
     this.#run = options.run ?? runProgram;
   }
@@ -54,7 +59,7 @@ export class OvsNetworkDriver implements NetworkDriver {
     return Promise.resolve();
   }
 
-  apply(generation: number, networks: readonly HostNetwork[]): Promise<void> {
+  apply(generation: number, slice: NetworkSlice): Promise<void> {
     return this.#exclusive('networks', async () => {
       if (this.#generation !== null && generation < this.#generation) {
         throw new KvasirError('wrong-state', {
@@ -65,7 +70,7 @@ export class OvsNetworkDriver implements NetworkDriver {
         });
       }
       await this.#bridge.ensure();
-      await this.#bridge.setNetworks(networks.map((network) => network.networkId));
+      await this.#bridge.setNetworks(slice.networks.map((network) => network.networkId));
       this.#generation = generation;
     });
   }
@@ -111,6 +116,14 @@ export class OvsNetworkDriver implements NetworkDriver {
       const all = new Map<string, Port>([...taps, ...ports]);
       return [...all.values()].map(({ nicId, vmId, networkId }) => ({ nicId, vmId, networkId }));
     });
+  }
+
+  counters(): Promise<PortCounters[]> {
+    return Promise.reject(new KvasirError('unsupported', { reason: 'This host does not count by ports yet' }));
+  }
+
+  trace(): Promise<TraceResult> {
+    return Promise.reject(new KvasirError('unsupported', { reason: 'This host cannot trace packets yet' }));
   }
 
   versions(): Promise<Record<string, string>> {

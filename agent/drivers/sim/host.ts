@@ -4,6 +4,7 @@
  * running domains are gone, definitions, volumes and saved memory stay, taps do not.
  */
 import type { DomainState } from '@kvasir/api/agent/vm.ts';
+import { emptySlice, type NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { DomainEvent, DomainSpec } from '../hypervisor.ts';
 import type { Port } from '../network.ts';
@@ -48,7 +49,7 @@ export class SimHost {
   readonly ports = new Map<string, Port & { readonly device: string }>();
   readonly seeds = new Map<string, string>();
   readonly migrations = new Map<string, MigrationJob>();
-  networks: ReadonlySet<string> = new Set();
+  slice: NetworkSlice = emptySlice;
   #isOn = true;
   readonly #localDirectories = new Map<string, SimDirectory>();
   readonly #listeners = new Set<(event: DomainEvent) => void>();

@@ -1,7 +1,9 @@
 /** NetworkDriver on a simulated host. */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
-import type { HostNetwork, NetworkDriver, Port, PortDevice } from '../network.ts';
+import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
+import type { PortCounters, TraceResult } from '@kvasir/api/agent/network.ts';
+import type { NetworkDriver, Port, PortDevice } from '../network.ts';
 import type { SimHost } from './host.ts';
 
 export class SimNetworkDriver implements NetworkDriver {
@@ -12,7 +14,7 @@ export class SimNetworkDriver implements NetworkDriver {
     this.#host = host;
   }
 
-  apply(generation: number, networks: readonly HostNetwork[]): Promise<void> {
+  apply(generation: number, slice: NetworkSlice): Promise<void> {
     return this.#perform('apply', () => {
       if (this.#generation !== null && generation < this.#generation) {
         throw new KvasirError('wrong-state', {
@@ -22,7 +24,7 @@ export class SimNetworkDriver implements NetworkDriver {
           state: `at generation ${this.#generation}`,
         });
       }
-      this.#host.networks = new Set(networks.map((network) => network.networkId));
+      this.#host.slice = slice;
       this.#generation = generation;
     });
   }
@@ -30,7 +32,8 @@ export class SimNetworkDriver implements NetworkDriver {
   attachPort(vmId: string, nic: NicSpec): Promise<PortDevice> {
     return this.#perform('attachPort', () => {
       const { nicId, networkId } = nic;
-      if (!this.#host.networks.has(networkId)) throw new KvasirError('not-found', { kind: 'network', id: networkId });
+      const served = this.#host.slice.networks.some((network) => network.networkId === networkId);
+      if (!served) throw new KvasirError('not-found', { kind: 'network', id: networkId });
       const device = `kv${nicId.replaceAll('-', '').slice(-13)}`;
       this.#host.ports.set(nicId, { nicId, vmId, networkId, device });
       return { device, offload: true };
@@ -45,6 +48,20 @@ export class SimNetworkDriver implements NetworkDriver {
     return this.#perform('listPorts', () =>
       [...this.#host.ports.values()].map(({ nicId, vmId, networkId }) => ({ nicId, vmId, networkId })),
     );
+  }
+
+  /** No packets flow here. */
+  counters(nicIds: readonly string[]): Promise<PortCounters[]> {
+    const nothing = { packets: 0, bytes: 0, dropped: 0 };
+    return this.#perform('counters', () =>
+      nicIds
+        .filter((nicId) => this.#host.ports.has(nicId))
+        .map((nicId) => ({ nicId, fromVm: nothing, toVm: nothing, rules: [], drops: [] })),
+    );
+  }
+
+  trace(): Promise<TraceResult> {
+    return Promise.reject(new KvasirError('unsupported', { reason: 'A simulated switch has no flows to trace' }));
   }
 
   versions(): Promise<Record<string, string>> {

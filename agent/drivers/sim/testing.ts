@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '@kvasir/api/clock.ts';
 import { systemClock } from '@kvasir/api/clock.ts';
+import { flatSlice } from '../flat-slice.ts';
 import type { HostDrivers } from '../drivers.ts';
 import type { DomainDisk, DomainNic, DomainSpec } from '../hypervisor.ts';
 import { simDrivers } from './drivers.ts';
@@ -39,7 +40,7 @@ export async function simBed(
   const pool = { poolId, name: 'shared', kind: 'directory' as const, path: '/shared', shared: true };
   for (const [index, { storage, network }] of drivers.entries()) {
     await storage.applyPools([{ ...pool, initialize: index === 0 }]);
-    await network.apply(1, [{ networkId, kind: 'flat', mtu: 1450 }]);
+    await network.apply(1, flatSlice(networkId));
   }
   return { world, hosts, drivers, poolId, networkId };
 }

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ContractHost, hypervisorContract } from '@kvasir/agent/drivers/hypervisor.contract.ts';
 import type { DomainDisk, DomainNic } from '@kvasir/agent/drivers/hypervisor.ts';
+import { flatSlice } from '@kvasir/agent/drivers/flat-slice.ts';
 import { LibvirtDriver } from '@kvasir/agent/drivers/libvirt/driver.ts';
 import { OvsNetworkDriver } from '@kvasir/agent/drivers/ovs/driver.ts';
 import { DirectoryStorageDriver } from '@kvasir/agent/drivers/volumes/driver.ts';
@@ -39,7 +40,7 @@ hypervisorContract('libvirt on lab hosts', async () => {
   await storage.importImage({ ...image, source, maxVirtualSizeBytes: null, expectedSha256: null }, call);
 
   const network = new OvsNetworkDriver({ datapathType: 'netdev' });
-  await network.apply(1, [{ networkId, kind: 'flat', mtu: 1450 }]);
+  await network.apply(1, flatSlice(networkId));
 
   const secondSocket = join(directory, 'second.sock');
   const forwarder = createServer((near) => {
