@@ -14,6 +14,8 @@ const ConfigFile = closed({
   ovsdbSocket: Type.Optional(Type.String()),
   integrationBridge: Type.Optional(Type.String()),
   datapathType: Type.Optional(oneOf(['system', 'netdev'] as const)),
+  uplinkBridge: Type.Optional(Type.String()),
+  tunnelAddress: Type.Optional(Type.String()),
   virtualization: Type.Optional(oneOf(['auto', 'kvm', 'emulation'] as const)),
   migrationAddress: Type.Optional(Type.String()),
   migrationTransport: Type.Optional(oneOf(['tcp', 'tls'] as const)),
@@ -29,6 +31,10 @@ export interface AgentConfig {
   readonly integrationBridge: string;
   /** Of an integration bridge that the agent makes: `system` (the kernel's switch) or `netdev` (user space). */
   readonly datapathType: 'system' | 'netdev';
+  /** The administrator's bridge to the physical VM network; undefined: flat and VLAN networks end at this host unless a switch has uplinks here. */
+  readonly uplinkBridge: string | undefined;
+  /** Of this host's end of VXLAN tunnels. With a prefix length the agent puts it on the uplink bridge and keeps it there. */
+  readonly tunnelAddress: string | undefined;
   /** `auto`: KVM when a trial shows that it works. */
   readonly virtualization: 'auto' | 'kvm' | 'emulation';
   /** Address for incoming migrations; undefined: the management address. */
@@ -45,6 +51,8 @@ export const configFlags = {
   'ovsdb-socket': 'ovsdbSocket',
   bridge: 'integrationBridge',
   'datapath-type': 'datapathType',
+  'uplink-bridge': 'uplinkBridge',
+  'tunnel-address': 'tunnelAddress',
   virtualization: 'virtualization',
   'migration-address': 'migrationAddress',
   'migration-transport': 'migrationTransport',
@@ -58,6 +66,8 @@ const defaults: AgentConfig = {
   ovsdbSocket: '/run/openvswitch/db.sock',
   integrationBridge: 'br-int',
   datapathType: 'system',
+  uplinkBridge: undefined,
+  tunnelAddress: undefined,
   virtualization: 'auto',
   migrationAddress: undefined,
   migrationTransport: 'tls',

@@ -25,7 +25,8 @@ const usage = `The process on each host.
              [--name NAME] [--address ADDRESS]   default: the host name
              [--data DIR]
   agent run [--data DIR] [--driver libvirt|sim] [--libvirt-socket PATH] [--ovsdb-socket PATH] [--bridge NAME]
-            [--datapath-type system|netdev] [--virtualization auto|kvm|emulation]
+            [--datapath-type system|netdev] [--uplink-bridge NAME] [--tunnel-address ADDRESS[/PREFIX]]
+            [--virtualization auto|kvm|emulation]
             [--migration-address ADDRESS] [--migration-transport tcp|tls] [--kvm-trial-kernel FILE]
             [join's options: joins first when this server is no host yet]
 

@@ -32,6 +32,7 @@ export async function openDrivers(config: AgentConfig, host: HostIdentity, direc
       socketPath: config.ovsdbSocket,
       bridge: config.integrationBridge,
       datapathType: config.datapathType,
+      ...(config.uplinkBridge === undefined ? {} : { uplinkBridge: config.uplinkBridge }),
     }),
     storage: new DirectoryStorageDriver({
       hostId: host.hostId,

@@ -14,6 +14,7 @@ import { isRunning, until } from './processes.ts';
 const agentCommand = [
   ...['{node}', '{checkout}/agent/main.ts', 'run', '--data', '{state}'],
   ...['--datapath-type', 'netdev', '--migration-transport', 'tcp'],
+  ...['--uplink-bridge', '{uplinkBridge}', '--tunnel-address', '{tunnelAddress}/24'],
 ];
 
 export interface CloudOptions {

@@ -31,6 +31,8 @@ export function agentWords(host: HostLayout): Record<string, string> {
     libvirtSocket: insideHost.libvirtSocket,
     ovsdbSocket: insideHost.ovsdbSocket,
     bridge: insideHost.integrationBridge,
+    uplinkBridge: insideHost.uplinkBridge,
+    tunnelAddress: host.addresses.tunnel,
     sharedStorage: insideHost.sharedStorage,
     localStorage: insideHost.localStorage,
     config: insideHost.agentConfig,

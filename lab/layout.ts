@@ -23,6 +23,8 @@ export const insideHost = {
   agentState: '/var/lib/kvasir',
   agentLog: '/var/log/kvasir-agent.log',
   integrationBridge: 'br-int',
+  /** The bridge to the physical VM network, which holds the uplink and the tunnel address. */
+  uplinkBridge: 'br-phy',
   uplink: 'vm0',
 } as const;
 
@@ -85,7 +87,7 @@ export type HostLayout = {
   readonly control: string;
   readonly consoleLog: string;
   readonly cgroup: string;
-  readonly addresses: { readonly management: string; readonly storage: string };
+  readonly addresses: { readonly management: string; readonly storage: string; readonly tunnel: string };
 };
 
 export function hostLayout(lab: LabLayout, hostName: string): HostLayout {
@@ -100,7 +102,7 @@ export function hostLayout(lab: LabLayout, hostName: string): HostLayout {
     control: join(directory, 'control'),
     consoleLog: join(directory, 'console.log'),
     cgroup: `kvasir-lab.${lab.name}.${hostName}`,
-    addresses: { management: `10.77.0.${number}`, storage: `10.78.0.${number}` },
+    addresses: { management: `10.77.0.${number}`, storage: `10.78.0.${number}`, tunnel: `10.79.0.${number}` },
   };
 }
 

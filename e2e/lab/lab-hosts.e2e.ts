@@ -39,7 +39,7 @@ describe('lab hosts', { timeout: 300_000 }, () => {
         (await host.exec(['ovs-vsctl', 'get', 'Open_vSwitch', '.', 'external_ids:system-id'])).trim(),
         host.name,
       );
-      assert.equal((await host.exec(['ovs-vsctl', 'list-ports', 'br-int'])).trim(), 'vm0');
+      assert.equal((await host.exec(['ovs-vsctl', 'list-ports', 'br-phy'])).trim(), 'vm0');
       assert.equal((await host.exec(['hostname'])).trim(), host.name);
     }
     assert.equal(uuids.size, 2);
@@ -50,14 +50,7 @@ describe('lab hosts', { timeout: 300_000 }, () => {
     await first!.exec(['ping', '-c1', '-W5', '10.77.0.2']);
     await first!.exec(['ping', '-c1', '-W5', '10.78.0.2']);
     await first!.exec(['ping', '-c1', '-W5', '10.77.0.254']);
-    for (const [host, address] of [
-      [first!, '10.9.0.1/24'],
-      [second!, '10.9.0.2/24'],
-    ] as const) {
-      await host.exec(['ip', 'link', 'set', 'br-int', 'up']);
-      await host.exec(['ip', 'address', 'add', address, 'dev', 'br-int']);
-    }
-    await first!.exec(['ping', '-c1', '-W5', '10.9.0.2']);
+    await first!.exec(['ping', '-c1', '-W5', '-s1550', '-Mdo', second!.layout.addresses.tunnel]);
     assert.equal(await first!.exec(['ip', 'route', 'show', 'default']), '');
     assert.equal(await run(['ip', '-n', lab.layout.fabricNamespace, 'route', 'show', 'default']), '');
   });

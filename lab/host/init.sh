@@ -162,8 +162,16 @@ table netdev kvasir_lab {
   chain vm0 { type filter hook ingress device "vm0" priority 0; policy drop; }
 }
 NFT
-  ovs-vsctl --timeout=30 --may-exist add-br br-int -- set Bridge br-int datapath_type=netdev fail_mode=standalone \
-    -- --may-exist add-port br-int vm0 -- set Interface vm0 external_ids:kvasir-uplink=vm
+  # What an administrator provides: a bridge to the physical VM network, with the host's tunnel address on it. The agent owns
+  # everything else of the switch.
+  local address=10.79.0.$number/24 hardware
+  hardware=02:6b:76:00:00:$(printf %02x "$number")
+  ovs-vsctl --timeout=30 --may-exist add-br br-phy -- set Bridge br-phy datapath_type=netdev fail_mode=standalone \
+    "other_config:hwaddr=\"$hardware\"" -- set Interface br-phy mtu_request=1600 -- --may-exist add-port br-phy vm0
+  # A database of an earlier boot has it already: vswitchd makes it in its own time.
+  for ((tries = 0; tries < 1000; tries++)); do [[ -d /sys/class/net/br-phy ]] && break; pause 0.01; done
+  ip link set br-phy up
+  ip address replace "$address" dev br-phy
 }
 
 mount --make-rprivate /

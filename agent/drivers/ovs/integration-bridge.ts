@@ -27,6 +27,7 @@ export interface SwitchPort extends Port {
 export interface BridgeOptions {
   readonly name: string;
   readonly datapathType: 'system' | 'netdev';
+  readonly uplinkBridge?: string;
 }
 
 const networksKey = 'kvasir-networks';
@@ -43,6 +44,7 @@ export class IntegrationBridge {
   /** Makes the bridge if it is missing. Answers the datapath that it has: an existing bridge keeps its own. */
   async ensure(): Promise<{ datapathType: string }> {
     const row = (await this.#bridge()) ?? (await this.#create());
+    await this.#joinUplink();
     return { datapathType: typeof row.datapath_type === 'string' ? row.datapath_type : '' };
   }
 
@@ -173,6 +175,33 @@ export class IntegrationBridge {
     const row = await this.#bridge();
     if (row === undefined) throw new KvasirError('host-failed', { reason: `the bridge ${name} cannot be made` });
     return row;
+  }
+
+  async #joinUplink(): Promise<void> {
+    const { name, uplinkBridge } = this.#options;
+    if (uplinkBridge === undefined) return;
+    const ends = [
+      [name, 'kv-int-phy', 'kv-phy-int'],
+      [uplinkBridge, 'kv-phy-int', 'kv-int-phy'],
+    ] as const;
+    for (const [bridge, port, peer] of ends) {
+      if ((await this.#holders(port)).length > 0) continue;
+      await this.#db.transact([
+        {
+          op: 'insert',
+          table: 'Interface',
+          'uuid-name': 'interface',
+          row: { name: port, type: 'patch', options: map({ peer }) },
+        },
+        { op: 'insert', table: 'Port', 'uuid-name': 'port', row: { name: port, interfaces: named('interface') } },
+        {
+          op: 'mutate',
+          table: 'Bridge',
+          where: [['name', '==', bridge]],
+          mutations: [['ports', 'insert', named('port')]],
+        },
+      ]);
+    }
   }
 
   /** Bridges that hold a port of this name, with the port's id. */

@@ -22,12 +22,12 @@ function seedCd(path: string): string {
   );
 }
 
-/** One CPU, 128 MiB, software emulation, a NIC on br-int when it has a MAC address, serial line into /var/log/NAME.serial. */
+/** One CPU, 128 MiB, software emulation, a NIC on br-phy when it has a MAC address, serial line into /var/log/NAME.serial. */
 export function tinyDomainXml(domain: TinyDomain): string {
   const nic =
     domain.macAddress === undefined
       ? ''
-      : `<interface type='bridge'><source bridge='br-int'/><mac address='${domain.macAddress}'/>` +
+      : `<interface type='bridge'><source bridge='br-phy'/><mac address='${domain.macAddress}'/>` +
         `<virtualport type='openvswitch'/><model type='virtio'/><driver>${hostOffloadsOff}</driver><rom enabled='no'/></interface>`;
   return `<domain type='qemu'>
   <name>${domain.name}</name><memory unit='MiB'>128</memory><vcpu>1</vcpu>
