@@ -65,6 +65,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
     specs,
     served,
     locks: new KeyedLock(),
+    clock,
     hostname: options.hostname,
     versions: { agent: options.agentVersion, ...options.versions },
   };

@@ -56,6 +56,7 @@ function host() {
     specs,
     served: new MemoryServed(),
     locks: new KeyedLock(),
+    clock: systemClock,
     hostname: 'h1',
     versions: {},
   };
@@ -133,6 +134,7 @@ describe('the handlers', () => {
       maxDowntimeMs: null,
       bandwidthMibps: null,
     },
+    'migration.cancel': { vmId },
     'migration.forget': { vmId, copiedVolumes: [] },
     'migration.prepare': { vm, copyVolumes: [{ poolId, volumeId, format: 'qcow2', sizeBytes: 1024 }] },
     'migration.abandon': { vmId, copyVolumes: [] },
@@ -223,6 +225,22 @@ describe('the handlers', () => {
     const copied = [{ poolId, volumeId, format: 'qcow2' }];
     await assert.rejects(change('migration.forget', { vmId, copiedVolumes: copied }), { code: 'wrong-state' });
     assert.deepEqual([drivers.network.ports.size, drivers.storage.volumes.size], [1, 1]);
+  });
+
+  it('end the sends of a VM, the one that has its lock and those that wait for it, and say where the VM is', async () => {
+    const { change, drivers } = host();
+    drivers.hypervisor.put(domainReport(vmId, { state: 'running' }));
+    drivers.hypervisor.gate = new Promise(() => {});
+    const sends = ['a', 'b'].map((key) =>
+      assert.rejects(change('migration.send', goodSend, key), { code: 'cancelled' }),
+    );
+    while (!drivers.hypervisor.calls.includes(`send ${vmId}`)) await systemClock.sleep(1);
+    assert.deepEqual(await change('migration.cancel', { vmId }), { outcome: 'stayed' });
+    await Promise.all(sends);
+    assert.deepEqual(await change('migration.cancel', { vmId }), { outcome: 'stayed' });
+    drivers.hypervisor.gate = Promise.resolve();
+    await change('migration.send', goodSend);
+    assert.deepEqual(await change('migration.cancel', { vmId }), { outcome: 'left' });
   });
 
   it('clear an abandoned destination only when the domain did not arrive', async () => {

@@ -106,6 +106,7 @@ export function hypervisorContract(name: string, makeHarness: () => Promise<Hype
       for (const ask of asked) await assert.rejects(ask(), { code: 'not-found' });
       await hypervisor.undefine(nobody);
       assert.equal(await hypervisor.abandonIncoming(nobody), false);
+      assert.equal(await hypervisor.cancelMigration(nobody), 'left');
       await hypervisor.sendMigration(send({ vmId: nobody }), { signal: quick, progress: () => undefined });
     });
 
@@ -311,6 +312,7 @@ export function hypervisorContract(name: string, makeHarness: () => Promise<Hype
         percents.toSorted((a, b) => a - b),
       );
       await first.hypervisor.sendMigration(send(), call);
+      assert.equal(await first.hypervisor.cancelMigration(vmId), 'left');
       assert.equal(await second.hypervisor.abandonIncoming(vmId), true);
       assert.equal((await reportOf(second))?.state, 'running');
     });
@@ -325,6 +327,34 @@ export function hypervisorContract(name: string, makeHarness: () => Promise<Hype
       assert.equal(await second.hypervisor.abandonIncoming(vmId), false);
       assert.equal(await second.hypervisor.abandonIncoming(vmId), false);
       assert.equal(await reportOf(second), undefined);
+    });
+
+    it('a migration can be ended without its call, also by an agent that did not begin it', async () => {
+      for (const restarted of [false, true]) {
+        await running();
+        await second.prepare(spec);
+        const begun = Promise.withResolvers<void>();
+        const call = { signal: quick, progress: () => begun.resolve() };
+        const sending = first.hypervisor.sendMigration(send({ bandwidthMibps: 1 }), call);
+        const ended = assert.rejects(sending, restarted ? Error : { code: 'cancelled' });
+        await begun.promise;
+        if (restarted) first = await first.restart();
+        assert.equal(await first.hypervisor.cancelMigration(vmId), 'stayed');
+        assert.equal(await reportOf(second), undefined);
+        assert.equal((await reportOf(first))?.state, 'running');
+        await ended;
+        assert.equal(await second.hypervisor.abandonIncoming(vmId), false);
+      }
+    });
+
+    it('without a migration there is nothing to end: the domain stays, running and stopped', async () => {
+      await running();
+      for (const state of ['running', 'stopped'] as const) {
+        if (state === 'stopped') await first.hypervisor.stop(vmId, 0, quick);
+        assert.equal(await first.hypervisor.cancelMigration(vmId), 'stayed');
+        assert.equal(await first.hypervisor.cancelMigration(vmId), 'stayed');
+        assert.equal((await reportOf(first))?.state, state);
+      }
     });
 
     it('a migration to where nobody is fails and leaves the domain where it was', async () => {

@@ -1,6 +1,6 @@
 /** The hypervisor as the agent sees it: domains by VM id. Implementations: `libvirt/`, `sim/`; one contract suite runs on both. */
 import type { Duplex } from 'node:stream';
-import type { DiskSpec, DomainReport, DomainState, NicSpec, VmSpec } from '@kvasir/api/agent/vm.ts';
+import type { DiskSpec, DomainReport, DomainState, MigrationOutcome, NicSpec, VmSpec } from '@kvasir/api/agent/vm.ts';
 import type { PortDevice } from './network.ts';
 import type { DiskSource } from './storage.ts';
 
@@ -101,6 +101,11 @@ export interface HypervisorDriver {
     request: MigrationSend,
     call: MigrationCall,
   ): Promise<{ downtimeMs: number | null; bytesTotal: number | null }>;
+  /**
+   * Ends a job that sends the domain away, whoever began it, and waits for its end; does not wait for the call that began it.
+   * Answers where the domain is. @throws KvasirError `timeout` when that could not be told in time
+   */
+  cancelMigration(vmId: string): Promise<MigrationOutcome>;
   /** True when the domain runs here for good; false when nothing (or only a broken incoming one, which is cleared) was here. */
   abandonIncoming(vmId: string): Promise<boolean>;
 }

@@ -4,6 +4,7 @@
  */
 import type { Streams } from '@kvasir/api/agent/wire/streams.ts';
 import type { AgentMethod, ParamsOf, ResultOf } from '@kvasir/api/agent/method.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import type { HostDrivers } from '../drivers/drivers.ts';
 import type { Served } from '../journal/served.ts';
 import type { VmSpecs } from '../journal/vm-specs.ts';
@@ -41,6 +42,7 @@ export interface HostContext {
   readonly served: Served;
   /** Keys: `vm:ID`, `volume:ID`, `image:ID`, `pools`, `networks`. */
   readonly locks: KeyedLock;
+  readonly clock: Clock;
   readonly hostname: string;
   readonly versions: Readonly<Record<string, string>>;
 }

@@ -2,13 +2,21 @@
  * Live migration as one host sees it. The domain is never destroyed here by mistake: what is cleared is cleared only after
  * the hypervisor said that the domain is not here.
  */
-import { migrationAbandon, migrationForget, migrationPrepare, migrationSend } from '@kvasir/api/agent/vm.ts';
+import {
+  migrationAbandon,
+  migrationCancel,
+  migrationForget,
+  migrationPrepare,
+  migrationSend,
+} from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
+import { Sends } from './sends.ts';
 import { clearVm, resolveVm } from './vm-parts.ts';
 
 export function migrationHandlers(host: HostContext): Handler[] {
   const { hypervisor, storage } = host.drivers;
+  const sends = new Sends(host.clock);
   const locked = <T>(vmId: string, work: () => Promise<T>): Promise<T> => host.locks.run(`vm:${vmId}`, work);
   return [
     handler(migrationPrepare, ({ vm, copyVolumes }, call) =>
@@ -19,8 +27,15 @@ export function migrationHandlers(host: HostContext): Handler[] {
       }),
     ),
     handler(migrationSend, (request, { signal, progress }) =>
-      locked(request.vmId, () => hypervisor.sendMigration(request, { signal, progress })),
+      sends.run(request.vmId, signal, (either) =>
+        locked(request.vmId, () => hypervisor.sendMigration(request, { signal: either, progress })),
+      ),
     ),
+    // Without the lock, which the send holds that is to end.
+    handler(migrationCancel, async ({ vmId }) => {
+      await sends.end(vmId);
+      return { outcome: await hypervisor.cancelMigration(vmId) };
+    }),
     handler(migrationAbandon, ({ vmId, copyVolumes }) =>
       locked(vmId, async () => {
         const arrived = await hypervisor.abandonIncoming(vmId);

@@ -153,6 +153,11 @@ export class FakeHypervisor implements HypervisorDriver {
     return { downtimeMs: 12, bytesTotal: 10 };
   }
 
+  async cancelMigration(vmId: string) {
+    this.calls.push(`cancel ${vmId}`);
+    return this.domains.has(vmId) ? ('stayed' as const) : ('left' as const);
+  }
+
   async abandonIncoming(vmId: string): Promise<boolean> {
     return this.domains.has(vmId);
   }

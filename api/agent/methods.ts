@@ -14,6 +14,7 @@ import {
 } from './storage.ts';
 import {
   migrationAbandon,
+  migrationCancel,
   migrationForget,
   migrationPrepare,
   migrationSend,
@@ -66,6 +67,7 @@ export const agentMethods: readonly AgentMethod[] = [
   vmConsole,
   migrationPrepare,
   migrationSend,
+  migrationCancel,
   migrationAbandon,
   migrationForget,
   guestPing,

@@ -62,6 +62,10 @@ export const DomainReport = closed({
 });
 export type DomainReport = Static<typeof DomainReport>;
 
+/** Of a migration that has ended, as its source sees it. */
+export const MigrationOutcome = oneOf(['stayed', 'left'] as const);
+export type MigrationOutcome = Static<typeof MigrationOutcome>;
+
 const vm = closed({ vmId: Id });
 const done = closed({ state: DomainState });
 
@@ -174,6 +178,18 @@ export const migrationSend = change(
     bandwidthMibps: nullable(Type.Integer()),
   }),
   closed({ downtimeMs: nullable(Type.Integer()), bytesTotal: nullable(Type.Integer()) }),
+  { long: true },
+);
+/**
+ * Source's side: ends the migration that is under way, also one whose `migration.send` died with an agent, and answers when
+ * none is any more. `left`: the domain is not here, it had completed its move. None under way: says where it is.
+ * Errors: `timeout` when it cannot be told; nothing is known then.
+ */
+export const migrationCancel = change(
+  'migration.cancel',
+  'End a migration at its source',
+  vm,
+  closed({ outcome: MigrationOutcome }),
   { long: true },
 );
 /** Clears what `migration.prepare` made on a destination that the domain did not reach. Never touches a domain that runs here for good. */

@@ -1,6 +1,6 @@
 /** HypervisorDriver over libvirt: puts the parts of this folder together. */
 import type { Duplex } from 'node:stream';
-import type { DomainReport, DomainState } from '@kvasir/api/agent/vm.ts';
+import type { DomainReport, DomainState, MigrationOutcome } from '@kvasir/api/agent/vm.ts';
 import { LibvirtClient } from '@kvasir/libvirt/client.ts';
 import type {
   DomainDisk,
@@ -18,7 +18,7 @@ import { readFacts } from './facts.ts';
 import { LibvirtGuest } from './guest.ts';
 import { type Trial, tryKvm } from './kvm-trial.ts';
 import { Lifecycle } from './lifecycle.ts';
-import { abandonIncoming, sendMigration } from './migration.ts';
+import { abandonIncoming, cancelMigration, sendMigration } from './migration.ts';
 import { Reports } from './reports.ts';
 
 export interface LibvirtDriverOptions {
@@ -147,6 +147,9 @@ export class LibvirtDriver implements HypervisorDriver {
     call: MigrationCall,
   ): Promise<{ downtimeMs: number | null; bytesTotal: number | null }> {
     return sendMigration(this.#client, request, call);
+  }
+  async cancelMigration(vmId: string): Promise<MigrationOutcome> {
+    return cancelMigration(this.#client, vmId);
   }
   async abandonIncoming(vmId: string): Promise<boolean> {
     return abandonIncoming(this.#client, vmId);

@@ -2,10 +2,12 @@
  * Live migration, peer to peer: libvirt's daemon of the source talks to that of the destination, so the domain's own safety
  * does not hang on this process. A repeated call joins the job that runs, or finds that the domain has left.
  */
+import type { MigrationOutcome } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
 import type { DomainEvent } from '@kvasir/libvirt/domain-event.ts';
 import { isLibvirtError } from '@kvasir/libvirt/error.ts';
+import type { StateAndReason } from '@kvasir/libvirt/states.ts';
 import { MigrateFlags, MigrateParam } from '@kvasir/libvirt/migration-flags.ts';
 import { param, type ParamRecord, type TypedParam } from '@kvasir/libvirt/typed-params.ts';
 import type { MigrationCall, MigrationProgress, MigrationSend } from '../hypervisor.ts';
@@ -16,6 +18,7 @@ import { find, findAll, readXml } from './xml.ts';
 
 const progressMs = 250;
 const joinTimeoutMs = 24 * 3_600_000;
+const cancelTimeoutMs = 60_000;
 
 interface Sent {
   readonly downtimeMs: number | null;
@@ -27,8 +30,7 @@ export async function sendMigration(client: LibvirtClient, request: MigrationSen
   return translating(vmId, async () => {
     if (await isGone(client, vmId)) return { downtimeMs: null, bytesTotal: null };
     const follow = followProgress(client, vmId, call);
-    const abort = (): void => void client.migration.abortJob(vmId).catch(() => undefined);
-    call.signal.addEventListener('abort', abort, { once: true });
+    const stopAborting = abortOn(client, vmId, call.signal);
     try {
       if (await joinRunningJob(client, vmId)) {
         if (await isGone(client, vmId)) return follow.result();
@@ -42,10 +44,77 @@ export async function sendMigration(client: LibvirtClient, request: MigrationSen
       if (call.signal.aborted || isLibvirtError(error, 'VIR_ERR_OPERATION_ABORTED')) throw new KvasirError('cancelled');
       throw error;
     } finally {
-      call.signal.removeEventListener('abort', abort);
+      await stopAborting();
       follow.stop();
     }
   });
+}
+
+/**
+ * Looks until no job is under way, and aborts it at each look: libvirt refuses to abort a job that is only beginning. An answer
+ * that tells nothing (a daemon that restarts) is asked for again.
+ */
+export async function cancelMigration(client: LibvirtClient, vmId: string): Promise<MigrationOutcome> {
+  let outcome: MigrationOutcome | undefined;
+  let trouble = '';
+  const look = async (): Promise<boolean> => {
+    try {
+      outcome = await outcomeOf(client, vmId);
+      if (outcome === undefined) await client.migration.abortJob(vmId);
+    } catch (error) {
+      // Gone between two questions: the next look says so.
+      if (!isNoDomain(error)) trouble = `; libvirt: ${(error as Error).message}`;
+    }
+    return outcome !== undefined;
+  };
+  await waitFor(client, vmId, look, { timeoutMs: cancelTimeoutMs });
+  if (outcome !== undefined) return outcome;
+  throw new KvasirError('timeout', {
+    what: `The end of domain ${vmId}'s migration${trouble}`,
+    timeoutMs: cancelTimeoutMs,
+  });
+}
+
+/** Undefined while a migration is under way. */
+async function outcomeOf(client: LibvirtClient, vmId: string): Promise<MigrationOutcome | undefined> {
+  try {
+    const seen = await client.domain.state(vmId);
+    // One that does not run has no job, and libvirt refuses the question.
+    if (seen.state === 'shutoff') return stayed(seen);
+    const { type } = await client.migration.jobStats(vmId);
+    return type === 'none' ? stayed(await client.domain.state(vmId)) : undefined;
+  } catch (error) {
+    if (isNoDomain(error)) return 'left';
+    throw error;
+  }
+}
+
+/** Undefined for a domain that has left, but whose definition libvirt has not taken away yet. */
+function stayed({ state, reason }: StateAndReason): 'stayed' | undefined {
+  return state === 'shutoff' && reason === 'migrated' ? undefined : 'stayed';
+}
+
+/**
+ * Once the signal fires, aborts the domain's job again and again, for libvirt refuses while the job is only beginning.
+ * Answers how to stop that.
+ */
+function abortOn(client: LibvirtClient, vmId: string, signal: AbortSignal): () => Promise<void> {
+  let asked: Promise<void> = Promise.resolve();
+  let timer: NodeJS.Timeout | undefined;
+  const abort = (): void => {
+    asked = client.migration.abortJob(vmId).catch(() => undefined);
+  };
+  const begin = (): void => {
+    abort();
+    timer = setInterval(abort, progressMs);
+  };
+  if (signal.aborted) begin();
+  else signal.addEventListener('abort', begin, { once: true });
+  return async () => {
+    signal.removeEventListener('abort', begin);
+    clearInterval(timer);
+    await asked;
+  };
 }
 
 /** True when the domain is here for good; an incoming one that was left behind is cleared. */

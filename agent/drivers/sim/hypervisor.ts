@@ -1,6 +1,6 @@
 /** HypervisorDriver on a simulated host. Holds nothing but its listeners: everything else is the host's. */
 import type { Duplex } from 'node:stream';
-import type { DomainReport, DomainState, VmSpec } from '@kvasir/api/agent/vm.ts';
+import type { DomainReport, DomainState, MigrationOutcome, VmSpec } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type {
   DomainDisk,
@@ -253,6 +253,16 @@ export class SimHypervisorDriver implements HypervisorDriver {
       },
       call.signal,
     );
+  }
+
+  cancelMigration(vmId: string): Promise<MigrationOutcome> {
+    return this.#perform('cancelMigration', async () => {
+      await this.#host.migrations.get(vmId)?.cancel();
+      this.#host.requirePower();
+      const domain = this.#host.domains.get(vmId);
+      if (domain?.incoming === true) throw wrongState('cancel the migration of', domain);
+      return domain === undefined ? 'left' : 'stayed';
+    });
   }
 
   abandonIncoming(vmId: string): Promise<boolean> {

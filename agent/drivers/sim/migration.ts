@@ -52,6 +52,12 @@ export class MigrationJob {
     }
   }
 
+  /** Resolves when the job has ended, which may be with the domain's arrival. */
+  async cancel(): Promise<void> {
+    this.#cancel.abort();
+    await Promise.allSettled([this.done]);
+  }
+
   async #run(): Promise<MigrationResult> {
     // Whoever made the job joins it first.
     await Promise.resolve();
