@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { systemClock } from '@kvasir/api/clock.ts';
+import { events } from '../store/events.ts';
 import { requestCancel, type TaskRow } from '../store/tasks.ts';
 import { forEachDatabase, type OpenStore } from '../testing/databases.ts';
 import type { Fate } from '../testing/fake-hosts.ts';
@@ -74,6 +75,11 @@ function declare(prepare: (world: TaskWorld) => Promise<Scenario>, open: OpenSto
     return await runToEnd(world, task.id);
   }
 
+  /** An undo said that its step is done for good. */
+  async function foundTooLate({ store }: TaskWorld, taskId: string): Promise<boolean> {
+    return (await events.select(store.db, { taskId, kind: 'task.undo-too-late' })).length > 0;
+  }
+
   function failing(world: TaskWorld, at: number, fate: Fate, times = 1): void {
     let left = times;
     world.hosts.fate = ({ index }) => {
@@ -121,14 +127,16 @@ function declare(prepare: (world: TaskWorld) => Promise<Scenario>, open: OpenSto
     }
   });
 
-  test('is undone when a call fails for good, or parked until it can go on', async () => {
+  test('is undone when a call fails for good, or parked until it can go on; or says that it is too late', async () => {
     const calls = await countCalls();
     for (let at = 0; at < calls; at += 1) {
       for (const { error, times, after } of failures) {
-        const { world, taskId } = await begin();
+        const { world, scenario, taskId } = await begin();
         failing(world, at, { kind: 'throw', error, after }, times);
         const end = await runToEnd(world, taskId);
-        assert.notEqual(end.state, 'succeeded', `call ${at} failed ${after ? 'after' : 'before'} it worked`);
+        const stands = after && (await foundTooLate(world, taskId));
+        assert.equal(end.state === 'succeeded', stands, `call ${at} failed ${after ? 'after' : 'before'} it worked`);
+        if (stands) await scenario.check();
         const task = await unpark(world, end);
         assert.match(task.state, /^(failed|succeeded)$/);
         await world.observe();

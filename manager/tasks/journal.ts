@@ -97,3 +97,17 @@ export async function taskEvent(tx: Tx, task: TaskRow, now: number, kind: string
     details: { kind: task.kind, state: task.state, code: task.error?.code ?? null },
   });
 }
+
+export async function undoTooLateEvent(tx: Tx, task: TaskRow, now: number, step: string): Promise<void> {
+  const why = task.error?.code === 'cancelled' ? 'the cancel came too late' : (task.error?.message ?? '');
+  await appendEvent(tx, {
+    at: now,
+    kind: 'task.undo-too-late',
+    message: `Task ${task.kind} for ${task.targetKind} "${task.targetName}" goes on, step ${step} is done: ${why}`,
+    target: { kind: task.targetKind, id: task.targetId, name: task.targetName },
+    projectId: task.projectId,
+    taskId: task.id,
+    userId: task.userId,
+    details: { kind: task.kind, step, code: task.error?.code ?? null },
+  });
+}

@@ -4,7 +4,8 @@
  *
  * Invariants: a step is idempotent under its key (`task/step`), because it is repeated after a crash; its answer is journaled,
  * and its `apply` writes rows in the same transaction as the journal. A failed or cancelled task undoes its steps in reverse
- * order, the one that failed included, since it may have taken effect. Steps make no choices.
+ * order, the one that failed included, since it may have taken effect; where that proves to be too late, it goes on. Steps
+ * make no choices.
  */
 import type { Readable, Writable } from 'node:stream';
 import type { Progress } from '@kvasir/api/agent/link.ts';
@@ -94,14 +95,23 @@ export interface ApplyContext<P> {
   readonly ids: Ids;
 }
 
+/** An undo's answer that the step cannot be taken back any more: the task goes on after it, whatever it was being undone for. */
+export interface TooLate<R> {
+  /** The step's answer, should it not have been journaled before. */
+  readonly tooLate: R;
+}
+
 export interface Step<P, R = unknown> {
   readonly name: string;
   /** Answers something that JSON can hold; undefined becomes null. */
   run(context: StepContext<P>): Promise<R>;
   /** Rows that change with this step's success. */
   apply?(context: ApplyContext<P>, result: R): Promise<void>;
-  /** Takes back what `run` did or may have done. Must succeed when there is nothing to take back. */
-  undo?(context: StepContext<P>): Promise<void>;
+  /**
+   * Takes back what `run` did or may have done. Must succeed when there is nothing to take back. May find that it is too late,
+   * for the step is done for good; only one that comes right before a `forwardOnly` step may.
+   */
+  undo?(context: StepContext<P>): Promise<TooLate<R> | void>;
   /** `undo` runs although the step never began: it clears what the intent brought along. */
   readonly undoAlways?: boolean;
   /** From here there is no way back: no cancel, and a failure parks the task for an operator instead of undoing it. */

@@ -4,8 +4,17 @@
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { type TaskError, tasks } from '../store/tasks.ts';
-import { endTask, type Journal, type JournalWrite, setStep, setTask, taskEvent, type TaskJournal } from './journal.ts';
-import type { AnyTaskKind, ApplyContext, StepContext } from './kind.ts';
+import {
+  endTask,
+  type Journal,
+  type JournalWrite,
+  setStep,
+  setTask,
+  taskEvent,
+  type TaskJournal,
+  undoTooLateEvent,
+} from './journal.ts';
+import type { AnyTaskKind, ApplyContext, StepContext, TooLate } from './kind.ts';
 import { ProgressMeter } from './progress-meter.ts';
 import { type ContextSeams, stepContext } from './step-context.ts';
 import { isDeposed, isTransient } from './transient.ts';
@@ -63,8 +72,12 @@ export class TaskRun {
   async run(): Promise<RunEnd> {
     try {
       if (!this.#knowsSteps()) return await this.#park(0, otherSteps);
-      const end = this.#journal.task.state === 'undoing' ? 'undo' : await this.#forward();
-      return end === 'undo' ? await this.#back() : end;
+      for (;;) {
+        const end = this.#journal.task.state === 'undoing' ? 'undo' : await this.#forward();
+        if (end !== 'undo') return end;
+        const undone = await this.#back();
+        if (undone !== 'forward') return undone;
+      }
     } catch (error) {
       if (error instanceof KvasirError && isDeposed(error.code)) return 'left';
       throw error;
@@ -86,7 +99,9 @@ export class TaskRun {
     this.#journal = await this.#write('begin', position, (write) => this.#enter(write, this.#journal, position));
     while (this.#journal.task.state === 'running') {
       try {
-        const result: unknown = await this.#kind.steps[position]!.run(this.#context(position, this.#cancel.signal, ''));
+        // A cancel that came too late is not for what has no way back.
+        const cancel = this.#hasWayBack(position) ? this.#cancel.signal : never;
+        const result: unknown = await this.#kind.steps[position]!.run(this.#context(position, cancel, ''));
         this.#journal = await this.#succeed(position, result ?? null);
       } catch (error) {
         return await this.#failed(position, error);
@@ -114,23 +129,40 @@ export class TaskRun {
     });
   }
 
-  /** The answer is journaled together with its rows and with what comes next: a step, or the end. */
   async #succeed(position: number, result: unknown): Promise<TaskJournal> {
-    const step = this.#kind.steps[position]!;
     try {
-      return await this.#write('done', position, async (write) => {
-        const { tx, now } = write;
-        await step.apply?.(this.#apply(write), result);
-        const done = await setStep(tx, this.#journal, position, { state: 'done', result, finishedAt: now });
-        if (position + 1 < this.#kind.steps.length) return await this.#enter(write, done, position + 1);
-        await this.#kind.done?.(this.#apply(write));
-        return await endTask(write, await setTask(tx, done, this.#progress.taken()), 'succeeded');
-      });
+      return await this.#write('done', position, async (write) => this.#done(write, this.#journal, position, result));
     } catch (error) {
       // Rows that refuse the answer (a name that was taken meanwhile) fail the step.
       if (error instanceof KvasirError) throw error;
       throw new JournalFailure('', { cause: error });
     }
+  }
+
+  /** The answer is journaled together with its rows and with what comes next: a step, or the end. */
+  async #done(write: JournalWrite, journal: TaskJournal, position: number, result: unknown): Promise<TaskJournal> {
+    const { tx, now } = write;
+    await this.#kind.steps[position]!.apply?.(this.#apply(write), result);
+    const done = await setStep(tx, journal, position, { state: 'done', result, finishedAt: now });
+    return await this.#goOn(write, done, position);
+  }
+
+  async #goOn(write: JournalWrite, journal: TaskJournal, position: number): Promise<TaskJournal> {
+    if (position + 1 < this.#kind.steps.length) return await this.#enter(write, journal, position + 1);
+    await this.#kind.done?.(this.#apply(write));
+    return await endTask(write, await setTask(write.tx, journal, this.#progress.taken()), 'succeeded');
+  }
+
+  /** What was to be undone is done for good: the task is as if nobody had asked it to stop, and as if nothing had failed. */
+  async #stands(position: number, result: unknown): Promise<RunEnd | 'forward'> {
+    this.#journal = await this.#write('stands', position, async (write) => {
+      const { name, state } = this.#journal.steps[position]!;
+      await undoTooLateEvent(write.tx, this.#journal.task, write.now, name);
+      const journal = await setTask(write.tx, this.#journal, { error: null, cancelRequestedAt: null });
+      if (state === 'done') return await this.#goOn(write, journal, position);
+      return await this.#done(write, journal, position, result ?? null);
+    });
+    return this.#journal.task.state === 'succeeded' ? 'over' : 'forward';
   }
 
   async #failed(position: number, thrown: unknown): Promise<RunEnd | 'undo'> {
@@ -153,12 +185,13 @@ export class TaskRun {
   }
 
   /** Undoes what began, last first. A step that failed is undone too: it may have taken effect. */
-  async #back(): Promise<RunEnd> {
+  async #back(): Promise<RunEnd | 'forward'> {
     for (const { position, state } of this.#journal.steps.toReversed()) {
       const step = this.#kind.steps[position]!;
       if (state === 'undone' || (state === 'waiting' && step.undoAlways !== true)) continue;
+      let found: TooLate<unknown> | void;
       try {
-        await step.undo?.(this.#context(position, never, '/undo'));
+        found = await step.undo?.(this.#context(position, never, '/undo'));
       } catch (thrown) {
         if (this.#seams.stopped.aborted) return 'left';
         const error = this.#errorOf(position, thrown);
@@ -166,6 +199,7 @@ export class TaskRun {
         const again = isTransient(error.code) && this.#attempts(position) < this.#seams.retry.insistent;
         return again ? await this.#tryLater(position) : await this.#park(position, error);
       }
+      if (found !== undefined) return await this.#stands(position, found.tooLate);
       this.#journal = await this.#write('undone', position, async ({ tx, now }) =>
         setStep(tx, this.#journal, position, { state: 'undone', finishedAt: now }),
       );

@@ -1,8 +1,19 @@
 /**
  * Moves a running VM. The destination is made ready, the source sends, and with its success the VM belongs to the destination
  * in the same transaction; then the source is cleared. Until the send succeeds the VM belongs to the source.
+ *
+ * Taken back, the source ends the migration first and says where the domain is, for it may go on without a manager and without
+ * an agent: nothing is cleared at the destination before. A domain that has arrived stays there, and the task goes on.
  */
-import { migrationAbandon, migrationForget, migrationPrepare, migrationSend } from '@kvasir/api/agent/vm.ts';
+import {
+  migrationAbandon,
+  migrationCancel,
+  migrationForget,
+  migrationPrepare,
+  migrationSend,
+  vmList,
+} from '@kvasir/api/agent/vm.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Executor, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
 import { vms } from '../store/vms.ts';
@@ -24,13 +35,10 @@ const prepare = defineStep('vm-migrate', {
     const vm = vmSpec(await loadVm(db, params.vmId));
     return await call(params.destinationHostId, migrationPrepare, { vm, copyVolumes });
   },
-  /** The domain may have arrived although the source's answer was lost or bad: then it belongs to the destination. */
-  undo: async ({ db, store, params, call, clock }) => {
+  undo: async ({ db, params, call }) => {
     const copyVolumes = (await copied(db, params)).map(volumeRef);
     const { arrived } = await call(params.destinationHostId, migrationAbandon, { vmId: params.vmId, copyVolumes });
-    if (!arrived) return;
-    await store.transaction((tx) => moveRows(tx, params, clock.now()));
-    await call(params.sourceHostId, migrationForget, { vmId: params.vmId, copiedVolumes: copyVolumes }, 'forget');
+    if (arrived) throw unclear('the VM is on the destination, and the source did not let it go');
   },
 });
 
@@ -64,6 +72,14 @@ const send = defineStep('vm-migrate', {
       details: { sourceHostId: params.sourceHostId, destinationHostId: params.destinationHostId, downtimeMs },
     });
   },
+  undo: async ({ params, call }) => {
+    const { outcome } = await call(params.sourceHostId, migrationCancel, { vmId: params.vmId });
+    if (outcome === 'stayed') return;
+    const { domains } = await call(params.destinationHostId, vmList, {});
+    if (!domains.some(({ vmId, incoming }) => vmId === params.vmId && !incoming))
+      throw unclear('the VM has left the source, and is not on the destination');
+    return { tooLate: { downtimeMs: null, bytesTotal: null } };
+  },
   weight: 8,
 });
 
@@ -84,6 +100,10 @@ export const vmMigrate = defineTask({
     await vms.update(tx, params.vmId, { reservedHostId: null }, { now });
   },
 });
+
+function unclear(reason: string): KvasirError {
+  return new KvasirError('host-failed', { reason });
+}
 
 async function copied(db: Executor, params: Params): Promise<VolumeRow[]> {
   return await volumes.select(db, { id: params.copyVolumeIds });

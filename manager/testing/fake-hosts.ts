@@ -51,7 +51,11 @@ export class FakeHosts implements HostCalls {
   fate: CallFate = () => ({ kind: 'work' });
   /** Called when a call has begun. */
   onCall: (method: string) => Promise<void> = async () => {};
+  /** Called when a call has done its work, before its answer is heard. */
+  onAnswer: (method: string) => Promise<void> = async () => {};
   calls = 0;
+  /** VMs that a source goes on sending although nobody waits for it. */
+  readonly underWay = new Set<string>();
   readonly #violations: string[] = [];
 
   host(id: string): FakeHost {
@@ -60,9 +64,13 @@ export class FakeHosts implements HostCalls {
     return known;
   }
 
-  /** What broke the first invariant, ever. */
+  /** What must never be and was, ever. */
   get violations(): readonly string[] {
     return this.#violations;
+  }
+
+  violate(what: string): void {
+    this.#violations.push(what);
   }
 
   volumesOf(hostId: string, poolId: string): Map<string, number> {
@@ -111,6 +119,7 @@ export class FakeHosts implements HostCalls {
     await this.onCall(method);
     if (fate.kind === 'throw' && !fate.after) throw fate.error;
     const result = work();
+    await this.onAnswer(method);
     if (fate.kind === 'throw') throw fate.error;
     return result;
   }
@@ -132,7 +141,7 @@ export class FakeHosts implements HostCalls {
     for (const host of this.hosts.values()) {
       for (const [id, domain] of host.domains) {
         if ((domain.state !== 'running' && domain.state !== 'paused') || domain.incoming) continue;
-        if (seen.has(id)) this.#violations.push(`${id} runs twice after ${method}`);
+        if (seen.has(id)) this.violate(`${id} runs twice after ${method}`);
         seen.add(id);
       }
     }

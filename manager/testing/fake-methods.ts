@@ -143,10 +143,18 @@ export const fakeMethods: Readonly<Record<string, Handler | undefined>> = {
     for (const id of copyVolumeIds) world.host(destination).volumes.set(id, world.host(hostId).volumes.get(id) ?? 0);
     return { downtimeMs: 40, bytesTotal: 1000 };
   },
+  'migration.cancel': (world, hostId, { vmId }: { vmId: string }) => {
+    world.underWay.delete(vmId);
+    return { outcome: world.host(hostId).domains.get(vmId)?.incoming === false ? 'stayed' : 'left' };
+  },
+  'vm.list': (world, hostId) => ({
+    domains: [...world.host(hostId).domains].map(([vmId, { state, incoming }]) => ({ vmId, state, incoming })),
+  }),
   'migration.abandon': (world, hostId, { vmId, copyVolumes }: { vmId: string; copyVolumes: VolumeAt[] }) => {
     const host = world.host(hostId);
     const domain = host.domains.get(vmId);
     if (domain !== undefined && !domain.incoming) return { arrived: true };
+    if (world.underWay.has(vmId)) world.violate(`a destination was cleared while ${vmId} was on its way`);
     host.domains.delete(vmId);
     for (const volume of copyVolumes) host.volumes.delete(volume.volumeId);
     return { arrived: false };

@@ -239,7 +239,7 @@ export class TaskWorld {
   /** No task is under way: rows and hosts tell the same story, and nothing is left over. */
   async assertAtRest(): Promise<void> {
     const { db } = this.store;
-    assert.deepEqual(this.hosts.violations, [], 'a VM ran twice');
+    assert.deepEqual(this.hosts.violations, [], 'never to be');
     assert.deepEqual(await taskLocks.select(db), [], 'a lock is left');
     await this.#assertDomains();
     const rows = await volumes.select(db);
