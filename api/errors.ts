@@ -37,6 +37,7 @@ export const errorTable = {
   'stale-epoch': { status: 503, message: 'The command carries epoch {epoch}, but the host already knows {known}' },
   timeout: { status: 504, message: '{what} did not finish within {timeoutMs} ms' },
   'host-failed': { status: 502, message: 'The host answered: {reason}' },
+  'fencing-failed': { status: 502, message: 'The power of host "{host}" could not be {action}: {reason}' },
   cancelled: { status: 409, message: 'The task was cancelled' },
 } as const satisfies Record<string, { status: number; message: string }>;
 

@@ -37,6 +37,8 @@ export const LivenessPlan = closed({
   peers: Type.Array(LivenessPeer),
   /** Port on the management address on which peers probe each other (UDP); null: no probes. */
   probePort: nullable(Type.Integer({ minimum: 1, maximum: 65_535 })),
+  /** Secret of the cluster's hosts, base64: probes are signed with it (HMAC-SHA256); null: no probes. Never logged. */
+  probeKey: nullable(Type.String()),
 });
 export type LivenessPlan = Static<typeof LivenessPlan>;
 
@@ -67,7 +69,16 @@ export const Liveness = closed({
   bootId: Type.String(),
   /** What resets this host when the keeper of the lease stops: the hardware's watchdog, or nothing. */
   guard: oneOf(['watchdog', 'none'] as const),
-  own: Type.Array(closed({ poolId: Id, renewedMsAgo: nullable(Type.Integer()), error: nullable(Type.String()) })),
+  own: Type.Array(
+    closed({
+      poolId: Id,
+      /** Since the start of the last successful renewal; null: none since the host booted. */
+      renewedMsAgo: nullable(Type.Integer()),
+      error: nullable(Type.String()),
+      /** The host ended its VMs of this pool because it could not renew; it starts none there until it renews well again. */
+      lost: Type.Boolean(),
+    }),
+  ),
   seen: Type.Array(LeaseSeen),
   peers: Type.Array(closed({ hostId: Id, heardMsAgo: nullable(Type.Integer()) })),
   /** Physical connections of the VM networks. */

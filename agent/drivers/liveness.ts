@@ -1,0 +1,41 @@
+/**
+ * Signs of life as the agent sees them: leases on shared storage, peers, uplinks. Implementations: `keeper/` (the keeper, a
+ * process of its own that goes on without the agent), `sim/`; one contract suite runs on both.
+ *
+ * Whatever renews the leases also ends the VMs of a pool whose lease it could not renew, by itself: no method here has to be
+ * called for it. The agent only passes on the plan, tells what is seen, and starts no VM where the lease is lost.
+ */
+import type { Liveness, LivenessPlan } from '@kvasir/api/agent/liveness.ts';
+
+/** Where this host finds a pool of the plan. */
+export interface LeasePlace {
+  readonly poolId: string;
+  readonly path: string;
+}
+
+export type LivenessEvent =
+  /** The lease of a pool could not be renewed in time: these VMs were ended by force. */
+  | { readonly kind: 'storage-lost'; readonly poolId: string; readonly vmIds: readonly string[] }
+  /** It is renewed again, and VMs may be started there again. */
+  | { readonly kind: 'storage-back'; readonly poolId: string };
+
+export interface LivenessDriver {
+  /** Starts what keeps the leases unless it runs, and goes on with the plan that it has. Never fails: it keeps trying. */
+  open(): Promise<void>;
+  /** Lets go of it; leases are renewed on. */
+  close(): Promise<void>;
+  /**
+   * Keeps these leases from now on, also over restarts of agent and host. Resolves when the plan is kept on disk. A pool
+   * without a place is reported with an error and not renewed. Errors: `host-failed`.
+   */
+  apply(plan: LivenessPlan, places: readonly LeasePlace[]): Promise<void>;
+  /** The newest that is known, at once: nothing here waits for a storage. Null while no plan is known or the keeper does not answer. */
+  report(): Liveness | null;
+  /** Pools whose lease is lost: no VM with a disk there may be started now. */
+  lostPools(): ReadonlySet<string>;
+  /** Why a VM that is off was ended: `storage lost` for those that the keeper ended and that have not been started since. */
+  endedBecause(vmId: string): string | null;
+  /** The VM is started anew (or gone for good): its end is history. */
+  forget(vmId: string): void;
+  watch(listener: (event: LivenessEvent) => void): () => void;
+}

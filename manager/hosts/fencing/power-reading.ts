@@ -1,0 +1,39 @@
+/** What a device that controls a host's power said about it. */
+export interface PowerReading {
+  readonly state: 'on' | 'off';
+  readonly deviceId: string;
+  readonly kind: 'ipmi' | 'redfish';
+  /** When the answer came, by the manager's clock. */
+  readonly confirmedAtMs: number;
+}
+
+/** A host's power, by the devices registered for it. Implemented by `Fencing`. */
+export interface HostPower {
+  /**
+   * Switches off at once, without asking the operating system, and answers only when the device itself read 'off'
+   * afterwards. Errors: `fencing-failed` with the reason (no answer, wrong password, still on after the time allowed).
+   */
+  powerOff(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading>;
+  /** Errors: `fencing-failed`. */
+  powerOn(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading>;
+  /** Errors: `fencing-failed`. */
+  powerState(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading>;
+}
+
+/** One way to a host's power, its password in the clear: kept in memory only, never logged, never in argv or a URL. */
+export interface FenceDevice {
+  readonly id: string;
+  readonly hostId: string;
+  readonly name: string;
+  readonly kind: 'ipmi' | 'redfish';
+  readonly address: string;
+  readonly port: number;
+  readonly userName: string;
+  readonly password: string;
+  /** Redfish: SHA-256 of the device's certificate in hex; null: a CA that the manager's system trusts. */
+  readonly certificateFingerprint: string | null;
+  /** Redfish: path of the system; null: the only one that the device has. */
+  readonly systemPath: string | null;
+  /** Several devices of a host are tried in this order, the lowest first. */
+  readonly position: number;
+}
