@@ -5,7 +5,11 @@
  * Invariant: two flows with the same table, priority and match are the same flow; the rest is its content.
  */
 
-/** Addresses are numbers too: an IPv4 address is 32 bits, a MAC 48, an IPv6 address 128. */
+/**
+ * Addresses are numbers too: an IPv4 address is 32 bits, a MAC 48, an IPv6 address 128. In `vlan_vid`, bit 12 (0x1000)
+ * says that there is a tag, in matches and in set; 0 matches packets without one. `in_port` has 32 bits as in OpenFlow
+ * 1.4: the special ports are 0xfffffff8 and above.
+ */
 export type FieldName =
   | 'in_port'
   | 'metadata'
