@@ -1,0 +1,91 @@
+/**
+ * What a cluster does when a host fails, and how a VM wants to be treated. The defaults are safe without any setup: hosts are
+ * watched and alarms raised, and a VM starts elsewhere only on proof that it does not run any more.
+ */
+import { type Static, Type } from 'typebox';
+import { closed, Name, oneOf } from '../schema.ts';
+
+export const FencingMethod = oneOf(['ipmi', 'redfish', 'lease', 'operator'] as const, {
+  description:
+    'ipmi, redfish: the power is cut and read back; lease: the host ended its VMs by its own promise; operator: somebody confirms that it is off',
+});
+export type FencingMethod = Static<typeof FencingMethod>;
+
+export const IsolationReaction = oneOf(['leave', 'shutdown', 'restart'] as const, {
+  description:
+    'Of a host that only the manager cannot reach: leave its VMs alone; cut its power; cut its power and start its VMs elsewhere',
+});
+export const FailureReaction = oneOf(['leave', 'restart'] as const, {
+  description: 'leave: only say so; restart: the affected VMs start elsewhere, once they are known to be stopped',
+});
+
+const Ms = (minimum: number, description: string) => Type.Integer({ minimum, maximum: 86_400_000, description });
+
+export const HaPolicy = closed({
+  enabled: Type.Boolean({ description: 'false: hosts are watched and shown, nothing is fenced or restarted' }),
+  fencing: Type.Array(FencingMethod, { maxItems: 4, uniqueItems: true, description: 'What may prove a host dead, first to last' }),
+  isolation: IsolationReaction,
+  /** Storage that one host alone has lost. */
+  storageLost: FailureReaction,
+  /** Physical connections of the VM networks are down. */
+  networkLost: FailureReaction,
+  maxParallelRestarts: Type.Integer({ minimum: 1, maximum: 256 }),
+  selfSuspicionShare: Type.Number({
+    minimum: 0.1,
+    maximum: 1,
+    description: 'When this share of the hosts (two at least) is lost at once, the manager suspects itself and fences none',
+  }),
+  suspectAfterMs: Ms(500, 'Silence of the agent after which a host is suspect'),
+  fenceAfterMs: Ms(1000, 'Silence on every path after which it is fenced; at least a heartbeat longer than suspectAfterMs'),
+  isolationAfterMs: Ms(1000, 'How long a host may be isolated before the cluster reacts to it'),
+  graceMs: Ms(0, 'After a manager begins to lead nothing is fenced for so long'),
+  restartLimit: Type.Integer({ minimum: 1, maximum: 100, description: 'Tries to restart a VM before it counts as failed' }),
+  restartBackoffMs: Ms(100, 'Pause after the first failed try; it doubles each time, to 5 minutes at most'),
+  dependencyWaitMs: Ms(0, 'How long a VM waits for the guest of one that it depends on, once that one runs'),
+});
+export type HaPolicy = Static<typeof HaPolicy>;
+
+/** Any part of it; the rest stays as it is. */
+export const HaPolicyChange = closed(
+  Object.fromEntries(
+    Object.entries(HaPolicy.properties).map(([key, schema]) => [key, Type.Optional(schema)]),
+  ) as { [K in keyof typeof HaPolicy.properties]: ReturnType<typeof Type.Optional<(typeof HaPolicy.properties)[K]>> },
+);
+
+export const defaultHaPolicy: HaPolicy = {
+  enabled: true,
+  fencing: ['ipmi', 'redfish', 'lease', 'operator'],
+  isolation: 'leave',
+  storageLost: 'restart',
+  networkLost: 'leave',
+  maxParallelRestarts: 16,
+  selfSuspicionShare: 0.5,
+  suspectAfterMs: 1500,
+  fenceAfterMs: 2500,
+  isolationAfterMs: 30_000,
+  graceMs: 20_000,
+  restartLimit: 5,
+  restartBackoffMs: 5000,
+  dependencyWaitMs: 60_000,
+};
+
+export const HaPriority = oneOf(['high', 'medium', 'low'] as const, { description: 'Which VMs are restarted first' });
+
+export const VmHa = closed({
+  enabled: Type.Boolean({ description: 'Restarted when its host or it itself fails' }),
+  priority: HaPriority,
+  dependsOn: Type.Array(Name, {
+    maxItems: 16,
+    uniqueItems: true,
+    description: 'VMs of the same project that have to run first when several are restarted',
+  }),
+});
+export type VmHa = Static<typeof VmHa>;
+
+export const VmHaChange = closed({
+  enabled: Type.Optional(VmHa.properties.enabled),
+  priority: Type.Optional(VmHa.properties.priority),
+  dependsOn: Type.Optional(VmHa.properties.dependsOn),
+});
+
+export const defaultVmHa: VmHa = { enabled: true, priority: 'medium', dependsOn: [] };
