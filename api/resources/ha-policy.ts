@@ -23,7 +23,11 @@ const Ms = (minimum: number, description: string) => Type.Integer({ minimum, max
 
 export const HaPolicy = closed({
   enabled: Type.Boolean({ description: 'false: hosts are watched and shown, nothing is fenced or restarted' }),
-  fencing: Type.Array(FencingMethod, { maxItems: 4, uniqueItems: true, description: 'What may prove a host dead, first to last' }),
+  fencing: Type.Array(FencingMethod, {
+    maxItems: 4,
+    uniqueItems: true,
+    description: 'What may prove a host dead, first to last',
+  }),
   isolation: IsolationReaction,
   /** Storage that one host alone has lost. */
   storageLost: FailureReaction,
@@ -33,13 +37,21 @@ export const HaPolicy = closed({
   selfSuspicionShare: Type.Number({
     minimum: 0.1,
     maximum: 1,
-    description: 'When this share of the hosts (two at least) is lost at once, the manager suspects itself and fences none',
+    description:
+      'When this share of the hosts (two at least) is lost at once, the manager suspects itself and fences none',
   }),
   suspectAfterMs: Ms(500, 'Silence of the agent after which a host is suspect'),
-  fenceAfterMs: Ms(1000, 'Silence on every path after which it is fenced; at least a heartbeat longer than suspectAfterMs'),
+  fenceAfterMs: Ms(
+    1000,
+    'Silence on every path after which it is fenced; at least a heartbeat longer than suspectAfterMs',
+  ),
   isolationAfterMs: Ms(1000, 'How long a host may be isolated before the cluster reacts to it'),
   graceMs: Ms(0, 'After a manager begins to lead nothing is fenced for so long'),
-  restartLimit: Type.Integer({ minimum: 1, maximum: 100, description: 'Tries to restart a VM before it counts as failed' }),
+  restartLimit: Type.Integer({
+    minimum: 1,
+    maximum: 100,
+    description: 'Tries to restart a VM before it counts as failed',
+  }),
   restartBackoffMs: Ms(100, 'Pause after the first failed try; it doubles each time, to 5 minutes at most'),
   dependencyWaitMs: Ms(0, 'How long a VM waits for the guest of one that it depends on, once that one runs'),
 });
@@ -47,9 +59,9 @@ export type HaPolicy = Static<typeof HaPolicy>;
 
 /** Any part of it; the rest stays as it is. */
 export const HaPolicyChange = closed(
-  Object.fromEntries(
-    Object.entries(HaPolicy.properties).map(([key, schema]) => [key, Type.Optional(schema)]),
-  ) as { [K in keyof typeof HaPolicy.properties]: ReturnType<typeof Type.Optional<(typeof HaPolicy.properties)[K]>> },
+  Object.fromEntries(Object.entries(HaPolicy.properties).map(([key, schema]) => [key, Type.Optional(schema)])) as {
+    [K in keyof typeof HaPolicy.properties]: ReturnType<typeof Type.Optional<(typeof HaPolicy.properties)[K]>>;
+  },
 );
 
 export const defaultHaPolicy: HaPolicy = {

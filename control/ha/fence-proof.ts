@@ -140,7 +140,11 @@ export function operatorProof(host: ProvenHost, word: OperatorWord, atMs: number
 }
 
 /** @throws TypeError when it is the same boot */
-export function rebootedProof(host: ProvenHost & { readonly bootId: string }, newBootId: string, atMs: number): FenceProof {
+export function rebootedProof(
+  host: ProvenHost & { readonly bootId: string },
+  newBootId: string,
+  atMs: number,
+): FenceProof {
   if (host.bootId === newBootId) throw new TypeError('A host that runs on has not been rebooted');
   const because = `${host.hostName} was booted anew, so nothing of its earlier boot runs`;
   return prove({ hostId: host.hostId, bootId: host.bootId, kind: 'rebooted', atMs, poolIds: null, because });

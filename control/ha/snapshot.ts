@@ -106,7 +106,11 @@ export interface RestartFacts {
   /** Its guest agent answered before: so it will be waited for. */
   readonly hadGuestAgent: boolean;
   /** How the task ended or goes; null: none yet. */
-  readonly task: { readonly id: string; readonly state: 'open' | 'succeeded' | 'failed' | 'parked'; readonly error: string | null } | null;
+  readonly task: {
+    readonly id: string;
+    readonly state: 'open' | 'succeeded' | 'failed' | 'parked';
+    readonly error: string | null;
+  } | null;
 }
 
 export interface VmFacts {
