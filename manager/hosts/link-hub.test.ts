@@ -3,7 +3,7 @@ import { after, before, it } from 'node:test';
 import { poolReport } from '@kvasir/api/agent/host.ts';
 import { vmList } from '@kvasir/api/agent/vm.ts';
 import { systemIds } from '../ids.ts';
-import { networks } from '../store/networks.ts';
+import { networks, plainNetwork } from '../store/networks.ts';
 import { clusters } from '../store/clusters.ts';
 import { poolHosts, pools } from '../store/pools.ts';
 import { projects } from '../store/projects.ts';
@@ -179,7 +179,7 @@ it('sends pools and networks on connect and again only when they changed, the sh
     labels: {},
     projectId: project!.id,
   };
-  await world.store.transaction((tx) => networks.insert(tx, { ...network, shared: false, kind: 'flat', mtu: 1400 }));
+  await world.store.transaction((tx) => networks.insert(tx, { ...network, shared: false, ...plainNetwork, mtu: 1400 }));
   world.hosts.nudge();
   await world.settle();
   const generations = sent('network.apply').map((list) => list.map((params) => params['generation'] as number));

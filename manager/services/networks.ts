@@ -2,7 +2,7 @@
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { networkOperations } from '@kvasir/api/resources/network.ts';
 import { sql } from 'kysely';
-import { type NetworkRow, networks } from '../store/networks.ts';
+import { type NetworkRow, networks, plainNetwork } from '../store/networks.ts';
 import { ownedRow, projectOf } from './access.ts';
 import type { Call, ChangeService, OpenService, ReadService } from './call.ts';
 import { announceLife, checkName, checkRevision, fresh, updateRow } from './changes.ts';
@@ -32,7 +32,7 @@ export const createNetwork: OpenService<typeof networkOperations.create> = async
       labels: body.labels ?? {},
       projectId: project.id,
       shared: body.shared ?? false,
-      kind: 'flat',
+      ...plainNetwork,
       mtu: body.mtu ?? 1500,
     };
     await networks.insert(change.tx, row);

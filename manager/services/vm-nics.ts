@@ -1,7 +1,7 @@
 /** NICs that a request asks for. MAC addresses are unique over the whole system; ours begin with 52:54:00, as QEMU's do. */
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import type { NicCreate } from '@kvasir/api/resources/vm.ts';
-import { type NetworkRow, networks, type PortRow, ports } from '../store/networks.ts';
+import { type NetworkRow, networks, plainPort, type PortRow, ports } from '../store/networks.ts';
 import type { ProjectRow } from '../store/projects.ts';
 import { referredRow } from './access.ts';
 import type { Call, Change } from './call.ts';
@@ -39,6 +39,7 @@ export async function insertNic(change: Change, vmId: string, nic: NewNic): Prom
     networkId: nic.network.id,
     macAddress: nic.macAddress ?? (await freeMacAddress(change)),
     model: nic.model,
+    ...plainPort,
     connected: true,
     position: (last?.position ?? -1) + 1,
   });

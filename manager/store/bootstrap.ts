@@ -3,7 +3,7 @@ import type { Clock } from '@kvasir/api/clock.ts';
 import type { Ids } from '../ids.ts';
 import { clusters } from './clusters.ts';
 import type { Store } from './database.ts';
-import { networks } from './networks.ts';
+import { networks, plainNetwork } from './networks.ts';
 import { organizations } from './organizations.ts';
 import { projects } from './projects.ts';
 import { firstRevision } from './versioned.ts';
@@ -39,7 +39,7 @@ export async function bootstrap(store: Store, seams: { readonly clock: Clock; re
       labels: {},
       projectId: project.id,
       shared: true,
-      kind: 'flat',
+      ...plainNetwork,
       mtu: 1500,
     });
   });

@@ -4,6 +4,7 @@ import type { DatabaseKind, Store } from './database.ts';
 import { firstSlice } from './migrations/0001-first-slice.ts';
 import { copiesAndRevivals } from './migrations/0002-copies-and-revivals.ts';
 import { indexesForMany } from './migrations/0003-indexes-for-many.ts';
+import { distributedSwitch } from './migrations/0004-distributed-switch.ts';
 
 export interface Migration {
   /** Sorts and names it for ever: `0001-first-slice`. */
@@ -12,7 +13,7 @@ export interface Migration {
   readonly statements: readonly string[];
 }
 
-const migrations: readonly Migration[] = [firstSlice, copiesAndRevivals, indexesForMany];
+const migrations: readonly Migration[] = [firstSlice, copiesAndRevivals, indexesForMany, distributedSwitch];
 
 export async function migrate(store: Store): Promise<void> {
   await store.transaction(async (tx) => {

@@ -1,5 +1,6 @@
-/** Networks and the ports (NICs of VMs) on them. */
+/** Networks, the ports (NICs of VMs) on them, and which addresses are taken. */
 import type { Labels } from '@kvasir/api/schema.ts';
+import type { Subnet } from '@kvasir/control/network/subnet.ts';
 import { Table } from './table.ts';
 import { type Versioned, versioned } from './versioned.ts';
 
@@ -9,8 +10,20 @@ export interface NetworkRow extends Versioned {
   readonly labels: Labels;
   readonly projectId: string;
   readonly shared: boolean;
-  readonly kind: 'flat';
+  readonly kind: 'flat' | 'vlan' | 'vxlan';
+  /** VLAN id or VNI; 0 for flat. */
+  readonly segment: number;
+  /** null: VXLAN, or a flat network on each host's default uplink. */
+  readonly switchId: string | null;
   readonly mtu: number;
+  readonly domain: string | null;
+  /** Routers may have their gateway here. */
+  readonly external: boolean;
+  /** What new NICs get: security groups and anti-spoofing. */
+  readonly portSecurity: boolean;
+  /** At most one of each family. */
+  readonly subnets: readonly Subnet[];
+  readonly externalVteps: readonly string[];
 }
 
 export const networks = new Table<NetworkRow>({
@@ -24,9 +37,28 @@ export const networks = new Table<NetworkRow>({
     projectId: 'text',
     shared: 'flag',
     kind: 'text',
+    segment: 'integer',
+    switchId: 'text',
     mtu: 'integer',
+    domain: 'text',
+    external: 'flag',
+    portSecurity: 'flag',
+    subnets: 'json',
+    externalVteps: 'json',
   },
 });
+
+/** A network as plain as can be: one flat segment on each host's default uplink, without addresses and policy of its own. */
+export const plainNetwork = {
+  kind: 'flat',
+  segment: 0,
+  switchId: null,
+  domain: null,
+  external: false,
+  portSecurity: false,
+  subnets: [],
+  externalVteps: [],
+} as const satisfies Partial<NetworkRow>;
 
 export interface PortRow extends Versioned {
   readonly vmId: string;
@@ -37,6 +69,10 @@ export interface PortRow extends Versioned {
   readonly connected: boolean;
   /** Order within the VM, from 0. */
   readonly position: number;
+  readonly antiSpoofing: boolean;
+  /** false: no security group applies. */
+  readonly portSecurity: boolean;
+  readonly qosPolicyId: string | null;
 }
 
 /** Removed with their VM. */
@@ -51,5 +87,50 @@ export const ports = new Table<PortRow>({
     model: 'text',
     connected: 'flag',
     position: 'integer',
+    antiSpoofing: 'flag',
+    portSecurity: 'flag',
+    qosPolicyId: 'text',
   },
+});
+
+/** A port without policy. */
+export const plainPort = { antiSpoofing: false, portSecurity: false, qosPolicyId: null } as const;
+
+/** A VLAN of a trunk: what the guest tags on its NIC is a port of another network. */
+export interface SubPortRow extends Versioned {
+  readonly portId: string;
+  readonly networkId: string;
+  readonly vlanId: number;
+  readonly macAddress: string;
+}
+
+/** Removed with their port. */
+export const subPorts = new Table<SubPortRow>({
+  table: 'subPorts',
+  kind: 'sub-port',
+  columns: { ...versioned, portId: 'text', networkId: 'text', vlanId: 'integer', macAddress: 'text' },
+});
+
+/** Held by one of the four; removed with it. */
+export interface NetworkAddressRow {
+  readonly networkId: string;
+  readonly address: string;
+  readonly portId: string | null;
+  readonly subPortId: string | null;
+  readonly routerId: string | null;
+  readonly floatingAddressId: string | null;
+}
+
+export const networkAddresses = new Table<NetworkAddressRow>({
+  table: 'networkAddresses',
+  kind: 'address',
+  columns: {
+    networkId: 'text',
+    address: 'text',
+    portId: 'text',
+    subPortId: 'text',
+    routerId: 'text',
+    floatingAddressId: 'text',
+  },
+  key: 'address',
 });

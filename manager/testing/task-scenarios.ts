@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { systemIds } from '../ids.ts';
 import { imageCopies, images } from '../store/images.ts';
-import { ports } from '../store/networks.ts';
+import { plainPort, ports } from '../store/networks.ts';
 import { uploads } from '../store/uploads.ts';
 import { firstRevision } from '../store/versioned.ts';
 import { vmDisks, type VmRow, vms } from '../store/vms.ts';
@@ -148,7 +148,7 @@ const attachNic = async (world: TaskWorld): Promise<Scenario> => {
   const nic = { networkId: world.networkId, model: 'virtio', connected: true, position: 1 } as const;
   const row = { ...firstRevision(systemIds.uuid(), 1), ...nic, vmId: vm.id };
   const macAddress = `52:54:01${row.id.slice(0, 6).replaceAll(/../g, ':$&')}`;
-  await world.store.transaction((tx) => ports.insert(tx, { ...row, macAddress }));
+  await world.store.transaction((tx) => ports.insert(tx, { ...row, ...plainPort, macAddress }));
   const check = async () => assert.equal((await ports.get(world.store.db, row.id)).vmId, vm.id);
   return scenario('vm-attach-nic', target('vm', vm), { vmId: vm.id, nicId: row.id }, check);
 };

@@ -8,7 +8,7 @@ import { clusters } from '../store/clusters.ts';
 import type { Store } from '../store/database.ts';
 import { hosts } from '../store/hosts.ts';
 import { imageCopies, type ImageRow, images } from '../store/images.ts';
-import { networks, ports } from '../store/networks.ts';
+import { networks, plainNetwork, plainPort, ports } from '../store/networks.ts';
 import { poolHosts, pools } from '../store/pools.ts';
 import { projects } from '../store/projects.ts';
 import { taskLocks, tasks } from '../store/tasks.ts';
@@ -199,7 +199,7 @@ export class TaskWorld {
         position: 0,
         readOnly: false,
       });
-      await ports.insert(tx, { ...nic, macAddress });
+      await ports.insert(tx, { ...nic, ...plainPort, macAddress });
     });
     if (hostId !== null && onHost.includes(state)) {
       const devices = { volumes: new Set([volume.id]), nics: new Set([nic.id]), incoming: false };

@@ -3,7 +3,7 @@ import { clusters } from '../../store/clusters.ts';
 import type { Tx } from '../../store/database.ts';
 import { type HostRow, hosts } from '../../store/hosts.ts';
 import { imageCopies, type ImageRow, images } from '../../store/images.ts';
-import { networks, ports } from '../../store/networks.ts';
+import { networks, plainNetwork, plainPort, ports } from '../../store/networks.ts';
 import { poolHosts, pools } from '../../store/pools.ts';
 import { vmDisks, type VmRow, vms } from '../../store/vms.ts';
 import { type VolumeRow, volumes } from '../../store/volumes.ts';
@@ -150,12 +150,12 @@ let lastMac = 0;
 export async function insertPort(tx: Tx, vmId: string, networkId: string) {
   lastMac += 1;
   const macAddress = `52:54:01:00:${hex(lastMac >> 8)}:${hex(lastMac & 255)}`;
-  const row = { vmId, networkId, macAddress, model: 'virtio' as const, connected: true, position: 0 };
+  const row = { vmId, networkId, macAddress, model: 'virtio' as const, connected: true, position: 0, ...plainPort };
   return ports.insert(tx, { ...fresh(), ...row });
 }
 
 export async function insertNetwork(tx: Tx, projectId: string, name: string, shared = false) {
-  const row = { name, description: '', labels: {}, projectId, shared, kind: 'flat' as const, mtu: 1500 };
+  const row = { name, description: '', labels: {}, projectId, shared, ...plainNetwork, mtu: 1500 };
   return networks.insert(tx, { ...fresh(), ...row });
 }
 
