@@ -49,6 +49,8 @@ export type HaAction =
       readonly because: string;
     }
   | { readonly kind: 'fail-restart'; readonly vmId: string; readonly because: string }
+  /** The manager may be the one that is cut off: it fences none until it hears enough hosts again. */
+  | { readonly kind: 'suspect-self'; readonly suspects: boolean; readonly because: string }
   /** An operator shall look. Raised once for each incident and code. */
   | {
       readonly kind: 'alarm';
@@ -63,6 +65,5 @@ export type HaAlarm =
   | 'host-isolated'
   | 'storage-lost'
   | 'network-lost'
-  | 'manager-suspects-itself'
   | 'operator-needed'
   | 'proof-contradicted';

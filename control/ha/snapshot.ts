@@ -21,7 +21,13 @@ export type HostHaState = (typeof hostHaStates)[number];
 
 export interface HaSnapshot {
   readonly manager: ManagerFacts;
-  readonly cluster: { readonly id: string; readonly name: string; readonly policy: HaPolicy };
+  readonly cluster: {
+    readonly id: string;
+    readonly name: string;
+    readonly policy: HaPolicy;
+    /** So many hosts were lost at once that it may be the manager that is cut off; known since the last decision. */
+    readonly suspectsItself: boolean;
+  };
   readonly hosts: readonly HostFacts[];
   /** Those that were on a host that is not well, those that are being restarted, and what these depend on. */
   readonly vms: readonly VmFacts[];
@@ -73,8 +79,6 @@ export interface LeaseFacts {
 export interface IncidentFacts {
   readonly id: string;
   readonly openedAtMs: number;
-  /** Its VMs have been listed for restart. */
-  readonly restartsListed: boolean;
   /** Alarms that were raised already. */
   readonly alarms: readonly string[];
 }

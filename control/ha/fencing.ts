@@ -1,0 +1,85 @@
+/**
+ * How a host that is lost is proven dead: the methods of the cluster in their order, one device at a time; a lease that ran out
+ * is taken whenever it is there. When nothing is left to try, an operator is called.
+ */
+import type { HaAction } from './actions.ts';
+import { leaseExpiredProof, rebootedProof } from './fence-proof.ts';
+import { type ManagerDoubt, newBoot, seconds, type Verdict } from './host-state.ts';
+import { leaseObservations } from './signals.ts';
+import type { HaSnapshot, HostFacts } from './snapshot.ts';
+
+/** A device that failed is asked again after so long. */
+const retryDeviceMs = 30_000;
+
+/** Whether this host shall be proven dead now, and why. */
+export function reasonToFence(host: HostFacts, verdict: Verdict, { policy }: HaSnapshot['cluster'], now: number) {
+  if (verdict.state === 'dead' || verdict.state === 'fencing') return verdict.because;
+  if (verdict.state !== 'management-isolated' || policy.isolation === 'leave') return undefined;
+  const isolatedMs = host.ha.state === 'management-isolated' ? now - host.ha.sinceMs : 0;
+  if (isolatedMs < policy.isolationAfterMs) return undefined;
+  return `it has been isolated for ${seconds(isolatedMs)}, and the cluster's reaction to that is ${policy.isolation}`;
+}
+
+export function decideFencing(
+  host: HostFacts,
+  verdict: Verdict,
+  snapshot: HaSnapshot,
+  doubt: ManagerDoubt,
+  now: number,
+): HaAction[] {
+  const { policy } = snapshot.cluster;
+  const { incident, id: hostId } = host;
+  if (!policy.enabled || doubt.inGrace || doubt.suspectsItself || incident === null || host.proof !== null) return [];
+  const because = reasonToFence(host, verdict, snapshot.cluster, now);
+  if (because === undefined) return [];
+  const subject = { hostId, hostName: host.name, bootId: host.bootId };
+  const boot = newBoot(host, snapshot, now);
+  if (boot !== undefined && host.bootId !== null) {
+    const proof = rebootedProof({ ...subject, bootId: host.bootId }, boot, now);
+    return [{ kind: 'record-proof', hostId, proof, because: proof.because }];
+  }
+  const lease = policy.fencing.includes('lease')
+    ? leaseProof(host, snapshot, now)
+    : { missing: 'the cluster does not use it' };
+  if ('proof' in lease) return [{ kind: 'record-proof', hostId, proof: lease.proof, because: lease.proof.because }];
+  if (host.fencing !== null) return [];
+  const device = nextDevice(host, policy.fencing, now);
+  if (device !== undefined) {
+    return [{ kind: 'power-off', hostId, incidentId: incident.id, deviceId: device.id, because }];
+  }
+  if (leaseWillProve(host, snapshot, now) || incident.alarms.includes('operator-needed')) return [];
+  const tried = host.failedFencings.map(({ reason }) => reason);
+  const left = `nothing proves that ${host.name} is off (power: ${tried.at(-1) ?? 'it has no device'}; lease: ${lease.missing})`;
+  return [
+    {
+      kind: 'alarm',
+      code: 'operator-needed',
+      hostId,
+      incidentId: incident.id,
+      because: `${left}: confirm that it is off, and its VMs will be started elsewhere`,
+    },
+  ];
+}
+
+function leaseProof(host: HostFacts, snapshot: HaSnapshot, now: number) {
+  if (host.leasePlan === null) return { missing: 'it keeps no lease' };
+  const observations = leaseObservations(host, snapshot, now);
+  const subject = { hostId: host.id, hostName: host.name, bootId: host.bootId };
+  return leaseExpiredProof(subject, observations, host.leasePlan, now);
+}
+
+/** A guarded lease that others watch is on its way to prove it. */
+function leaseWillProve(host: HostFacts, snapshot: HaSnapshot, now: number): boolean {
+  if (!snapshot.cluster.policy.fencing.includes('lease') || host.leasePlan === null) return false;
+  const { leaseMs } = host.leasePlan;
+  return leaseObservations(host, snapshot, now).some(
+    ({ guarded, unchangedMs }) => guarded && unchangedMs < 2 * leaseMs,
+  );
+}
+
+function nextDevice(host: HostFacts, order: readonly string[], now: number) {
+  const failedAt = new Map(host.failedFencings.map(({ deviceId, atMs }) => [deviceId, atMs]));
+  const devices = order.flatMap((method) => host.fenceDevices.filter(({ kind }) => kind === method));
+  const untried = devices.find(({ id }) => !failedAt.has(id));
+  return untried ?? devices.find(({ id }) => now - (failedAt.get(id) ?? 0) >= retryDeviceMs);
+}

@@ -1,0 +1,117 @@
+/**
+ * The state of a host, by what it has lost.
+ *
+ *   heard, all well ...................... running      silent for a moment ............ suspect
+ *   heard, its storage is lost ........... storage-lost silent here, seen elsewhere .... management-isolated
+ *   heard, an uplink is down ............. network-lost silent on every path ........... dead, then fencing
+ *   proven dead, not back ................ fenced       taken out by an operator ....... maintenance
+ *
+ * Invariants: silence that nobody else can confirm makes a host suspect and no more. In the grace after the manager's start,
+ * and while the manager suspects itself, no host becomes dead.
+ */
+import { leaseObservations, lostPools, lostUplinks, signalsOf, silenceOf } from './signals.ts';
+import type { HaSnapshot, HostFacts, HostHaState } from './snapshot.ts';
+
+export interface Verdict {
+  readonly state: HostHaState;
+  readonly because: string;
+  /** Its agent is heard: what it says of its VMs is true now. */
+  readonly heard: boolean;
+}
+
+export interface ManagerDoubt {
+  readonly inGrace: boolean;
+  readonly suspectsItself: boolean;
+  readonly because: string;
+}
+
+const heartbeatMs = 1000;
+/** A proof and a heartbeat sent just before it may cross. */
+const crossingMs = 1000;
+/** Without leases the word of peers alone has to hold for longer. */
+const peersAloneFactor = 4;
+
+export function doubtOf(snapshot: HaSnapshot, now: number): ManagerDoubt {
+  const { policy } = snapshot.cluster;
+  const counted = snapshot.hosts.filter(
+    (host) => host.state !== 'joining' && host.proof === null && host.ha.state !== 'maintenance',
+  );
+  const lost = counted.filter((host) => silenceOf(host, snapshot, now) >= policy.suspectAfterMs);
+  const most = lost.length >= 2 && lost.length >= policy.selfSuspicionShare * counted.length;
+  const suspectsItself = most || (lost.length > 0 && lost.length === counted.length);
+  return {
+    inGrace: now < snapshot.manager.leadingSinceMs + policy.graceMs,
+    suspectsItself,
+    because: suspectsItself
+      ? `${lost.length} of ${counted.length} hosts are silent at once (${lost.map(({ name }) => name).join(', ')}): the manager may be the one that is cut off`
+      : `${counted.length - lost.length} of ${counted.length} hosts are heard`,
+  };
+}
+
+export function judgeHost(host: HostFacts, snapshot: HaSnapshot, doubt: ManagerDoubt, now: number): Verdict {
+  const { policy } = snapshot.cluster;
+  const heard = host.lastHeartbeatMs !== null && now - host.lastHeartbeatMs < policy.suspectAfterMs;
+  const as = (state: HostHaState, because: string): Verdict => ({ state, because, heard });
+  if (host.ha.state === 'maintenance') return as('maintenance', host.ha.because ?? 'an operator took it out');
+  if (host.proof !== null && !contradicts(host)) return { ...as('fenced', host.proof.proof.because), heard: false };
+  if (heard) return judgeHeard(host, as);
+  // Only now: what others see of a host is dear to look up, and seldom asked.
+  const { silentMs, lease, peers } = signalsOf(host, snapshot, now);
+  const silence = `its agent has been silent for ${seconds(silentMs)}`;
+  if (silentMs < policy.suspectAfterMs) return as(host.ha.state, host.ha.because ?? 'it was not heard yet');
+  if (doubt.inGrace) return as(host.ha.state, `${silence}, but the manager has only just begun to listen`);
+  const others = `${silence}, ${leaseWords[lease]}, ${peerWords[peers]}`;
+  const seen = lease === 'alive' || peers === 'alive';
+  // A lease is seen late: what looks isolated now may be dead in a moment.
+  if (seen) return as(silentMs < 2 * policy.fenceAfterMs ? 'suspect' : 'management-isolated', others);
+  if (doubt.suspectsItself) return as(stay(host), `${others}; ${doubt.because}`);
+  if (silentMs < policy.fenceAfterMs) return as('suspect', silence);
+  const certain = lease === 'silent' || (peers === 'silent' && silentMs >= peersAloneFactor * policy.fenceAfterMs);
+  if (!certain) return as(stay(host), others);
+  return as(host.fencing === null ? 'dead' : 'fencing', others);
+}
+
+/** Who was found worse than suspect is not better because nobody can tell any more. */
+function stay({ ha, fencing }: HostFacts): HostHaState {
+  if (ha.state === 'dead' || ha.state === 'fencing') return fencing === null ? 'dead' : 'fencing';
+  return ha.state === 'management-isolated' ? ha.state : 'suspect';
+}
+
+function judgeHeard(host: HostFacts, as: (state: HostHaState, because: string) => Verdict): Verdict {
+  const [pool] = lostPools(host);
+  if (pool !== undefined) {
+    const error = host.liveness?.report.own.find((lease) => lease.poolId === pool)?.error;
+    return as('storage-lost', `it cannot renew its lease in the pool ${pool}${error ? `: ${error}` : ''}`);
+  }
+  const uplinks = lostUplinks(host);
+  if (uplinks.length > 0) return as('network-lost', `the uplink ${uplinks.join(', ')} is down`);
+  return as('running', 'its heartbeats arrive');
+}
+
+/** It was heard after it had been proven dead. */
+export function contradicts(host: HostFacts): boolean {
+  return host.proof !== null && (host.lastHeartbeatMs ?? 0) > host.proof.proof.atMs + crossingMs;
+}
+
+/** The host has been booted anew, as its lease tells although its agent is not heard: the new boot's id. */
+export function newBoot(host: HostFacts, snapshot: HaSnapshot, now: number): string | undefined {
+  if (host.bootId === null) return undefined;
+  const seen = leaseObservations(host, snapshot, now);
+  const fresh = seen.find(({ bootId, unchangedMs }) => bootId !== host.bootId && unchangedMs < 2 * heartbeatMs);
+  return fresh?.bootId;
+}
+
+const leaseWords = {
+  alive: 'its lease is renewed',
+  silent: 'its lease is not renewed',
+  unknown: 'no lease tells more',
+};
+const peerWords = {
+  alive: 'other hosts hear it',
+  silent: 'other hosts do not hear it',
+  unknown: 'no other host can tell',
+};
+
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

@@ -1,0 +1,119 @@
+/**
+ * What the signals about one host say: its own heartbeats, its leases and its answers as other hosts see them.
+ *
+ * Invariants: who was not looking saw no silence. Time in which the manager itself was held up or did not lead does not count as
+ * silence; a host that does not report freshly, or that does not renew its own lease, is no witness of another's silence (though
+ * still of its life).
+ */
+import type { LeaseObservation } from './fence-proof.ts';
+import type { HaSnapshot, HostFacts, LeaseFacts } from './snapshot.ts';
+
+export type Sign = 'alive' | 'silent' | 'unknown';
+
+export interface Signals {
+  /** For how long nothing came from its agent. */
+  readonly silentMs: number;
+  readonly lease: Sign;
+  readonly peers: Sign;
+}
+
+/** Renewals that a witness may be late with. */
+const renewalsLate = 3;
+
+export function signalsOf(host: HostFacts, snapshot: HaSnapshot, now: number): Signals {
+  return {
+    silentMs: silenceOf(host, snapshot, now),
+    lease: leaseSign(host, snapshot, now),
+    peers: peerSign(host, snapshot, now),
+  };
+}
+
+export function silenceOf(host: HostFacts, { manager }: HaSnapshot, now: number): number {
+  const since = Math.max(host.lastHeartbeatMs ?? 0, manager.leadingSinceMs, manager.heldUpAtMs ?? 0);
+  return Math.max(0, now - since);
+}
+
+/** Hosts that are heard and have just reported. */
+function witnesses(host: HostFacts, snapshot: HaSnapshot, now: number): HostFacts[] {
+  const { suspectAfterMs } = snapshot.cluster.policy;
+  return snapshot.hosts.filter(
+    (other) =>
+      other.id !== host.id &&
+      other.liveness !== null &&
+      now - other.liveness.atMs <= suspectAfterMs + 500 &&
+      silenceOf(other, snapshot, now) <= suspectAfterMs,
+  );
+}
+
+function leaseSign(host: HostFacts, snapshot: HaSnapshot, now: number): Sign {
+  const aliveMs = snapshot.cluster.policy.fenceAfterMs;
+  let sign: Sign = 'unknown';
+  for (const { liveness } of witnesses(host, snapshot, now)) {
+    for (const seen of liveness!.report.seen) {
+      if (seen.hostId !== host.id) continue;
+      if (seen.unchangedMs + (now - liveness!.atMs) < aliveMs) return 'alive';
+      if (renewsWell(liveness!.report.own, seen.poolId, host.leasePlan)) sign = 'silent';
+    }
+  }
+  return sign;
+}
+
+function renewsWell(
+  own: NonNullable<HostFacts['liveness']>['report']['own'],
+  poolId: string,
+  plan: LeaseFacts | null,
+): boolean {
+  const mine = own.find((lease) => lease.poolId === poolId);
+  return (
+    mine !== undefined && mine.renewedMsAgo !== null && mine.renewedMsAgo <= renewalsLate * (plan?.renewEveryMs ?? 1000)
+  );
+}
+
+function peerSign(host: HostFacts, snapshot: HaSnapshot, now: number): Sign {
+  const aliveMs = snapshot.cluster.policy.fenceAfterMs;
+  let sign: Sign = 'unknown';
+  for (const { liveness } of witnesses(host, snapshot, now)) {
+    const heard = liveness!.report.peers.find((peer) => peer.hostId === host.id)?.heardMsAgo ?? null;
+    // Never heard may only mean that its agent has just begun to listen.
+    if (heard === null) continue;
+    if (heard + (now - liveness!.atMs) < aliveMs) return 'alive';
+    sign = 'silent';
+  }
+  return sign;
+}
+
+/** How other hosts see this host's leases: for a proof. A report counts as it was written, not as it has aged since. */
+export function leaseObservations(host: HostFacts, snapshot: HaSnapshot, now: number): LeaseObservation[] {
+  return witnesses(host, snapshot, now).flatMap(({ id, name, liveness }) => {
+    const { seen, own } = liveness!.report;
+    return seen
+      .filter((lease) => lease.hostId === host.id)
+      .map(({ poolId, bootId, guarded, leaseMs, unchangedMs }) => ({
+        observerId: id,
+        observerName: name,
+        poolId,
+        bootId,
+        guarded,
+        leaseMs,
+        unchangedMs,
+        ownRenewedMsAgo: own.find((lease) => lease.poolId === poolId)?.renewedMsAgo ?? null,
+      }));
+  });
+}
+
+/** Pools that this host itself says it has lost: not renewed for as long as it takes to end its VMs. Slow is not lost. */
+export function lostPools({ liveness, leasePlan }: HostFacts): string[] {
+  if (liveness === null || leasePlan === null) return [];
+  const { killAfterMs, poolIds } = leasePlan;
+  return liveness.report.own
+    .filter(({ lost, renewedMsAgo, error }) => {
+      const late = renewedMsAgo === null ? error !== null : renewedMsAgo >= killAfterMs;
+      return lost || late;
+    })
+    .map(({ poolId }) => poolId)
+    .filter((poolId) => poolIds.includes(poolId));
+}
+
+export function lostUplinks({ liveness }: HostFacts): string[] {
+  return (liveness?.report.uplinks ?? []).filter(({ up }) => !up).map(({ name }) => name);
+}
