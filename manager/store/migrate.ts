@@ -5,6 +5,7 @@ import { firstSlice } from './migrations/0001-first-slice.ts';
 import { copiesAndRevivals } from './migrations/0002-copies-and-revivals.ts';
 import { indexesForMany } from './migrations/0003-indexes-for-many.ts';
 import { distributedSwitch } from './migrations/0004-distributed-switch.ts';
+import { highAvailability } from './migrations/0005-high-availability.ts';
 
 export interface Migration {
   /** Sorts and names it for ever: `0001-first-slice`. */
@@ -13,7 +14,13 @@ export interface Migration {
   readonly statements: readonly string[];
 }
 
-const migrations: readonly Migration[] = [firstSlice, copiesAndRevivals, indexesForMany, distributedSwitch];
+const migrations: readonly Migration[] = [
+  firstSlice,
+  copiesAndRevivals,
+  indexesForMany,
+  distributedSwitch,
+  highAvailability,
+];
 
 export async function migrate(store: Store): Promise<void> {
   await store.transaction(async (tx) => {
