@@ -86,7 +86,7 @@ const undoing = (cancelled: string): Moment => ({ at: 'undoing', cancelled });
 const undoPoints = [
   ...points('manager', 'create', [undoing('define')]),
   ...points('source', 'create', [undoing('define')]),
-  ...points('manager', 'migrate', [undoing('send')]),
+  ...points('manager', 'migrate', [undoing('send'), { at: 'cancelled', step: 'send' }]),
   ...points('destination', 'migrate', [undoing('send')]),
 ];
 
@@ -139,6 +139,17 @@ describe('crash safety', { timeout: 600_000 }, () => {
       assert.match(words, /^cancelled/);
     });
   }
+
+  const tooLate: Point = {
+    kill: 'manager',
+    during: 'migrate',
+    moment: { at: 'unheard', step: 'send', cancelled: true },
+  };
+  it(title(tooLate), async (test) => {
+    const words = await rig.crash(tooLate);
+    test.diagnostic(words);
+    assert.match(words, /^succeeded/);
+  });
 
   for (const point of imagePoints) {
     it(title(point), async (test) => {

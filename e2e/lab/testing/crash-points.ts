@@ -11,11 +11,16 @@ import { insideHost } from '@kvasir/lab/layout.ts';
 import { endProcesses, type ProcessIdentity, signal, until } from '@kvasir/lab/processes.ts';
 import type { TaskDatabase } from './task-database.ts';
 
-/** `unheard`: a step's work is done where it is done, but the victim has not heard or not written down that it is. */
+/**
+ * `unheard`: a step's work is done where it is done, but the victim has not heard or not written down that it is. `cancelled`
+ * with it: the manager has written down a cancel just before.
+ */
 export type Moment =
   | { readonly at: 'acknowledged' }
   | { readonly at: 'step'; readonly step: string; readonly share?: number }
-  | { readonly at: 'unheard'; readonly step: string }
+  | { readonly at: 'unheard'; readonly step: string; readonly cancelled?: true }
+  /** The manager has written down a cancel of the step that moves bytes, and dies before anybody hears of it. */
+  | { readonly at: 'cancelled'; readonly step: string }
   /** The task was cancelled when the step began, and now takes back what it did. */
   | { readonly at: 'undoing'; readonly cancelled: string }
   | { readonly at: 'ended' };
@@ -23,8 +28,9 @@ export type Moment =
 export function describeMoment(moment: Moment): string {
   if (moment.at === 'acknowledged') return 'acknowledged';
   if (moment.at === 'ended') return 'ended';
+  if (moment.at === 'cancelled') return `cancelled in ${moment.step}, unheard`;
   if (moment.at === 'undoing') return `cancelled in ${moment.cancelled}, being undone`;
-  if (moment.at === 'unheard') return `${moment.step} done, unheard`;
+  if (moment.at === 'unheard') return `${moment.step} done, unheard${moment.cancelled ? ', and cancelled' : ''}`;
   return moment.share === undefined ? `${moment.step} begins` : `${moment.step} at ${moment.share * 100} %`;
 }
 
@@ -44,6 +50,7 @@ export async function killAt(
 ): Promise<void> {
   if (moment.at === 'ended') await until('end of the task', patienceMs, () => isOver(tasks.state(taskId)));
   if (moment.at === 'step' || moment.at === 'unheard') await stepBegins(tasks, taskId, moment.step);
+  if (moment.at === 'cancelled') await until('bytes on their way', patienceMs, () => tasks.hasMoved(taskId));
   if (moment.at === 'undoing') {
     await until('undo of the task', patienceMs, () => {
       const state = tasks.state(taskId);
@@ -54,6 +61,7 @@ export async function killAt(
   if (moment.at === 'step') await delay((moment.share ?? 0) * (stepMs.get(moment.step) ?? 0));
   if (moment.at === 'unheard') await holdUntil(victim);
   await endProcesses([victim.process], 0);
+  if (moment.at === 'cancelled' || (moment.at === 'unheard' && moment.cancelled)) tasks.requestCancel(taskId);
 }
 
 export async function stepBegins(tasks: TaskDatabase, taskId: string, step: string): Promise<void> {

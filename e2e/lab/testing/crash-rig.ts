@@ -164,7 +164,7 @@ export class CrashRig {
     const vm = await this.#cloud.vm(during === 'delete' ? `vm-${this.#made}` : this.#traveller);
     const params = { vm: vm.id };
     // A slow one leaves time to be cancelled.
-    const bandwidthMibps = moment?.at === 'undoing' ? 4 : undefined;
+    const bandwidthMibps = moment?.at === 'undoing' || moment?.at === 'cancelled' ? 4 : undefined;
     const task =
       during === 'delete'
         ? await client.call(vmOperations.delete, { params, query: { purge: true, force: true } })

@@ -14,10 +14,12 @@ export interface StepSeen {
 }
 
 export class TaskDatabase {
+  readonly #path: string;
   readonly #database: DatabaseSync;
 
   constructor(lab: Lab) {
-    this.#database = new DatabaseSync(join(lab.layout.managerDirectory, 'state.db'), { readOnly: true });
+    this.#path = join(lab.layout.managerDirectory, 'state.db');
+    this.#database = new DatabaseSync(this.#path, { readOnly: true });
   }
 
   close(): void {
@@ -32,6 +34,25 @@ export class TaskDatabase {
     const query =
       'select name, state, started_at as startedAt, finished_at as finishedAt from task_steps where task_id = ? order by position';
     return this.#database.prepare(query).all(taskId) as unknown as StepSeen[];
+  }
+
+  /** Whether a step has told how many bytes it moved. */
+  hasMoved(taskId: string): boolean {
+    const row = this.#database.prepare('select bytes_done as bytes from tasks where id = ?').get(taskId);
+    return Number(row?.bytes ?? 0) > 0;
+  }
+
+  /** What the manager writes before it answers a cancel; while it is dead, so that nobody has acted on it. */
+  requestCancel(taskId: string): void {
+    // A process that was just killed may hold its locks for a moment.
+    const database = new DatabaseSync(this.#path, { timeout: 5000 });
+    try {
+      const request = 'update tasks set cancel_requested_at = ? where id = ? and cancellable = 1';
+      const { changes } = database.prepare(request).run(Date.now(), taskId);
+      if (Number(changes) !== 1) throw new Error('the task could not be cancelled any more');
+    } finally {
+      database.close();
+    }
   }
 
   /** Names of targets that a task still holds. */
