@@ -4,6 +4,7 @@
  */
 import { formatHex, formatMasked } from './format-value.ts';
 import type { FieldMatch, FieldName, Match } from './flow.ts';
+import { canonicalMatch } from './canonical-match.ts';
 import { allOnes, fields } from './openflow/fields.ts';
 
 const ethernetTypes = new Map([
@@ -72,20 +73,20 @@ const addresses: readonly (readonly [FieldName, string])[] = [
 
 /** Fields joined by commas; empty for a match on everything. */
 export function formatMatch(original: Match): string {
-  const match = splitWideRegisters(original);
+  const match = canonicalMatch(original);
   const type = ethernetTypes.get(match.eth_type?.value ?? -1n);
   const protocols = type === 'ip' ? ipv4Protocols : type === 'ipv6' ? ipv6Protocols : null;
   const protocol = protocols?.get(match.ip_proto?.value ?? -1n);
   const out: string[] = [];
   const put = (name: FieldName, shown: string = name) => {
     const wanted = match[name];
-    if (wanted !== undefined && wanted.mask !== 0n) out.push(formatField(name, shown, wanted));
+    if (wanted !== undefined) out.push(formatField(name, shown, wanted));
   };
 
   for (const name of beforeType) put(name);
   if (type !== undefined) out.push(protocol ?? type);
   for (const name of afterType) put(name);
-  if (match.vlan_vid !== undefined && match.vlan_vid.mask !== 0n) out.push(formatVlan(match.vlan_vid));
+  if (match.vlan_vid !== undefined) out.push(formatVlan(match.vlan_vid));
   put('eth_src', 'dl_src');
   put('eth_dst', 'dl_dst');
   if (match.eth_type !== undefined && type === undefined) {
@@ -96,27 +97,6 @@ export function formatMatch(original: Match): string {
   put('arp_op');
   for (const [name, shown] of last) put(name, shown);
   return out.join(',');
-}
-
-/**
- * Open vSwitch knows a 128-bit register only as four of 32 bits; `xxreg0` begins with `reg0`. A field that is matched
- * twice in this way keeps both: the encoder refuses it.
- */
-export function splitWideRegisters(match: Match): Match {
-  const out: Record<string, FieldMatch> = {};
-  for (const [name, wanted] of Object.entries(match) as [FieldName, FieldMatch | undefined][]) {
-    if (wanted === undefined) continue;
-    if (!name.startsWith('xxreg')) {
-      out[name] = wanted;
-      continue;
-    }
-    for (let n = 0; n < 4; n++) {
-      const part = (bits: bigint) => (bits >> BigInt(96 - 32 * n)) & 0xffffffffn;
-      const mask = part(wanted.mask ?? allOnes(128));
-      if (mask !== 0n) out[`reg${4 * Number(name.slice(5)) + n}`] = { value: part(wanted.value), mask };
-    }
-  }
-  return out as Match;
 }
 
 function formatField(name: FieldName, shown: string, wanted: FieldMatch): string {

@@ -62,8 +62,8 @@ export function formatMasked(name: FieldName, { value, mask }: FieldMatch): stri
 
 /** `NXM_NX_REG0[0..15]`; the whole field is `NXM_NX_REG0[]`. */
 export function formatBits({ field, start, count }: Bits): string {
-  const { actionName, bits } = fields[field];
-  if (start === 0 && count === bits) return `${actionName}[]`;
+  const { actionName, actionBits } = fields[field];
+  if (start === 0 && count === actionBits) return `${actionName}[]`;
   return count === 1 ? `${actionName}[${start}]` : `${actionName}[${start}..${start + count - 1}]`;
 }
 

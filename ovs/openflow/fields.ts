@@ -38,6 +38,8 @@ export interface FieldInfo {
   readonly match: FieldCode;
   /** Code in Nicira actions. */
   readonly action: FieldCode;
+  /** Width under that code: `in_port` has 16 bits there. */
+  readonly actionBits: number;
   /** How `ovs-ofctl` calls some bits of it, as in `NXM_NX_REG0[0..15]`. */
   readonly actionName: string;
   readonly needs: Prerequisite | null;
@@ -52,7 +54,12 @@ const ericsson = 0x1307;
 const experimenterClass = 0xffff;
 
 type Codes = { readonly oxm?: number; readonly of?: number; readonly nx?: number; readonly ericsson?: number };
-type Traits = { readonly needs?: Prerequisite; readonly whole?: true; readonly readOnly?: true };
+type Traits = {
+  readonly needs?: Prerequisite;
+  readonly whole?: true;
+  readonly readOnly?: true;
+  readonly actionBits?: number;
+};
 
 /** `whole`: cannot be matched in part. */
 function field(bits: number, notation: Notation, actionName: string, codes: Codes, traits: Traits = {}): FieldInfo {
@@ -68,6 +75,7 @@ function field(bits: number, notation: Notation, actionName: string, codes: Code
     notation,
     match: known[0]!,
     action: known.find((code) => code.class !== basic) ?? known[0]!,
+    actionBits: traits.actionBits ?? bits,
     actionName,
     needs: traits.needs ?? null,
     maskable: traits.whole !== true,
@@ -85,7 +93,7 @@ function registers(): Record<Register, FieldInfo> {
 }
 
 export const fields: Readonly<Record<FieldName, FieldInfo>> = {
-  in_port: field(32, 'port', 'NXM_OF_IN_PORT', { oxm: 0, of: 0 }, { whole: true }),
+  in_port: field(32, 'port', 'NXM_OF_IN_PORT', { oxm: 0, of: 0 }, { whole: true, actionBits: 16 }),
   metadata: field(64, 'hex', 'OXM_OF_METADATA', { oxm: 2 }),
   tun_id: field(64, 'hex', 'NXM_NX_TUN_ID', { oxm: 38, nx: 16 }),
   tun_src: field(32, 'ipv4', 'NXM_NX_TUN_IPV4_SRC', { nx: 31 }),
@@ -141,3 +149,6 @@ export const fields: Readonly<Record<FieldName, FieldInfo>> = {
 export function allOnes(bits: number): bigint {
   return (1n << BigInt(bits)) - 1n;
 }
+
+/** What a field presupposes comes before it. */
+export const fieldNames = Object.keys(fields) as readonly FieldName[];

@@ -1,0 +1,146 @@
+/** Matches on the wire: a list of OXM fields, each with class, number, width, value and perhaps mask. */
+import { canonicalMatch, partsOfWideRegister } from '../canonical-match.ts';
+import type { FieldMatch, FieldName, Match } from '../flow.ts';
+import { FlowEncodingError, OpenFlowError } from './errors.ts';
+import { allOnes, type FieldCode, fieldNames, fields } from './fields.ts';
+import { padded } from './message.ts';
+import { requirePrerequisite } from './prerequisites.ts';
+
+const experimenterClass = 0xffff;
+const oxmMatch = 1;
+
+/** `match` holds what we know; fields that we never send stay as they came. */
+export interface DecodedMatch {
+  readonly match: Match;
+  readonly unknown: readonly Buffer[];
+}
+
+/** The whole match structure with its padding. @throws FlowEncodingError naming the field */
+export function encodeMatch(match: Match): Buffer {
+  refuseOverlap(match);
+  const wanted = canonicalMatch(match);
+  const parts: Buffer[] = [];
+  for (const name of fieldNames) {
+    const field = wanted[name];
+    if (field === undefined) continue;
+    check(name, field);
+    requirePrerequisite(wanted, name);
+    parts.push(encodeField(fields[name].match, fields[name].bits, field));
+  }
+  return wrapMatch(parts);
+}
+
+/** Equal for matches that mean the same, and only for those. */
+export function matchKey({ match, unknown }: DecodedMatch): string {
+  const known = canonicalMatch(match);
+  const parts = fieldNames.flatMap((name) => {
+    const field = known[name];
+    return field === undefined ? [] : [encodeField(fields[name].match, fields[name].bits, field)];
+  });
+  return Buffer.concat([...parts, ...unknown]).toString('latin1');
+}
+
+/** OXM or NXM header, value and mask; `bits` is the width of the field under this code. */
+export function encodeField(code: FieldCode, bits: number, { value, mask }: FieldMatch): Buffer {
+  const width = Math.ceil(bits / 8);
+  const body = Buffer.concat([writeBits(value, width), ...(mask === undefined ? [] : [writeBits(mask, width)])]);
+  return Buffer.concat([encodeHeader(code, body.length, mask !== undefined), body]);
+}
+
+/** `length` counts value and mask. Four bytes, or eight for a field of an experimenter. */
+export function encodeHeader(code: FieldCode, length: number, masked: boolean): Buffer {
+  const out = Buffer.alloc(code.experimenter === undefined ? 4 : 8);
+  out.writeUInt16BE(code.class, 0);
+  out.writeUInt8((code.field << 1) | (masked ? 1 : 0), 2);
+  out.writeUInt8(length + out.length - 4, 3);
+  if (code.experimenter !== undefined) out.writeUInt32BE(code.experimenter, 4);
+  return out;
+}
+
+/** Reads the match structure at the begin of `bytes`; `length` includes its padding. @throws OpenFlowError `malformed` */
+export function decodeMatch(bytes: Buffer): DecodedMatch & { readonly length: number } {
+  const length = bytes.length < 4 ? 0 : bytes.readUInt16BE(2);
+  if (length < 4 || length > bytes.length) throw new OpenFlowError('malformed', 'a match is cut off');
+  return { ...decodeFields(bytes.subarray(4, length)), length: (length + 7) & ~7 };
+}
+
+/** A list of OXM fields without anything around. */
+export function decodeFields(bytes: Buffer): DecodedMatch {
+  const match: Partial<Record<FieldName, FieldMatch>> = {};
+  const unknown: Buffer[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    const end = at + 4 < bytes.length ? at + 4 + bytes.readUInt8(at + 3) : Number.POSITIVE_INFINITY;
+    if (end > bytes.length) throw new OpenFlowError('malformed', 'a field of a match is cut off');
+    const one = bytes.subarray(at, end);
+    const known = decodeField(one);
+    if (known === null) unknown.push(one);
+    else match[known.name] = known.field;
+    at = end;
+  }
+  return { match, unknown };
+}
+
+/** @throws FlowEncodingError when the value does not fit the field */
+export function check(name: FieldName, { value, mask }: FieldMatch): void {
+  const { bits, maskable } = fields[name];
+  const all = allOnes(bits);
+  if (value < 0n || value > all) throw new FlowEncodingError(`${name} has ${bits} bits: ${value} does not fit`);
+  if (mask === undefined) return;
+  if (mask < 0n || mask > all) throw new FlowEncodingError(`${name} has ${bits} bits: its mask does not fit`);
+  if ((value & ~mask) !== 0n) throw new FlowEncodingError(`${name} has value bits outside of its mask`);
+  if (!maskable && mask !== all) throw new FlowEncodingError(`${name} cannot be used in part`);
+}
+
+function refuseOverlap(match: Match): void {
+  for (const name of ['xxreg0', 'xxreg1', 'xxreg2', 'xxreg3'] as const) {
+    const twice = match[name] && partsOfWideRegister(name).find((part) => match[part] !== undefined);
+    if (twice !== undefined) throw new FlowEncodingError(`${twice} is a part of ${name}: match only one of them`);
+  }
+}
+
+function wrapMatch(parts: readonly Buffer[]): Buffer {
+  const list = Buffer.concat(parts);
+  const head = Buffer.alloc(4);
+  head.writeUInt16BE(oxmMatch, 0);
+  head.writeUInt16BE(4 + list.length, 2);
+  return padded(Buffer.concat([head, list]));
+}
+
+function writeBits(value: bigint, width: number): Buffer {
+  return Buffer.from(value.toString(16).padStart(2 * width, '0'), 'hex');
+}
+
+function readBits(bytes: Buffer): bigint {
+  return bytes.length === 0 ? 0n : BigInt(`0x${bytes.toString('hex')}`);
+}
+
+function decodeField(bytes: Buffer): { readonly name: FieldName; readonly field: FieldMatch } | null {
+  const oxmClass = bytes.readUInt16BE(0);
+  const experimenter = oxmClass === experimenterClass && bytes.length >= 8 ? bytes.readUInt32BE(4) : undefined;
+  const name = byCode.get(codeKey({ class: oxmClass, field: bytes.readUInt8(2) >> 1, experimenter }));
+  if (name === undefined) return null;
+  const body = bytes.subarray(experimenter === undefined ? 4 : 8);
+  const masked = (bytes.readUInt8(2) & 1) === 1;
+  const width = masked ? body.length / 2 : body.length;
+  const value = readBits(body.subarray(0, width));
+  if (name === 'in_port') return { name, field: { value: width === 2 ? widePort(value) : value } };
+  return { name, field: masked ? { value, mask: readBits(body.subarray(width)) } : { value } };
+}
+
+/** Special ports in the 16 bits of Nicira's field. */
+function widePort(port: bigint): bigint {
+  return port >= 0xff00n ? port | 0xffff0000n : port;
+}
+
+function codeKey(code: FieldCode): string {
+  return `${code.class}/${code.experimenter ?? ''}/${code.field}`;
+}
+
+const onf = 0x4f4e4600;
+const byCode = new Map<string, FieldName>([
+  ...fieldNames.map((name) => [codeKey(fields[name].action), name] as const),
+  ...fieldNames.map((name) => [codeKey(fields[name].match), name] as const),
+  [codeKey({ class: 0x8000, field: 42 }), 'tcp_flags'],
+  [codeKey({ class: experimenterClass, field: 42, experimenter: onf }), 'tcp_flags'],
+]);
