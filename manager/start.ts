@@ -1,5 +1,5 @@
 /**
- * Puts one manager together: store, leadership, links to hosts, task runner, upkeep, API. Order matters: the data folder is
+ * Puts one manager together: its state, its core, its API. Order matters: the data folder is
  * locked first, the API listens last; at the end the API goes first and the store last.
  */
 import { mkdir, readFile } from 'node:fs/promises';
@@ -8,24 +8,17 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Clock, systemClock } from '@kvasir/api/clock.ts';
 import { type Ids, systemIds } from './ids.ts';
-import { revival } from './controllers/revival.ts';
-import { upkeep } from './controllers/upkeep.ts';
+import { openCore } from './core.ts';
 import { type DataLock, lockDataFolder } from './data-lock.ts';
 import { type FirstAdmin, makeFirstAdmin } from './first-admin.ts';
 import type { ListenAddress } from './hosts/link-server.ts';
-import { type Hosts, startHosts } from './hosts/hosts.ts';
+import type { Hosts } from './hosts/hosts.ts';
 import { createServer } from './http/server.ts';
-import { Leadership } from './leader.ts';
 import { isDeadProcess, processIdentity } from './process-identity.ts';
 import type { Environment } from './services/call.ts';
-import { ConsoleTickets } from './services/console-tickets.ts';
-import { EventFeed } from './services/event-feed.ts';
 import { FileSpool } from './services/file-spool.ts';
-import { LoginLimit } from './services/login-limit.ts';
 import { bootstrap } from './store/bootstrap.ts';
-import { ClusterSnapshots } from './store/cluster-snapshots.ts';
 import { openDatabase } from './store/database.ts';
-import { TaskRunner } from './tasks/runner.ts';
 
 export interface ManagerOptions {
   /** Folder of this manager: SQLite's file, uploads, the first password. Made when it is not there. */
@@ -79,68 +72,33 @@ async function compose(
   const { dataFolder, log } = options;
   const clock = options.clock ?? systemClock;
   const ids = options.ids ?? systemIds;
-  const version = await ownVersion();
   const store = await openDatabase(databaseAddress(options), clock);
   undo.push(() => store.close());
   await bootstrap(store, { clock, ids });
   const firstAdmin = await makeFirstAdmin(store, { clock, ids }, dataFolder);
   const note = (message: string, details: unknown = {}): void => log.info({ details: plain(details) }, message);
-
-  const leadership: Leadership = new Leadership({
-    store,
-    clock,
-    holder: processIdentity(),
-    isDead: isDeadProcess,
-    onLead: (epoch) => {
-      runner.start(epoch);
-      for (const controller of controllers) controller.start();
-      hosts.nudge();
-    },
-    onLose: () => {
-      void runner.stop();
-      for (const controller of controllers) void controller.stop();
-    },
-    log: note,
-  });
-  const hosts = await startHosts({
-    store,
-    clock,
-    ids,
-    managerVersion: version,
-    epoch: () => leadership.epoch,
-    log: note,
-    ...(options.agentListen ? { listen: options.agentListen } : {}),
-    ...(options.agentAddress === undefined ? {} : { advertised: options.agentAddress }),
-  });
-  undo.push(() => hosts.close());
   const spool = new FileSpool(join(dataFolder, 'uploads'));
   await spool.prepare();
-  const runner = new TaskRunner({ store, clock, ids, hosts: hosts.calls, spool, log: note });
-  const feed = new EventFeed(store, clock);
-  const env: Environment = {
+  const core = await openCore({
     store,
     clock,
     ids,
-    links: hosts,
-    tickets: new ConsoleTickets(() => clock.now()),
-    logins: new LoginLimit(() => clock.now()),
-    feed,
-    clusterSnapshots: new ClusterSnapshots(clock),
+    version: await ownVersion(),
     spool,
-    version,
-  };
-  const controllers = [upkeep(env, note), revival(env, note)];
-  undo.push(async () => {
-    await leadership.stop();
-    await runner.stop();
-    for (const controller of controllers) await controller.stop();
+    holder: processIdentity(),
+    isDead: isDeadProcess,
+    listen: options.agentListen,
+    advertised: options.agentAddress,
+    log: note,
   });
+  undo.push(() => core.stop());
+  const { env, hosts } = core;
   const app = await createServer(env, { logger: log, tls: options.tls });
   undo.push(async () => {
-    feed.close();
+    env.feed.close();
     await app.close();
   });
-  leadership.start();
+  core.start();
   await app.listen(options.listen);
   const { address, port, family } = app.server.address() as AddressInfo;
   const host = family === 'IPv6' ? `[${address}]` : address;
