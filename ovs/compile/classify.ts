@@ -10,7 +10,7 @@ import type { Domain } from './domains.ts';
 import type { Fields, FlowSet } from './flow-set.ts';
 import { arp, ip, taggedWith, untagged } from './matches.ts';
 import { type Model, plugged, type PluggedPort } from './model.ts';
-import { register, serviceClient, table } from './pipeline.ts';
+import { register, serviceAddressesOfPort, serviceClient, table } from './pipeline.ts';
 
 export function classify(model: Model, flows: FlowSet): Meter[] {
   for (const domain of model.domains) fromOutside(domain, flows);
@@ -68,6 +68,7 @@ function fromServices({ local, ports }: Model, flows: FlowSet): void {
     if (openflowPort === null) continue;
     addresses
       .filter(({ family }) => family === 'ipv4')
+      .slice(0, serviceAddressesOfPort)
       .forEach(({ value }, index) => {
         const to = { in_port: services, ...ip.ipv4, ipv4_dst: serviceClient(number, index) };
         flows.add(cookieOf('port', key), table.classify, 100, to, [

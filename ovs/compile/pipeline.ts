@@ -10,6 +10,7 @@ export const table = {
   antiSpoof: 10,
   antiSpoofNd: 11,
   respond: 20,
+  advertise: 21,
   trackOut: 30,
   allowOut: 31,
   enterRouter: 35,
@@ -49,6 +50,9 @@ export const serviceAddress = '169.254.169.254';
 export function serviceClient(port: number, index: number): bigint {
   return (100n << 24n) | (64n << 16n) | (BigInt(index) << 16n) | BigInt(port);
 }
+
+/** Of a port's IPv4 addresses so many can reach the services. */
+export const serviceAddressesOfPort = 64;
 
 /** What `serviceClient` made; null: not a guest's address. */
 export function portOfServiceClient(address: bigint): { readonly port: number; readonly index: number } | null {

@@ -12,7 +12,7 @@ import { arp, dhcpReply, dhcpRequest, icmpv6, ip } from './matches.ts';
 import { type Model, plugged, type PluggedPort } from './model.ts';
 import type { Meter } from '../flow.ts';
 import { encodeQuestion } from './packet-in.ts';
-import { register, serviceAddress, serviceClient, table } from './pipeline.ts';
+import { register, serviceAddress, serviceAddressesOfPort, serviceClient, table } from './pipeline.ts';
 
 const service = parseAddress(serviceAddress).value;
 const solicitation = { ...icmpv6, icmpv6_type: 135, icmpv6_code: 0, nd_options_type: 1 } as const;
@@ -37,6 +37,13 @@ export function respond(model: Model, flows: FlowSet): Meter[] {
     meters.push(...askAgent(port, flows));
     if (model.local.services !== null) toServices(port, model.local.services, flows);
   }
+  // The link-layer address can be set only where the match says that it is an advertisement.
+  flows.add(cookieOf('pipeline'), table.advertise, 100, { ...icmpv6, icmpv6_type: 136, icmpv6_code: 0 }, [
+    set('nd_options_type', 2),
+    move('eth_src', 'nd_tll'),
+    set('nd_reserved', solicitedOverride),
+    ...backToSender,
+  ]);
   const onward = [resubmit(table.trackOut)];
   if (model.local.services !== null) {
     flows.add(cookieOf('pipeline'), table.respond, 170, { ...ip.ipv4, ipv4_dst: service }, []);
@@ -58,10 +65,7 @@ function answerFor({ family, value, mac }: Owner, { number, networkIds }: Domain
       move('ipv6_src', 'ipv6_dst'),
       set('ipv6_src', value),
       set('icmpv6_type', 136),
-      set('nd_options_type', 2),
-      set('nd_tll', mac),
-      set('nd_reserved', solicitedOverride),
-      ...backToSender,
+      resubmit(table.advertise),
     ]);
   }
 }
@@ -109,6 +113,7 @@ function askAgent({ key, number, domain }: PluggedPort, flows: FlowSet): Meter[]
 function toServices(port: PluggedPort, services: { port: number; macAddress: string }, flows: FlowSet): void {
   port.addresses
     .filter(({ family }) => family === 'ipv4')
+    .slice(0, serviceAddressesOfPort)
     .forEach(({ value }, index) => {
       const request = { [register.from]: port.number, ...ip.ipv4, ipv4_src: value, ipv4_dst: service };
       flows.add(cookieOf('port', port.key), table.respond, 180, request, [

@@ -82,7 +82,8 @@ function addressesBehind(router: Router, { at, address, domain }: Connected, flo
   flows.add(cookie, table.route, 240, { ...to, [destination[family]]: value }, []);
   const subnet = cidrOf(address, at.prefixLength);
   for (const owner of domain.owners) {
-    if (owner.family !== family || cidrOf(owner, at.prefixLength).value !== subnet.value) continue;
+    if (owner.family !== family || owner.value === value || cidrOf(owner, at.prefixLength).value !== subnet.value)
+      continue;
     flows.add(cookie, table.route, 200, { ...to, [destination[family]]: owner.value }, [
       set('eth_src', router.mac),
       set('eth_dst', owner.mac),

@@ -19,16 +19,21 @@ export class TestSwitch {
   readonly #namespace: ChildProcess;
   #database: ChildProcess | null = null;
   #switch: ChildProcess | null = null;
+  readonly #arguments: readonly string[];
 
-  private constructor(directory: string, namespace: ChildProcess) {
+  private constructor(directory: string, namespace: ChildProcess, switchArguments: readonly string[]) {
     this.directory = directory;
     this.#namespace = namespace;
+    this.#arguments = switchArguments;
   }
 
-  static async start(options: { readonly withSwitch: boolean } = { withSwitch: true }): Promise<TestSwitch> {
+  /** `switchArguments`: more for ovs-vswitchd, such as `--enable-dummy` for ports whose other end is a socket. */
+  static async start(
+    options: { readonly withSwitch: boolean; readonly switchArguments?: readonly string[] } = { withSwitch: true },
+  ): Promise<TestSwitch> {
     const directory = await mkdtemp(join(tmpdir(), 'kvasir-ovs-'));
     const namespace = spawnChild(['unshare', '--net', 'sleep', 'infinity']);
-    const made = new TestSwitch(directory, namespace);
+    const made = new TestSwitch(directory, namespace, options.switchArguments ?? []);
     try {
       await made.#start(options.withSwitch);
       return made;
@@ -77,6 +82,7 @@ export class TestSwitch {
       `unix:${this.socketPath}`,
       `--unixctl=${join(this.directory, 'vswitchd.ctl')}`,
       '-vconsole:off',
+      ...this.#arguments,
     ]);
   }
 
