@@ -11,6 +11,7 @@ import type { DomainReport } from '@kvasir/api/agent/vm.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Store, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
+import { endProofs } from '../store/fence-proofs.ts';
 import { type HostDomainRow, hostDomains } from '../store/host-domains.ts';
 import { hosts } from '../store/hosts.ts';
 import { poolHosts, pools } from '../store/pools.ts';
@@ -190,6 +191,7 @@ export class Inventory {
     const host = await hosts.get(tx, hostId);
     const now = this.#clock.now();
     await hosts.set(tx, { id: hostId }, { state: 'up', lastSeenAt: now });
+    await endProofs(tx, hostId, now);
     if (host.state === 'up') return;
     const target = { kind: 'host', id: hostId, name: host.name };
     await appendEvent(tx, { at: now, kind: 'host.up', message: `Host ${host.name} is up`, target });

@@ -13,6 +13,7 @@ import { vmMigrate } from './vm-migrate.ts';
 import { vmPause } from './vm-pause.ts';
 import { vmReset } from './vm-reset.ts';
 import { vmResize } from './vm-resize.ts';
+import { vmRestart } from './vm-restart.ts';
 import { vmRestore } from './vm-restore.ts';
 import { vmResume } from './vm-resume.ts';
 import { vmStart } from './vm-start.ts';
@@ -34,6 +35,7 @@ export const taskKinds: Readonly<Record<TaskKindName, AnyTaskKind>> = {
   'vm-delete': vmDelete,
   'vm-restore': vmRestore,
   'vm-migrate': vmMigrate,
+  'vm-restart': vmRestart,
   'vm-attach-disk': vmAttachDisk,
   'vm-detach-disk': vmDetachDisk,
   'vm-attach-nic': vmAttachNic,

@@ -62,6 +62,17 @@ export const taskParams = {
     maxDowntimeMs: nullable(Type.Integer({ minimum: 1 })),
     bandwidthMibps: nullable(Type.Integer({ minimum: 1 })),
   }),
+  /**
+   * `proofId`: of the old host's death; null: the old host is connected and knows the VM as stopped. Before: vm
+   * `reservedHostId` = `toHostId`. Locks: vm and the volumes of its disks. Failed: it belongs to the old host as before.
+   */
+  'vm-restart': closed({
+    vmId: Id,
+    fromHostId: Id,
+    toHostId: Id,
+    proofId: nullable(Id),
+    paused: Type.Boolean(),
+  }),
   /** Before: its vmDisks row; a new volume is `creating`. Locks: vm and volume. Failed: vmDisks row gone, new volume gone. */
   'vm-attach-disk': closed({ vmId: Id, volumeId: Id, newVolume: Type.Boolean() }),
   /** Locks: vm and volume. Done: vmDisks row gone. */

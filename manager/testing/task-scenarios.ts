@@ -1,6 +1,9 @@
 /** For each kind of task: rows as its intent writes them, and what shall be true when it succeeded. */
 import assert from 'node:assert/strict';
+import { operatorProof } from '@kvasir/control/ha/fence-proof.ts';
 import { systemIds } from '../ids.ts';
+import { recordProof } from '../store/fence-proofs.ts';
+import { hosts } from '../store/hosts.ts';
 import { imageCopies, images } from '../store/images.ts';
 import { plainPort, ports } from '../store/networks.ts';
 import { uploads } from '../store/uploads.ts';
@@ -106,6 +109,24 @@ const migrate =
     const params = { vmId: vm.id, sourceHostId: world.h1, destinationHostId: world.h2, copyVolumeIds, ...how };
     const check = () => vmIs(world, vm.id, { state: 'running', hostId: world.h2 });
     return scenario('vm-migrate', target('vm', vm), params, check, [target('volume', volume)]);
+  };
+
+const restartElsewhere =
+  (proven: boolean) =>
+  async (world: TaskWorld): Promise<Scenario> => {
+    const { store, h1, h2 } = world;
+    const changes = { reservedHostId: h2 };
+    const { vm, volume } = await world.addVm({ state: proven ? 'unknown' : 'stopped', hostId: h1, changes });
+    const word = { userId: systemIds.uuid(), userName: 'eva', statement: 'unplugged' };
+    const proof = operatorProof({ hostId: h1, hostName: 'h1', bootId: null }, word, 1);
+    const proofId = proven ? systemIds.uuid() : null;
+    await store.transaction(async (tx) => {
+      await hosts.set(tx, { id: h1 }, { state: proven ? 'down' : 'up' });
+      if (proofId !== null) await recordProof(tx, proofId, proof, null);
+    });
+    const params = { vmId: vm.id, fromHostId: h1, toHostId: h2, proofId, paused: false };
+    const check = () => vmIs(world, vm.id, { state: 'running', hostId: h2 });
+    return scenario('vm-restart', target('vm', vm), params, check, [target('volume', volume)]);
   };
 
 const attachDisk =
@@ -249,6 +270,7 @@ export const taskScenarios: Readonly<Record<TaskKindName, Scenarios>> = {
   },
   'vm-restore': { trashed: restore },
   'vm-migrate': { 'on shared storage': migrate(false), 'with storage': migrate(true) },
+  'vm-restart': { 'by a proof': restartElsewhere(true), 'by the word of its host': restartElsewhere(false) },
   'vm-attach-disk': {
     existing: attachDisk(false),
     new: attachDisk(true),

@@ -274,7 +274,8 @@ export class TaskWorld {
     const story: string[] = [];
     for (const vm of await vms.select(db)) {
       assert.equal(vm.reservedHostId, null, 'a reservation is left');
-      if (vm.hostId === null) continue;
+      // Of a host that is not connected nothing is known.
+      if (vm.hostId === null || vm.state === 'unknown') continue;
       const disks = (await vmDisks.select(db, { vmId: vm.id })).map((disk) => disk.volumeId);
       const nics = (await ports.select(db, { vmId: vm.id })).map((port) => port.id);
       story.push([vm.hostId, vm.id, vm.state, ...disks.sort(), ...nics.sort()].join(' '));
