@@ -19,7 +19,10 @@ networkContract('Open vSwitch', async () => {
   };
   return {
     driver: make(),
-    restart: () => Promise.resolve(make()),
+    restart: async () => {
+      for (const driver of made) await driver.close();
+      return make();
+    },
     deviceExists: (device) =>
       ovs.exec(['ip', 'link', 'show', 'dev', device]).then(
         () => true,

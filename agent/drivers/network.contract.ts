@@ -9,7 +9,7 @@ import type { NetworkDriver, Port } from './network.ts';
 
 export interface NetworkHarness {
   readonly driver: NetworkDriver;
-  /** A new driver on the same host, as after a restart of the agent. */
+  /** A new driver on the same host in place of the old one, as after a restart of the agent; it is told its slice again. */
   restart(): Promise<NetworkDriver>;
   /** Whether the host has a device of this name. */
   deviceExists(device: string): Promise<boolean>;
@@ -100,6 +100,7 @@ export function networkContract(name: string, makeHarness: () => Promise<Network
       const port = nic();
       const attached = await driver.attachPort(vmId, port);
       driver = await harness.restart();
+      await driver.apply(6, flatSlice(networkId));
       assert.deepEqual(await ports(), [{ nicId: port.nicId, vmId, networkId }]);
       assert.deepEqual(await driver.attachPort(vmId, port), attached);
       await driver.attachPort(vmId, { ...nic(), nicId: port.nicId, macAddress: '52:54:00:00:00:01' });

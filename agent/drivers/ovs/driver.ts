@@ -1,66 +1,108 @@
 /**
- * The network driver on Open vSwitch: a tap in the kernel and a port on the integration bridge for each NIC. Both halves are
- * made so that either alone, left by a crash, is found and completed at the next attach or removed at the next detach.
+ * The network driver on Open vSwitch: a tap in the kernel and a port on the integration bridge for each NIC, and the distributed
+ * switch's flows around them. Taps are this file's; everything in the switch is the keeper's, which is told what is plugged in.
  *
- * One segment for now: every served network shares the integration bridge's plain switching. The distributed switch brings
- * separate networks, policy and anti-spoofing.
+ * A port without a place in the slice is plugged in but forwards nothing.
  */
-import { KvasirError } from '@kvasir/api/errors.ts';
+import { isIP } from 'node:net';
+import { dirname } from 'node:path';
+import type { ParamsOf } from '@kvasir/api/agent/method.ts';
+import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
+import type { networkTrace, PortCounters, TraceResult } from '@kvasir/api/agent/network.ts';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
 import { OvsdbClient } from '@kvasir/ovs/ovsdb-client.ts';
 import { OvsdbError } from '@kvasir/ovs/ovsdb-operations.ts';
 import { optionalString } from '@kvasir/ovs/ovsdb-values.ts';
 import { KeyedLock } from '../../keyed-lock.ts';
-import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
-import type { PortCounters, TraceResult } from '@kvasir/api/agent/network.ts';
 import type { NetworkDriver, Port, PortDevice } from '../network.ts';
 import { type RunProgram, runProgram } from '../program.ts';
 import { deviceName } from './device-name.ts';
-import { IntegrationBridge, type SwitchPort } from './integration-bridge.ts';
+import { FlowChannel } from './flow-channel.ts';
+import { HostKernel } from './host-kernel.ts';
+import { LocalNumbers } from './local-numbers.ts';
+import { pluggedNics } from './rows/plugged-nics.ts';
+import type { PluggedNic } from './rows/wanted-switch.ts';
+import { SwitchControl } from './switch-control.ts';
+import { SwitchKeeper } from './switch-keeper.ts';
 import { listTaps, makeTap, removeTap, tapInOrder } from './tap.ts';
 
 export interface OvsNetworkOptions {
-  /** Default `/run/openvswitch/db.sock`. */
+  /** Default `/run/openvswitch/db.sock`; the switch's other sockets are beside it. */
   readonly socketPath?: string;
   /** Integration bridge, made when it is missing; default `br-int`. */
   readonly bridge?: string;
-  /** Of a bridge that is made here; default `system` (the kernel's switch), `netdev` switches in user space. */
+  /** Of bridges that are made here; default `system` (the kernel's switch), `netdev` switches in user space. */
   readonly datapathType?: 'system' | 'netdev';
-  /** The bridge to the physical network, joined to the integration bridge by a pair of patch ports. */
+  /** The administrator's bridge to the physical network. */
   readonly uplinkBridge?: string;
+  /** Of this host's tunnels, plain or with a prefix length. */
+  readonly tunnelAddress?: string;
+  /** Where numbers are kept over restarts; default: nowhere, for tests. */
+  readonly numbersFile?: string;
   /** How `ip` and `nft` are run; for tests that work in a network namespace of their own. */
   readonly run?: RunProgram;
-  /** Of one request to the database; default 30 s. */
+  /** Of one request to the database or one change of the switch; default 30 s. */
   readonly timeoutMs?: number;
+  readonly log?: (message: string, error?: unknown) => void;
 }
 
 export class OvsNetworkDriver implements NetworkDriver {
   readonly #db: OvsdbClient;
-  readonly #bridge: IntegrationBridge;
+  readonly #keeper: SwitchKeeper;
+  readonly #flows: FlowChannel;
   readonly #run: RunProgram;
   readonly #lock = new KeyedLock();
+  readonly #timeoutMs: number;
+  readonly #hush: boolean;
   #generation: number | null = null;
+  #known: Promise<void> | null = null;
 
   constructor(options: OvsNetworkOptions = {}) {
-    this.#db = new OvsdbClient({
-      socketPath: options.socketPath ?? '/run/openvswitch/db.sock',
-      ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
-    });
-    this.#bridge = new IntegrationBridge(this.#db, {
-      name: options.bridge ?? 'br-int',
-      datapathType: options.datapathType ?? 'system',
-      ...(options.uplinkBridge === undefined ? {} : { uplinkBridge: options.uplinkBridge }),
-    });
+    const socketPath = options.socketPath ?? '/run/openvswitch/db.sock';
+    const datapathType = options.datapathType ?? 'system';
+    const bridge = options.bridge ?? 'br-int';
+    const uplinkBridge = options.uplinkBridge ?? null;
+    const [tunnelAddress = null] = options.tunnelAddress?.split('/') ?? [];
+    if (tunnelAddress !== null && isIP(tunnelAddress) === 0) throw new TypeError(`${tunnelAddress} is no address`);
+    this.#timeoutMs = options.timeoutMs ?? 30_000;
+    this.#hush = datapathType === 'netdev';
     this.#run = options.run ?? runProgram;
+    this.#db = new OvsdbClient({ socketPath, timeoutMs: this.#timeoutMs });
+    const kernel = new HostKernel({
+      run: this.#run,
+      datapathType,
+      uplinkBridge,
+      tunnelAddress: options.tunnelAddress?.includes('/') === true ? options.tunnelAddress : null,
+    });
+    const control = new SwitchControl(dirname(socketPath), this.#run);
+    this.#flows = new FlowChannel({
+      runDirectory: dirname(socketPath),
+      bridge,
+      onDrift: () => this.#keeper.nudge(),
+      onPacket: () => undefined,
+    });
+    this.#keeper = new SwitchKeeper({
+      ...{ bridge, datapathType, uplinkBridge, tunnelAddress },
+      db: this.#db,
+      numbers: new LocalNumbers(options.numbersFile ?? null),
+      program: (table) => this.#flows.program(table),
+      flushZone: (zone) => control.flushZone(zone),
+      tendKernel: (rows, bridges) => kernel.tend(rows, bridges),
+      neighbours: () => ({}),
+      log: options.log ?? (() => undefined),
+    });
   }
 
   close(): Promise<void> {
+    this.#keeper.close();
+    this.#flows.close();
     this.#db.close();
     return Promise.resolve();
   }
 
   apply(generation: number, slice: NetworkSlice): Promise<void> {
-    return this.#exclusive('networks', async () => {
+    return this.#exclusive('slice', async () => {
       if (this.#generation !== null && generation < this.#generation) {
         throw new KvasirError('wrong-state', {
           action: `apply generation ${generation} of`,
@@ -69,42 +111,50 @@ export class OvsNetworkDriver implements NetworkDriver {
           state: `at generation ${this.#generation}`,
         });
       }
-      await this.#bridge.ensure();
-      await this.#bridge.setNetworks(slice.networks.map((network) => network.networkId));
+      await this.#learn();
       this.#generation = generation;
+      this.#keeper.setSlice(slice);
+      await this.#keeper.settled(this.#timeoutMs);
     });
   }
 
   attachPort(vmId: string, nic: NicSpec): Promise<PortDevice> {
     return this.#exclusive(nic.nicId, async () => {
-      const { datapathType } = await this.#bridge.ensure();
-      if (!(await this.#bridge.networks()).has(nic.networkId)) {
+      await this.#learn();
+      const slice = this.#keeper.slice;
+      if (slice?.networks.some(({ networkId }) => networkId === nic.networkId) !== true) {
         throw new KvasirError('not-found', { kind: 'network', id: nic.networkId });
       }
       const device = deviceName(nic.nicId);
       const port: Port = { nicId: nic.nicId, vmId, networkId: nic.networkId };
-      const wanted: SwitchPort = { ...port, device, macAddress: nic.macAddress };
-      const inUserSpace = datapathType === 'netdev';
-      const answer = { device, offload: !inUserSpace };
-      const tap = { device, port, mtu: nic.mtu, hush: inUserSpace };
-      const there = (await this.#bridge.ports()).get(device);
-      if (there !== undefined && samePort(there, wanted) && (await tapInOrder(this.#run, tap))) {
-        await this.#bridge.requireServed(device);
-        return answer;
+      const tap = { device, port, mtu: nic.mtu, hush: this.#hush };
+      const before = this.#keeper.plugged.get(device);
+      if (before !== undefined && before.nicId !== nic.nicId) {
+        throw new KvasirError('host-failed', {
+          reason: `the device name ${device} is taken by NIC ${before.nicId}`,
+        });
       }
-      const { created } = await makeTap(this.#run, tap);
-      // The switch may still hold a device that is gone: it has to let go first.
-      if (there !== undefined && created) await this.#bridge.unplug(device);
-      if (there === undefined || created || !samePort(there, wanted)) await this.#bridge.plug(wanted);
-      else await this.#bridge.requireServed(device);
-      return answer;
+      if (before === undefined || !(await tapInOrder(this.#run, tap))) {
+        const { created } = await makeTap(this.#run, tap);
+        // The switch may still hold a device that is gone: it has to let go first.
+        if (created && this.#keeper.plugged.delete(device)) await this.#keeper.settled(this.#timeoutMs);
+      }
+      const plugged: PluggedNic = { ...port, device, macAddress: nic.macAddress };
+      this.#keeper.plugged.set(device, plugged);
+      await this.#keeper.settled(this.#timeoutMs);
+      if (this.#keeper.rows.portNumber(device) === undefined) {
+        const words = this.#keeper.rows.problem(device);
+        throw new KvasirError('host-failed', { reason: `Open vSwitch does not serve ${device}: ${words}` });
+      }
+      return { device, offload: !this.#hush };
     });
   }
 
   detachPort(nicId: string): Promise<void> {
     return this.#exclusive(nicId, async () => {
+      await this.#learn();
       const device = deviceName(nicId);
-      await this.#bridge.unplug(device);
+      if (this.#keeper.plugged.delete(device)) await this.#keeper.settled(this.#timeoutMs);
       await removeTap(this.#run, device);
     });
   }
@@ -112,17 +162,17 @@ export class OvsNetworkDriver implements NetworkDriver {
   /** Also those of which a crash left only one half: the caller detaches what it does not know. */
   listPorts(): Promise<Port[]> {
     return translated(async () => {
-      const [ports, taps] = await Promise.all([this.#bridge.ports(), listTaps(this.#run)]);
-      const all = new Map<string, Port>([...taps, ...ports]);
+      await this.#learn();
+      const all = new Map<string, Port>([...(await listTaps(this.#run)), ...this.#keeper.plugged]);
       return [...all.values()].map(({ nicId, vmId, networkId }) => ({ nicId, vmId, networkId }));
     });
   }
 
-  counters(): Promise<PortCounters[]> {
+  counters(_nicIds: readonly string[]): Promise<PortCounters[]> {
     return Promise.reject(new KvasirError('unsupported', { reason: 'This host does not count by ports yet' }));
   }
 
-  trace(): Promise<TraceResult> {
+  trace(_params: ParamsOf<typeof networkTrace>): Promise<TraceResult> {
     return Promise.reject(new KvasirError('unsupported', { reason: 'This host cannot trace packets yet' }));
   }
 
@@ -135,24 +185,31 @@ export class OvsNetworkDriver implements NetworkDriver {
     });
   }
 
+  /** What an earlier agent plugged in: in the switch, and taps whose ports somebody took away. */
+  #learn(): Promise<void> {
+    this.#known ??= this.#read().catch((error: unknown) => {
+      this.#known = null;
+      throw error;
+    });
+    return this.#known;
+  }
+
+  async #read(): Promise<void> {
+    await this.#keeper.ready(this.#timeoutMs);
+    const taps = await listTaps(this.#run);
+    for (const [device, port] of taps) this.#keeper.plugged.set(device, { ...port, device, macAddress: '' });
+    for (const nic of pluggedNics(this.#keeper.rows)) this.#keeper.plugged.set(nic.device, nic);
+  }
+
   #exclusive<T>(key: string, work: () => Promise<T>): Promise<T> {
     return this.#lock.run(key, () => translated(work));
   }
 }
 
-function samePort(a: SwitchPort, b: SwitchPort): boolean {
-  return a.nicId === b.nicId && a.vmId === b.vmId && a.networkId === b.networkId && a.macAddress === b.macAddress;
-}
-
-/** The database's refusals as ours; a connection that broke in the middle is tried once more, as every step repeats. */
+/** The database's refusals as ours. */
 async function translated<T>(work: () => Promise<T>): Promise<T> {
   try {
-    try {
-      return await work();
-    } catch (error) {
-      if (error instanceof OvsdbError && error.code === 'disconnected') return await work();
-      throw error;
-    }
+    return await work();
   } catch (error) {
     if (!(error instanceof OvsdbError)) throw error;
     throw new KvasirError('host-failed', { reason: `Open vSwitch: ${error.message}` }, undefined, { cause: error });
