@@ -8,6 +8,7 @@ import { networkOperations } from './resources/network.ts';
 import { organizationOperations } from './resources/organization.ts';
 import { poolOperations } from './resources/pool.ts';
 import { projectOperations } from './resources/project.ts';
+import { securityGroupOperations } from './resources/security-group.ts';
 import { apiTokenOperations, sessionOperations } from './resources/session.ts';
 import { taskOperations } from './resources/task.ts';
 import { userOperations } from './resources/user.ts';
@@ -26,6 +27,7 @@ const resources: readonly Readonly<Record<string, unknown>>[] = [
   imageOperations,
   volumeOperations,
   networkOperations,
+  securityGroupOperations,
   vmOperations,
   taskOperations,
   eventOperations,

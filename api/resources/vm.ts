@@ -13,6 +13,8 @@ import {
   oneOf,
   Timestamp,
 } from '../schema.ts';
+import { IpAddress } from './network.ts';
+import { Addresses, GroupReference, SecurityGroupNames } from './port.ts';
 import { SizeGib } from './volume.ts';
 
 export const VmState = oneOf(
@@ -53,6 +55,8 @@ export const Nic = closed({
   macAddress: MacAddress,
   model: NicModel,
   connected: Type.Boolean(),
+  addresses: Type.Array(IpAddress),
+  securityGroups: Type.Array(GroupReference),
 });
 
 export const Guest = closed({
@@ -119,6 +123,8 @@ export const NicCreate = closed({
   network: NameOrId,
   macAddress: Type.Optional(MacAddress),
   model: Type.Optional(NicModel),
+  addresses: Type.Optional(Addresses),
+  securityGroups: Type.Optional({ ...SecurityGroupNames, description: "Default: the project's group default" }),
 });
 export type NicCreate = Static<typeof NicCreate>;
 
@@ -141,6 +147,11 @@ export const VmCreate = closed({
     Type.Array(DiskCreate, { maxItems: 16, description: 'Further disks (or all, without `image`)' }),
   ),
   network: Type.Optional({ ...NameOrId, description: 'First NIC on this network' }),
+  addresses: Type.Optional({ ...Addresses, description: 'Of the first NIC; default: free ones' }),
+  securityGroups: Type.Optional({
+    ...SecurityGroupNames,
+    description: "Of the first NIC; default: the project's group default",
+  }),
   nics: Type.Optional(Type.Array(NicCreate, { maxItems: 8, description: 'Further NICs' })),
   cpus: Type.Optional(Cpus),
   maxCpus: Type.Optional({ ...Cpus, description: 'Up to here CPUs can be added while it runs; default: cpus' }),

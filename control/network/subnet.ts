@@ -20,7 +20,8 @@ export interface Subnet {
   readonly dhcp: boolean;
   readonly dnsServers: readonly string[];
   /** Addresses are given out from here, both ends included. */
-  readonly allocationPool: { readonly from: string; readonly to: string };
+  readonly allocationFrom: string;
+  readonly allocationTo: string;
   readonly leaseSeconds: number;
 }
 
@@ -30,7 +31,8 @@ export interface SubnetRequest {
   readonly gateway?: string | null | undefined;
   readonly dhcp?: boolean | undefined;
   readonly dnsServers?: readonly string[] | undefined;
-  readonly allocationPool?: { readonly from: string; readonly to: string } | undefined;
+  readonly allocationFrom?: string | undefined;
+  readonly allocationTo?: string | undefined;
   readonly leaseSeconds?: number | undefined;
 }
 
@@ -58,16 +60,16 @@ export function planSubnet(request: SubnetRequest): Subnet | SubnetFault {
   if (gateway !== null && !isUsable(cidr, gateway)) {
     return { path: '/gateway', message: `is not an address of ${formatCidr(cidr)}` };
   }
-  const pool = request.allocationPool ?? {
-    from: formatAddress({ family, value: usable.from }),
-    to: formatAddress({ family, value: usable.to }),
-  };
-  const [from, to] = [parseAddress(pool.from), parseAddress(pool.to)];
+  const fromText = request.allocationFrom ?? formatAddress({ family, value: usable.from });
+  const [from, to] = [
+    parseAddress(fromText),
+    parseAddress(request.allocationTo ?? formatAddress({ family, value: usable.to })),
+  ];
   if (from === undefined || !isUsable(cidr, from)) {
-    return { path: '/allocationPool/from', message: `is not an address of ${formatCidr(cidr)}` };
+    return { path: '/allocationFrom', message: `is not an address of ${formatCidr(cidr)}` };
   }
   if (to === undefined || !isUsable(cidr, to) || to.value < from.value) {
-    return { path: '/allocationPool/to', message: `is not an address of ${formatCidr(cidr)} from ${pool.from} on` };
+    return { path: '/allocationTo', message: `is not an address of ${formatCidr(cidr)} from ${fromText} on` };
   }
   const dhcp = request.dhcp ?? true;
   if (dhcp && family === 'ipv6' && cidr.prefixLength !== 64) {
@@ -84,7 +86,8 @@ export function planSubnet(request: SubnetRequest): Subnet | SubnetFault {
     gateway: gateway === null ? null : formatAddress(gateway),
     dhcp,
     dnsServers,
-    allocationPool: { from: formatAddress(from), to: formatAddress(to) },
+    allocationFrom: formatAddress(from),
+    allocationTo: formatAddress(to),
     leaseSeconds: request.leaseSeconds ?? defaultLeaseSeconds,
   };
 }
@@ -103,7 +106,7 @@ export function familyOf(subnet: Pick<Subnet, 'cidr'>): Family {
   return subnet.cidr.includes(':') ? 'ipv6' : 'ipv4';
 }
 
-/** Pairs of subnets that share addresses, by their places in the list. */
+/** The first pair of subnets that share addresses, by their places in the list. */
 export function firstOverlap(subnets: readonly Pick<Subnet, 'cidr'>[]): readonly [number, number] | undefined {
   const cidrs = subnets.map(cidrOf);
   for (let later = 1; later < cidrs.length; later += 1) {
@@ -128,8 +131,8 @@ export function candidates(subnet: Subnet, macAddress: string, start: number, co
   const cidr = cidrOf(subnet);
   const { family } = cidr;
   if (family === 'ipv6' && subnet.dhcp) return start === 0 ? [formatAddress(slaacAddress(cidr, macAddress))] : [];
-  const from = parseAddress(subnet.allocationPool.from)!.value;
-  const size = parseAddress(subnet.allocationPool.to)!.value - from + 1n;
+  const from = parseAddress(subnet.allocationFrom)!.value;
+  const size = parseAddress(subnet.allocationTo)!.value - from + 1n;
   const some = size < BigInt(count) ? Number(size) : count;
   return Array.from({ length: some }, (_, index) => {
     const value = from + ((BigInt(start) + BigInt(index)) % size);
@@ -139,8 +142,8 @@ export function candidates(subnet: Subnet, macAddress: string, start: number, co
 
 /** How many addresses the pool has, as far as a number tells. */
 export function poolSize(subnet: Subnet): number {
-  const from = parseAddress(subnet.allocationPool.from)!.value;
-  return Number(parseAddress(subnet.allocationPool.to)!.value - from + 1n);
+  const from = parseAddress(subnet.allocationFrom)!.value;
+  return Number(parseAddress(subnet.allocationTo)!.value - from + 1n);
 }
 
 function gatewayOf(asked: string | null | undefined, first: Address): Address | null | undefined {

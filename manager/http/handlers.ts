@@ -7,6 +7,7 @@ import { networkOperations } from '@kvasir/api/resources/network.ts';
 import { organizationOperations } from '@kvasir/api/resources/organization.ts';
 import { poolOperations } from '@kvasir/api/resources/pool.ts';
 import { projectOperations } from '@kvasir/api/resources/project.ts';
+import { securityGroupOperations } from '@kvasir/api/resources/security-group.ts';
 import { apiTokenOperations, sessionOperations } from '@kvasir/api/resources/session.ts';
 import { taskOperations } from '@kvasir/api/resources/task.ts';
 import { userOperations } from '@kvasir/api/resources/user.ts';
@@ -22,6 +23,7 @@ import * as network from '../services/networks.ts';
 import * as organization from '../services/organizations.ts';
 import * as pool from '../services/pools.ts';
 import * as project from '../services/projects.ts';
+import * as securityGroup from '../services/security-groups.ts';
 import * as session from '../services/sessions.ts';
 import * as task from '../services/tasks.ts';
 import * as user from '../services/users.ts';
@@ -104,8 +106,16 @@ export const handlers: readonly Handler[] = [
   reading(networkOperations.list, network.listNetworks),
   reading(networkOperations.get, network.getNetwork),
   opening(networkOperations.create, network.createNetwork),
-  changing(networkOperations.update, network.updateNetwork),
+  opening(networkOperations.update, network.updateNetwork),
   opening(networkOperations.delete, network.deleteNetwork),
+
+  reading(securityGroupOperations.list, securityGroup.listSecurityGroups),
+  reading(securityGroupOperations.get, securityGroup.getSecurityGroup),
+  opening(securityGroupOperations.create, securityGroup.createSecurityGroup),
+  opening(securityGroupOperations.update, securityGroup.updateSecurityGroup),
+  opening(securityGroupOperations.delete, securityGroup.deleteSecurityGroup),
+  opening(securityGroupOperations.addRule, securityGroup.addRule),
+  opening(securityGroupOperations.removeRule, securityGroup.removeRule),
 
   reading(vmOperations.list, vm.listVms),
   reading(vmOperations.get, vm.getVm),

@@ -144,6 +144,25 @@ export async function ownedRow<Row extends OwnedRow>(
 }
 
 /**
+ * For what has no name of its own: its project is known (undefined: there is no such thing), and the actor must have the
+ * operation's role there. @throws not-found, forbidden
+ */
+export async function ownerOf(
+  call: Call,
+  kind: string,
+  id: string,
+  projectId: string | undefined,
+  named: string | undefined,
+): Promise<ProjectRow> {
+  const owner = projectId === undefined ? undefined : await projects.find(call.db, { id: projectId });
+  if (owner && roleIn(actorOf(call), owner) && (await isNamed(call, owner, named))) {
+    return requireProject(call, owner, id);
+  }
+  await projectOf(call, named);
+  throw new KvasirError('not-found', { kind, id });
+}
+
+/**
  * A row that a request refers to in its body, as seen from a project whose access is checked already: the project's own, or
  * one that is open to it. @throws not-found with the field's path
  */

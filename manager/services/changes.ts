@@ -4,7 +4,8 @@ import { appendEvent, type NewEvent } from '../store/events.ts';
 import type { Table } from '../store/table.ts';
 import { firstRevision, type Versioned } from '../store/versioned.ts';
 import { isId } from './access.ts';
-import type { Call, Change } from './call.ts';
+import type { Operation } from '@kvasir/api/operation.ts';
+import type { Call, Change, ChangeService, OpenService } from './call.ts';
 
 /** Id, revision and times of a new row. */
 export function fresh(call: Call): Versioned {
@@ -62,4 +63,23 @@ export async function announceLife(
     target: { kind: change.op.resource, id: row.id, name: row.name },
     projectId: row.projectId ?? null,
   });
+}
+
+/** A change that hosts must hear of soon: once it is committed. */
+export function nudging<O extends Operation>(service: ChangeService<O>): OpenService<O> {
+  return async (call, request) => {
+    const answer = await call.change((change) => service(change, request));
+    call.env.links.nudge();
+    return answer;
+  };
+}
+
+/** @throws forbidden, with the first of these fields that the request gives, unless the system's administrator asks */
+export function refuseFields(call: Call, body: object, fields: readonly string[]): void {
+  if (call.actor?.systemRole === 'admin') return;
+  const given = fields.find((field) => field in body && (body as Record<string, unknown>)[field] !== undefined);
+  if (given === undefined) return;
+  throw new KvasirError('forbidden', { operation: `${call.op.id} with ${given}` }, [
+    { path: `/body/${given}`, message: 'is for operators' },
+  ]);
 }

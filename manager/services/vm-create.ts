@@ -130,7 +130,12 @@ function askedDisks(body: VmCreate): (readonly [DiskCreate, string, string?])[] 
 
 function askedNics(body: VmCreate): [NicCreate, string][] {
   const further = (body.nics ?? []).map((nic, index): [NicCreate, string] => [nic, `/body/nics/${index}`]);
-  return body.network === undefined ? further : [[{ network: body.network }, '/body'], ...further];
+  const { network, addresses, securityGroups } = body;
+  if (network !== undefined) return [[{ network, addresses, securityGroups }, '/body'], ...further];
+  for (const field of ['addresses', 'securityGroups'] as const) {
+    if (body[field] !== undefined) throw invalidField(`/body/${field}`, 'needs a network');
+  }
+  return further;
 }
 
 function refuseTwice(disks: readonly NewDisk[]): void {

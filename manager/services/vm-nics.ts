@@ -1,51 +1,80 @@
 /** NICs that a request asks for. MAC addresses are unique over the whole system; ours begin with 52:54:00, as QEMU's do. */
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import type { NicCreate } from '@kvasir/api/resources/vm.ts';
-import { type NetworkRow, networks, plainPort, type PortRow, ports } from '../store/networks.ts';
+import { familyOf } from '@kvasir/control/network/subnet.ts';
+import { type NetworkRow, networks, type PortRow, ports } from '../store/networks.ts';
 import type { ProjectRow } from '../store/projects.ts';
+import { portSecurityGroups, type SecurityGroupRow } from '../store/security-groups.ts';
 import { referredRow } from './access.ts';
-import type { Call, Change } from './call.ts';
+import { allocateAddress, checkAddresses, takeAddress } from './addresses.ts';
+import type { Change } from './call.ts';
 import { fresh } from './changes.ts';
 import { openNetworks } from './networks.ts';
+import { defaultGroup, namedGroups } from './security-groups.ts';
 
 export interface NewNic {
   readonly network: NetworkRow;
   readonly macAddress: string | undefined;
   readonly model: PortRow['model'];
+  /** Asked for, checked; families without one get a free one. */
+  readonly addresses: readonly string[];
+  /** undefined: no group applies. */
+  readonly groups: readonly SecurityGroupRow[] | undefined;
+  readonly field: string;
 }
 
 /** @param field pointer to this NIC in the request, for refusals */
-export async function planNic(call: Call, project: ProjectRow, nic: NicCreate, field: string): Promise<NewNic> {
+export async function planNic(change: Change, project: ProjectRow, nic: NicCreate, field: string): Promise<NewNic> {
   const { macAddress } = nic;
   if (macAddress !== undefined) {
     if ((Number.parseInt(macAddress.slice(0, 2), 16) & 1) === 1)
       throw invalidField(`${field}/macAddress`, 'is a multicast address');
     if (macAddress === '00:00:00:00:00:00') throw invalidField(`${field}/macAddress`, 'is no address');
-    const holder = await ports.find(call.db, { macAddress });
+    const holder = await ports.find(change.tx, { macAddress });
     if (holder)
       throw new KvasirError('name-taken', { kind: 'NIC', name: macAddress }, [
         { path: `${field}/macAddress`, message: 'is taken' },
       ]);
   }
-  const network = await referredRow(call, networks, nic.network, project, `${field}/network`, openNetworks);
-  return { network, macAddress, model: nic.model ?? 'virtio' };
+  const network = await referredRow(change, networks, nic.network, project, `${field}/network`, openNetworks);
+  const addresses = checkAddresses(network, nic.addresses ?? [], `${field}/addresses`);
+  const groups =
+    nic.securityGroups !== undefined
+      ? await namedGroups(change, project, nic.securityGroups, `${field}/securityGroups`)
+      : network.portSecurity
+        ? [await defaultGroup(change, project)]
+        : undefined;
+  return { network, macAddress, model: nic.model ?? 'virtio', addresses, groups, field };
 }
 
 export async function insertNic(change: Change, vmId: string, nic: NewNic): Promise<PortRow> {
-  const last = (await ports.select(change.tx, { vmId }, 'position')).at(-1);
-  return ports.insert(change.tx, {
+  const { tx } = change;
+  const { network } = nic;
+  const last = (await ports.select(tx, { vmId }, 'position')).at(-1);
+  const port = await ports.insert(tx, {
     ...fresh(change),
     vmId,
-    networkId: nic.network.id,
+    networkId: network.id,
     macAddress: nic.macAddress ?? (await freeMacAddress(change)),
     model: nic.model,
-    ...plainPort,
+    antiSpoofing: network.portSecurity,
+    portSecurity: nic.groups !== undefined,
+    qosPolicyId: null,
     connected: true,
     position: (last?.position ?? -1) + 1,
   });
+  for (const group of nic.groups ?? []) await portSecurityGroups.insert(tx, { portId: port.id, groupId: group.id });
+  for (const [index, address] of nic.addresses.entries()) {
+    await takeAddress(tx, network.id, address, { portId: port.id }, `${nic.field}/addresses/${index}`);
+  }
+  for (const subnet of network.subnets) {
+    const given = nic.addresses.some((address) => address.includes(':') === (familyOf(subnet) === 'ipv6'));
+    if (!given) await allocateAddress(tx, network, subnet, port.macAddress, { portId: port.id });
+  }
+  return port;
 }
 
-async function freeMacAddress(change: Change): Promise<string> {
+export async function freeMacAddress(change: Change): Promise<string> {
   for (;;) {
     const bytes = [0, 1, 2].map(() => Math.floor(change.env.ids.fraction() * 256));
     const macAddress = `52:54:00:${bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`;

@@ -7,6 +7,7 @@ import { type VmDiskRow, vmDisks, type VmRow } from '../store/vms.ts';
 import { type VolumeRow, volumes } from '../store/volumes.ts';
 import { actorOf, isOperator } from './access.ts';
 import type { Call } from './call.ts';
+import { policyOf } from './port-policy.ts';
 import { isoOrNull, versionedView } from './views.ts';
 
 export async function vmView(call: Call, row: VmRow): Promise<Vm> {
@@ -20,6 +21,10 @@ export async function vmViews(call: Call, rows: readonly VmRow[]): Promise<Vm[]>
   const nics = await ports.select(db, { vmId: ids }, 'position');
   const volumeOf = byId(await volumes.select(db, { id: disks.map(({ volumeId }) => volumeId) }));
   const networkOf = byId(await networks.select(db, { id: unique(nics.map(({ networkId }) => networkId)) }));
+  const policy = await policyOf(
+    db,
+    nics.map(({ id }) => id),
+  );
   const disksOf = Map.groupBy(disks, ({ vmId }) => vmId);
   const nicsOf = Map.groupBy(nics, ({ vmId }) => vmId);
   const tasks = await taskIdsByTarget(db, ids);
@@ -47,7 +52,10 @@ export async function vmViews(call: Call, rows: readonly VmRow[]): Promise<Vm[]>
     firmware: row.firmware,
     bootOrder: [...row.bootOrder],
     disks: (disksOf.get(row.id) ?? []).map((disk) => diskView(disk, volumeOf.get(disk.volumeId))),
-    nics: (nicsOf.get(row.id) ?? []).map((port) => nicView(port, networkOf.get(port.networkId)?.name ?? '')),
+    nics: (nicsOf.get(row.id) ?? []).map((port) => ({
+      ...nicView(port, networkOf.get(port.networkId)?.name ?? ''),
+      ...policy(port.id),
+    })),
     affinity: [...row.affinity],
     antiAffinity: [...row.antiAffinity],
     guest: row.guest && { ...row.guest },

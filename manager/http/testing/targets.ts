@@ -14,6 +14,7 @@ import {
   insertNetwork,
   insertPool,
   insertPort,
+  insertSecurityGroup,
   insertVm,
   insertVolume,
 } from './inventory.ts';
@@ -57,6 +58,7 @@ export async function sampleRequest(world: ApiWorld, op: Operation, ownerId: str
     await attachRow(tx, vm.id, attached.id);
     const nic = await insertPort(tx, vm.id, network.id);
     const volume = await insertVolume(tx, project.id, `volume${n}`, pool.id);
+    const { group, rule } = await insertSecurityGroup(tx, project.id, `group${n}`);
     const cluster = await clusters.insert(tx, {
       ...fresh(),
       name: `cluster${n}`,
@@ -100,6 +102,8 @@ export async function sampleRequest(world: ApiWorld, op: Operation, ownerId: str
       vm: vm.id,
       volume: op.resource === 'vm' ? attached.id : volume.id,
       nic: nic.id,
+      securityGroup: group.id,
+      rule: rule.id,
       cluster: cluster.id,
       organization: spare?.id ?? world.organizationId,
       user: op.id === 'project.removeMember' ? world.userIds.viewer : user.id,
@@ -168,6 +172,8 @@ function sampleBody(op: Operation, n: number, named: Named): unknown {
     'volume.create': { name: `new-volume${n}`, pool: named.pool, sizeGib: 1 },
     'volume.resize': { sizeGib: 1 },
     'network.create': { name: `new-net${n}` },
+    'securityGroup.create': { name: `new-group${n}` },
+    'securityGroup.addRule': { direction: 'in', protocol: 'tcp', portFrom: 22 },
     'vm.create': { name: `new-vm${n}`, image: named.image, memoryMib: 64, network: named.network },
     'vm.attachDisk': { volume: named.volume },
     'vm.attachNic': { network: named.network },
