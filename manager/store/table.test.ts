@@ -72,6 +72,19 @@ forEachDatabase('tables', (open) => {
     await store.transaction((tx) => volumes.insert(tx, volume('a', { trashedAt: 5 })));
   });
 
+  test('many rows go in together, or none of them', async () => {
+    const { store, volume } = await prepared();
+    const rows = ['a', 'b', 'c'].map((name) => volume(name));
+    await store.transaction((tx) => volumes.insertAll(tx, rows));
+    assert.deepEqual(await volumes.select(store.db, {}, 'name'), rows);
+    await store.transaction((tx) => volumes.insertAll(tx, []));
+    await assert.rejects(
+      store.transaction((tx) => volumes.insertAll(tx, [volume('d'), volume('a')])),
+      code('name-taken'),
+    );
+    assert.equal(await volumes.count(store.db), 3);
+  });
+
   test('an update needs the revision that was read', async () => {
     const { store, volume } = await prepared();
     const row = await store.transaction((tx) => volumes.insert(tx, volume('a')));

@@ -70,6 +70,14 @@ export class Table<Row extends object> {
     return row;
   }
 
+  /** All in one statement: at most some hundred, all with the same columns. */
+  async insertAll(tx: Tx, rows: readonly Row[]): Promise<void> {
+    const [first] = rows;
+    if (first === undefined) return;
+    const stored = rows.map((row) => encodeRow(this.#columns, row as Record<string, unknown>));
+    await this.#guarded(first, () => untyped(tx).insertInto(this.table).values(stored).execute());
+  }
+
   /** The one row that matches, or undefined. */
   async find(ex: Executor, where: Where<Row>): Promise<Row | undefined> {
     const query = untyped(ex).selectFrom(this.table).selectAll().where(this.#matches(where)).limit(1);

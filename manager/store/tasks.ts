@@ -1,4 +1,5 @@
 /** Tasks, the journal of their steps, and the locks that they hold on their targets. */
+import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Task } from '@kvasir/api/resources/task.ts';
 import type { Executor, Tx } from './database.ts';
 import { Table } from './table.ts';
@@ -132,6 +133,13 @@ export async function taskIdsByTarget(
 /** The task of one target, or null. */
 export async function taskIdOf(ex: Executor, targetId: string): Promise<string | null> {
   return (await taskLocks.find(ex, { targetId }))?.taskId ?? null;
+}
+
+/** When a cancel was asked for, or null. @throws KvasirError `not-found` */
+export async function cancelAskedAt(ex: Executor, taskId: string): Promise<number | null> {
+  const row = await ex.selectFrom('tasks').select('cancelRequestedAt').where('id', '=', taskId).executeTakeFirst();
+  if (row === undefined) throw new KvasirError('not-found', { kind: tasks.kind, id: taskId });
+  return row.cancelRequestedAt;
 }
 
 /** Asks for a cancel; the runner sees it. False when it is over or no longer cancellable. */

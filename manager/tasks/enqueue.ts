@@ -63,18 +63,8 @@ export async function enqueueTask<K extends TaskKindName>(
     finishedAt: null,
   });
   for (const target of [task.target, ...(task.locks ?? [])]) await lock(tx, target, row.id);
-  for (const [position, step] of definition.steps.entries()) {
-    await taskSteps.insert(tx, {
-      taskId: row.id,
-      position,
-      name: step.name,
-      state: 'waiting',
-      result: null,
-      attempts: 0,
-      startedAt: null,
-      finishedAt: null,
-    });
-  }
+  const steps = definition.steps.map(({ name }, position) => ({ taskId: row.id, position, name, ...untouched }));
+  await taskSteps.insertAll(tx, steps);
   await appendEvent(tx, {
     at: now,
     kind: 'task.created',
@@ -87,6 +77,8 @@ export async function enqueueTask<K extends TaskKindName>(
   });
   return row;
 }
+
+const untouched = { state: 'waiting', result: null, attempts: 0, startedAt: null, finishedAt: null } as const;
 
 async function lock(tx: Tx, target: TaskTarget, taskId: string): Promise<void> {
   const holder = await taskLocks.find(tx, { targetId: target.id });

@@ -3,7 +3,7 @@
  * was cancelled. All that it decides by lies in the journal, so a run that breaks off anywhere is taken up by another.
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
-import { type TaskError, tasks } from '../store/tasks.ts';
+import { cancelAskedAt, type TaskError } from '../store/tasks.ts';
 import {
   endTask,
   type Journal,
@@ -113,8 +113,7 @@ export class TaskRun {
 
   /** The step begins, unless a cancel came first. */
   async #enter({ tx, now }: JournalWrite, journal: TaskJournal, position: number): Promise<TaskJournal> {
-    const { cancelRequestedAt } = await tasks.get(tx, journal.task.id);
-    if (cancelRequestedAt !== null && this.#hasWayBack(position - 1)) {
+    if ((await cancelAskedAt(tx, journal.task.id)) !== null && this.#hasWayBack(position - 1)) {
       return await setTask(tx, journal, { state: 'undoing', cancellable: false, error: cancelled, notBefore: 0 });
     }
     const step = journal.steps[position]!;
