@@ -38,19 +38,25 @@ function capacityReasons(host: PlacementHost, request: PlacementRequest, world: 
 }
 
 function reachReasons(host: PlacementHost, request: PlacementRequest): string[] {
-  const named = (id: string): string => request.names?.[id] ?? id;
   const reasons: string[] = [];
   if (!adaptiveCpuModels.has(request.cpuModel) && !host.cpuModels.includes(request.cpuModel)) {
     reasons.push(`cannot run the CPU model ${request.cpuModel}`);
   }
-  for (const id of new Set(request.poolIds)) {
-    if (!host.reachablePoolIds.includes(id)) reasons.push(`does not reach the pool ${named(id)}`);
+  for (const name of lacking(request.poolIds, host.reachablePoolIds, request)) {
+    reasons.push(`does not reach the pool ${name}`);
   }
   if (request.volumeHostIds.some((id) => id !== host.id)) reasons.push('a local volume is on another host');
-  for (const id of new Set(request.networkIds)) {
-    if (!host.networkIds.includes(id)) reasons.push(`does not have the network ${named(id)}`);
+  for (const name of lacking(request.networkIds, host.networkIds, request)) {
+    reasons.push(`does not have the network ${name}`);
   }
   return reasons;
+}
+
+/** Names of what is asked for and not there, each once. */
+function lacking(asked: readonly string[], there: readonly string[], { names }: PlacementRequest): Iterable<string> {
+  // Looked at for every host: most of them have everything.
+  if (asked.every((id) => there.includes(id))) return [];
+  return new Set(asked.filter((id) => !there.includes(id)).map((id) => names?.[id] ?? id));
 }
 
 /** A group that has members somewhere must have one here. A group already torn apart may be joined at any of its places. */
