@@ -6,8 +6,8 @@
  * anew (`refresh`) in the transaction that writes it, and whoever is refused is refused by a snapshot that was read in that
  * transaction. What is promised here is added at once, so that many decisions in a row spread as if each had read everything.
  *
- * What others change (a VM that ends, a host that comes) is seen late by half a millisecond for each host at most: small
- * clusters are as good as always read anew, and reading a large one (some 20 µs a host) never takes much of the time.
+ * What others change (a VM that ends, a host that comes) is seen late by a millisecond for each host at most: small clusters
+ * are as good as always read anew, and reading a large one (some 20 µs a host) never takes more than a few percent of the time.
  */
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { PlacementCluster, PlacementWorld } from '@kvasir/control/placement/world.ts';
@@ -15,7 +15,7 @@ import { clusters } from './clusters.ts';
 import type { Executor } from './database.ts';
 import { type KnownHost, type Promised, readPlacementHosts } from './placement-hosts.ts';
 
-const readAgainAfterMsPerHost = 0.5;
+const readAgainAfterMsPerHost = 1;
 
 export class ClusterSnapshots {
   readonly #clock: Clock;
