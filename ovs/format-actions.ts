@@ -1,5 +1,5 @@
 /** Actions as `ovs-ofctl dump-flows` writes them. */
-import { formatBits, formatMasked, formatPort, specialPorts } from './format-value.ts';
+import { formatBits, formatPort, formatSetValue, specialPorts } from './format-value.ts';
 import type { Action, FieldName, Nat } from './flow.ts';
 
 /** Field names of set-field where they differ from those of the match. */
@@ -26,7 +26,7 @@ function formatAction(action: Action): string {
     case 'output-reg':
       return `output:${formatBits(action.from)}`;
     case 'set':
-      return `set_field:${formatMasked(action.to, action)}->${setNames[action.to] ?? action.to}`;
+      return `set_field:${formatSetValue(action.to, action)}->${setNames[action.to] ?? action.to}`;
     case 'move':
       return `move:${formatBits(action.from)}->${formatBits(action.to)}`;
     case 'resubmit':
@@ -68,16 +68,16 @@ function formatConntrack(action: Extract<Action, { do: 'ct' }>): string {
   else if (action.zone !== 0) parts.push(`zone=${action.zone}`);
   if (action.nat !== undefined) parts.push(action.nat === true ? 'nat' : formatNat(action.nat));
   if (action.exec !== undefined && action.exec.length > 0) parts.push(`exec(${list(action.exec)})`);
-  return parts.length === 0 ? 'ct' : `ct(${parts.join(',')})`;
+  return `ct(${parts.join(',')})`;
 }
 
 function formatNat({ kind, addresses, ports }: Nat): string {
   if (addresses === undefined) return `nat(${kind})`;
+  const shown = (address: string) => (ports !== undefined && address.includes(':') ? `[${address}]` : address);
   const { from, to } = addresses;
-  const range = to === from ? from : `${from}-${to}`;
+  const range = to === from ? shown(from) : `${shown(from)}-${shown(to)}`;
   if (ports === undefined) return `nat(${kind}=${range})`;
-  const shownPorts = ports.to === ports.from ? `${ports.from}` : `${ports.from}-${ports.to}`;
-  return `nat(${kind}=${from.includes(':') ? `[${range}]` : range}:${shownPorts})`;
+  return `nat(${kind}=${range}:${ports.to === ports.from ? `${ports.from}` : `${ports.from}-${ports.to}`})`;
 }
 
 function formatController(action: Extract<Action, { do: 'controller' }>): string {
@@ -87,5 +87,6 @@ function formatController(action: Extract<Action, { do: 'controller' }>): string
     parts.push(`userdata=${Array.from(action.userdata, (byte) => byte.toString(16).padStart(2, '0')).join('.')}`);
   }
   if (action.meterId !== undefined) parts.push(`meter_id=${action.meterId}`);
-  return parts.length === 0 ? 'CONTROLLER:65535' : `controller(${parts.join(',')})`;
+  const plain = action.userdata.length === 0 && action.meterId === undefined;
+  return plain ? `CONTROLLER:${action.maxLength ?? 0xffff}` : `controller(${parts.join(',')})`;
 }

@@ -2,7 +2,7 @@
  * A match as `ovs-ofctl dump-flows` writes it, in the same order: protocols get their short names, and fields that exist
  * for several protocols (`nw_src`, `tp_dst`) their common one.
  */
-import { formatHex, formatMasked } from './format-value.ts';
+import { formatMasked } from './format-value.ts';
 import type { FieldMatch, FieldName, Match } from './flow.ts';
 import { canonicalMatch } from './canonical-match.ts';
 import { allOnes, fields } from './openflow/fields.ts';
@@ -107,6 +107,6 @@ function formatField(name: FieldName, shown: string, wanted: FieldMatch): string
 /** Bit 12 says that there is a tag at all. */
 function formatVlan({ value, mask = allOnes(fields.vlan_vid.bits) }: FieldMatch): string {
   if (mask === 0x1fffn && (value & 0x1000n) !== 0n) return `dl_vlan=${value & 0xfffn}`;
-  const four = (bits: bigint) => formatHex(bits).slice(2).padStart(4, '0');
+  const four = (bits: bigint) => bits.toString(16).padStart(4, '0');
   return `vlan_tci=0x${four(value)}/0x${four(mask)}`;
 }

@@ -14,8 +14,8 @@ export const specialPorts: Readonly<Record<SpecialPort, number>> = {
   local: 0xfffffffe,
 };
 
-export function formatHex(value: bigint | number): string {
-  return `0x${value.toString(16)}`;
+export function formatHex(value: bigint): string {
+  return value === 0n ? '0' : `0x${value.toString(16)}`;
 }
 
 export function formatMac(value: bigint): string {
@@ -46,7 +46,7 @@ export function formatPort(port: number): string {
   return special === undefined ? `${port}` : special[0].toUpperCase();
 }
 
-/** Value of a field in a match or in set-field: `10.0.0.0/8`, `0x1/0xff`, `80`. */
+/** Value of a field in a match: `10.0.0.0/8`, `0x1/0xff`, `80`. */
 export function formatMasked(name: FieldName, { value, mask }: FieldMatch): string {
   const { bits, notation } = fields[name];
   const whole = mask === undefined || mask === allOnes(bits);
@@ -57,7 +57,15 @@ export function formatMasked(name: FieldName, { value, mask }: FieldMatch): stri
   if (notation === 'ipv4' || notation === 'ipv6') {
     return `${formatOne(notation, value)}/${prefixLength(mask, bits) ?? formatOne(notation, mask)}`;
   }
-  return `${formatHex(value)}/${formatHex(mask)}`;
+  const shown = notation === 'decimal' ? `0x${value.toString(16)}` : formatHex(value);
+  return `${shown}/${formatHex(mask)}`;
+}
+
+/** The same in set-field, where `ovs-ofctl` keeps a decimal value decimal beside its mask. */
+export function formatSetValue(name: FieldName, { value, mask }: FieldMatch): string {
+  const { bits, notation } = fields[name];
+  const partOfDecimal = notation === 'decimal' && mask !== undefined && mask !== allOnes(bits);
+  return partOfDecimal ? `${value}/${formatHex(mask)}` : formatMasked(name, { value, mask });
 }
 
 /** `NXM_NX_REG0[0..15]`; the whole field is `NXM_NX_REG0[]`. */
@@ -76,7 +84,7 @@ function formatOne(notation: Notation, value: bigint): string {
     case 'ipv6':
       return formatIpv6(value);
     case 'hex':
-      return value === 0n ? '0' : formatHex(value);
+      return formatHex(value);
     case 'port':
       return formatPort(Number(value));
     case 'decimal':

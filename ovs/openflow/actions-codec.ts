@@ -9,7 +9,7 @@ import { encodeConntrack } from './conntrack-codec.ts';
 import { FlowEncodingError } from './errors.ts';
 import { fields } from './fields.ts';
 import { check, encodeField } from './match-codec.ts';
-import { padded, property } from './message.ts';
+import { property } from './message.ts';
 import { requireIp, requirePrerequisite } from './prerequisites.ts';
 
 const type = { output: 0, pushVlan: 17, popVlan: 18, group: 22, decTtl: 24, setField: 25 } as const;
@@ -17,7 +17,6 @@ const subtype = {
   move: 6,
   resubmitTable: 14,
   outputReg: 15,
-  outputReg2: 32,
   setPart: 33,
   conjunction: 34,
   controller: 37,
@@ -92,13 +91,9 @@ function encodeOutput(port: number | SpecialPort): Buffer {
 function encodeOutputBits({ from }: Extract<Action, { do: 'output-reg' }>, context: ActionContext): Buffer {
   checkSource(from.field, context);
   checkBits(from);
-  const header = bitsHeader(from);
-  if (header.length > 4) {
-    return niciraAction(subtype.outputReg2, Buffer.concat([bytes([startAndCount(from), 2], [0xffff, 2]), header]));
-  }
   return niciraAction(
     subtype.outputReg,
-    Buffer.concat([bytes([startAndCount(from), 2]), header, bytes([0xffff, 2], [0, 6])]),
+    Buffer.concat([bytes([startAndCount(from), 2]), bitsHeader(from), bytes([0xffff, 2], [0, 6])]),
   );
 }
 
@@ -112,7 +107,7 @@ function encodeSet({ to, value, mask }: Extract<Action, { do: 'set' }>, context:
   }
   const whole = mask === undefined || mask === (1n << BigInt(bits)) - 1n;
   if (whole) return standardAction(type.setField, encodeField(code, bits, { value }));
-  return niciraAction(subtype.setPart, Buffer.concat([Buffer.alloc(6), encodeField(code, bits, { value, mask })]));
+  return niciraAction(subtype.setPart, encodeField(action, bits, { value, mask }));
 }
 
 function encodeMove({ from, to }: Extract<Action, { do: 'move' }>, context: ActionContext): Buffer {
@@ -137,13 +132,15 @@ function encodeConjunction({ id, clause, of }: Extract<Action, { do: 'conjunctio
 function encodeController({ userdata, maxLength, meterId }: Extract<Action, { do: 'controller' }>): Buffer {
   const properties: Buffer[] = [Buffer.alloc(6)];
   if (maxLength !== undefined && maxLength !== 0xffff) {
-    properties.push(property(controllerProperty.maxLength, bytes([checkNumber(maxLength, 0, 0xffff, 'a length'), 2])));
+    properties.push(
+      property(controllerProperty.maxLength, bytes([checkNumber(maxLength, 0, 0xffff, 'a length'), 2], [0, 2])),
+    );
   }
   if (userdata.length > 0) properties.push(property(controllerProperty.userdata, Buffer.from(userdata)));
   if (meterId !== undefined) {
     properties.push(property(controllerProperty.meterId, bytes([checkNumber(meterId, 1, 0xffff0000, 'a meter'), 4])));
   }
-  return niciraAction(subtype.controller, padded(Buffer.concat(properties)));
+  return niciraAction(subtype.controller, Buffer.concat(properties));
 }
 
 function checkSource(name: FieldName, { match }: ActionContext): void {

@@ -118,6 +118,20 @@ const families: Readonly<Record<number, { readonly prefix: string; readonly code
       ...['BAD_BURST', 'BAD_BAND', 'BAD_BAND_VALUE', 'OUT_OF_METERS', 'OUT_OF_BANDS'],
     ],
   },
+  14: {
+    prefix: 'OFPBPC',
+    codes: [
+      'BAD_TYPE',
+      'BAD_LEN',
+      'BAD_VALUE',
+      'TOO_MANY',
+      'DUP_TYPE',
+      'BAD_EXPERIMENTER',
+      'BAD_EXP_TYPE',
+      'BAD_EXP_VALUE',
+      'EPERM',
+    ],
+  },
   16: {
     prefix: 'OFPMOFC',
     codes: [

@@ -6,11 +6,10 @@
  */
 import type { FieldName } from '../flow.ts';
 
-/** OXM class and field number; `experimenter` where the class is 0xffff. */
+/** OXM class and field number. */
 export interface FieldCode {
   readonly class: number;
   readonly field: number;
-  readonly experimenter?: number;
 }
 
 export type Notation = 'decimal' | 'hex' | 'mac' | 'ipv4' | 'ipv6' | 'port' | 'ct-state' | 'tcp-flags';
@@ -50,8 +49,7 @@ export interface FieldInfo {
 const basic = 0x8000;
 const nxmOf = 0x0000;
 const nxmNx = 0x0001;
-const ericsson = 0x1307;
-const experimenterClass = 0xffff;
+const ericsson = 0x1000;
 
 type Codes = { readonly oxm?: number; readonly of?: number; readonly nx?: number; readonly ericsson?: number };
 type Traits = {
@@ -67,7 +65,7 @@ function field(bits: number, notation: Notation, actionName: string, codes: Code
     codes.oxm !== undefined && { class: basic, field: codes.oxm },
     codes.of !== undefined && { class: nxmOf, field: codes.of },
     codes.nx !== undefined && { class: nxmNx, field: codes.nx },
-    codes.ericsson !== undefined && { class: experimenterClass, field: codes.ericsson, experimenter: ericsson },
+    codes.ericsson !== undefined && { class: ericsson, field: codes.ericsson },
   ];
   const known = candidates.filter((code) => code !== false);
   return {

@@ -6,7 +6,6 @@ import { allOnes, type FieldCode, fieldNames, fields } from './fields.ts';
 import { padded } from './message.ts';
 import { requirePrerequisite } from './prerequisites.ts';
 
-const experimenterClass = 0xffff;
 const oxmMatch = 1;
 
 /** `match` holds what we know; fields that we never send stay as they came. */
@@ -47,13 +46,12 @@ export function encodeField(code: FieldCode, bits: number, { value, mask }: Fiel
   return Buffer.concat([encodeHeader(code, body.length, mask !== undefined), body]);
 }
 
-/** `length` counts value and mask. Four bytes, or eight for a field of an experimenter. */
+/** `length` counts value and mask. */
 export function encodeHeader(code: FieldCode, length: number, masked: boolean): Buffer {
-  const out = Buffer.alloc(code.experimenter === undefined ? 4 : 8);
+  const out = Buffer.alloc(4);
   out.writeUInt16BE(code.class, 0);
   out.writeUInt8((code.field << 1) | (masked ? 1 : 0), 2);
-  out.writeUInt8(length + out.length - 4, 3);
-  if (code.experimenter !== undefined) out.writeUInt32BE(code.experimenter, 4);
+  out.writeUInt8(length, 3);
   return out;
 }
 
@@ -116,11 +114,11 @@ function readBits(bytes: Buffer): bigint {
 }
 
 function decodeField(bytes: Buffer): { readonly name: FieldName; readonly field: FieldMatch } | null {
-  const oxmClass = bytes.readUInt16BE(0);
-  const experimenter = oxmClass === experimenterClass && bytes.length >= 8 ? bytes.readUInt32BE(4) : undefined;
-  const name = byCode.get(codeKey({ class: oxmClass, field: bytes.readUInt8(2) >> 1, experimenter }));
+  const isTcpFlags = bytes.subarray(0, 8).equals(maskedTcpFlags) || bytes.subarray(0, 8).equals(tcpFlags);
+  const code = { class: bytes.readUInt16BE(0), field: bytes.readUInt8(2) >> 1 };
+  const name = isTcpFlags ? 'tcp_flags' : byCode.get(codeKey(code));
   if (name === undefined) return null;
-  const body = bytes.subarray(experimenter === undefined ? 4 : 8);
+  const body = bytes.subarray(isTcpFlags ? 8 : 4);
   const masked = (bytes.readUInt8(2) & 1) === 1;
   const width = masked ? body.length / 2 : body.length;
   const value = readBits(body.subarray(0, width));
@@ -134,13 +132,13 @@ function widePort(port: bigint): bigint {
 }
 
 function codeKey(code: FieldCode): string {
-  return `${code.class}/${code.experimenter ?? ''}/${code.field}`;
+  return `${code.class}/${code.field}`;
 }
 
-const onf = 0x4f4e4600;
+/** Under OpenFlow 1.4 the switch lists this field with a code of the ONF, which has a vendor number after the header. */
+const tcpFlags = Buffer.from('ffff54064f4e4600', 'hex');
+const maskedTcpFlags = Buffer.from('ffff55084f4e4600', 'hex');
 const byCode = new Map<string, FieldName>([
   ...fieldNames.map((name) => [codeKey(fields[name].action), name] as const),
   ...fieldNames.map((name) => [codeKey(fields[name].match), name] as const),
-  [codeKey({ class: 0x8000, field: 42 }), 'tcp_flags'],
-  [codeKey({ class: experimenterClass, field: 42, experimenter: onf }), 'tcp_flags'],
 ]);
