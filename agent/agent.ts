@@ -20,6 +20,7 @@ import type { VmSpecs } from './journal/vm-specs.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { Session } from './link/session.ts';
 import type { Log } from './log.ts';
+import { LivenessWatch } from './liveness-watch.ts';
 import { clearLeftovers, serveAgain } from './reconcile.ts';
 import { PoolWatch } from './pool-watch.ts';
 
@@ -85,11 +86,15 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
       hostId: identity.hostId,
       instanceId: options.instanceId,
       inventory: await readInventory(host),
-      domains: await drivers.hypervisor.list(),
+      domains: (await drivers.hypervisor.list()).map((domain) => liveness.explain(domain)),
     }),
     request: (method, params, streams) => dispatcher.request(method, params, streams),
   });
-  const stopWatching = drivers.hypervisor.watch((event) => session.notify('domain-changed', event));
+  const liveness = new LivenessWatch(clock, drivers, (method, params) => session.notify(method, params), log);
+  await liveness.start();
+  const stopWatching = drivers.hypervisor.watch((event) =>
+    session.notify('domain-changed', { ...event, domain: liveness.explain(event.domain) }),
+  );
   const poolWatch = new PoolWatch(clock, drivers.storage, (pools: PoolReport[]) =>
     session.notify('pools-changed', { pools }),
   );
@@ -101,6 +106,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
     close: async () => {
       stopWatching();
       poolWatch.close();
+      await liveness.close();
       await session.close();
       await dispatcher.settle(settleMs);
       await drivers.hypervisor.close();

@@ -20,6 +20,10 @@ const ConfigFile = closed({
   migrationAddress: Type.Optional(Type.String()),
   migrationTransport: Type.Optional(oneOf(['tcp', 'tls'] as const)),
   kvmTrialKernel: Type.Optional(Type.String()),
+  runDirectory: Type.Optional(Type.String()),
+  watchdogDevice: Type.Optional(Type.String()),
+  watchdogTimeoutMs: Type.Optional(Type.Integer({ minimum: 100 })),
+  uplinks: Type.Optional(Type.Array(Type.String({ pattern: '^[^/]{1,15}$' }))),
 });
 export type ConfigFile = Static<typeof ConfigFile>;
 export type ConfigKey = keyof ConfigFile;
@@ -42,6 +46,14 @@ export interface AgentConfig {
   /** How other hosts' libvirt reaches ours. */
   readonly migrationTransport: 'tcp' | 'tls';
   readonly kvmTrialKernel: string | undefined;
+  /** Where agent and keeper meet; on a file system that is empty after a reboot. */
+  readonly runDirectory: string;
+  /** Resets the host when the keeper of the leases stops, e.g. /dev/watchdog; undefined: nobody may rely on the leases. */
+  readonly watchdogDevice: string | undefined;
+  /** Of a device that has a fixed timeout and is not the kernel's. */
+  readonly watchdogTimeoutMs: number | undefined;
+  /** Interfaces that connect the VM networks, whose carrier is reported. */
+  readonly uplinks: readonly string[];
 }
 
 /** Flag of `agent run` -> setting. */
@@ -57,6 +69,10 @@ export const configFlags = {
   'migration-address': 'migrationAddress',
   'migration-transport': 'migrationTransport',
   'kvm-trial-kernel': 'kvmTrialKernel',
+  'run-directory': 'runDirectory',
+  'watchdog-device': 'watchdogDevice',
+  'watchdog-timeout-ms': 'watchdogTimeoutMs',
+  uplinks: 'uplinks',
 } as const satisfies Record<string, ConfigKey>;
 export type ConfigFlag = keyof typeof configFlags;
 
@@ -72,6 +88,10 @@ const defaults: AgentConfig = {
   migrationAddress: undefined,
   migrationTransport: 'tls',
   kvmTrialKernel: undefined,
+  runDirectory: '/run/kvasir',
+  watchdogDevice: undefined,
+  watchdogTimeoutMs: undefined,
+  uplinks: [],
 };
 
 const checkFile = Compile(ConfigFile);
@@ -86,8 +106,16 @@ export async function readConfig(
     if (error.code === 'ENOENT') return '{}';
     throw error;
   });
-  const given = Object.entries(flags).map(([flag, value]) => [configFlags[flag as ConfigFlag], value] as const);
+  const given = Object.entries(flags).map(([flag, value]) => {
+    const key = configFlags[flag as ConfigFlag];
+    return [key, valueOf(key, value)] as const;
+  });
   return { ...defaults, ...check(path, JSON.parse(text)), ...check('the command line', Object.fromEntries(given)) };
+}
+
+function valueOf(key: ConfigKey, text: string): string | number | string[] {
+  if (key === 'watchdogTimeoutMs') return Number(text);
+  return key === 'uplinks' ? text.split(',') : text;
 }
 
 function check(where: string, value: unknown): ConfigFile {

@@ -2,12 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Progress } from '@kvasir/api/agent/link.ts';
 import { agentMethods } from '@kvasir/api/agent/methods.ts';
+import type { VmSpec } from '@kvasir/api/agent/vm.ts';
 import { memoryLinkPair } from '@kvasir/api/agent/wire/memory-link.ts';
 import { Peer } from '@kvasir/api/agent/wire/peer.ts';
 import { systemClock } from '@kvasir/api/clock.ts';
 import { flatSlice } from './drivers/flat-slice.ts';
 import { Dispatcher, missingHandlers } from './dispatcher.ts';
 import { allHandlers } from './handlers/all.ts';
+import type { HostContext } from './handlers/handler.ts';
+import { requireLeases } from './handlers/liveness.ts';
 import { MemoryJournal } from './journal/journal.ts';
 import { MemoryServed } from './journal/served.ts';
 import { MemoryVmSpecs } from './journal/vm-specs.ts';
@@ -140,6 +143,16 @@ describe('the handlers', () => {
     'migration.abandon': { vmId, copyVolumes: [] },
     'vm.undefine': { vmId },
     'volume.delete': { poolId, volumeId, format: 'qcow2' },
+    'liveness.apply': {
+      generation: 1,
+      renewEveryMs: 1000,
+      killAfterMs: 6000,
+      leaseMs: 9000,
+      pools: [{ poolId, slot: 3 }],
+      peers: [],
+      probePort: null,
+      probeKey: null,
+    },
     'network.apply': { generation: 1, slice: flatSlice(networkId) },
     'port.counters': { nicIds: [nicId] },
     'network.trace': {
@@ -164,6 +177,21 @@ describe('the handlers', () => {
       const first = await (kind === 'query' ? query(name, params) : change(name, params, name));
       if (kind === 'change') assert.deepEqual(await change(name, params, name), first, name);
     }
+  });
+
+  it('start nothing in a pool whose lease is lost, but wait a moment for it', async () => {
+    const { drivers } = host();
+    let now = 0;
+    const sleep = async (ms: number) => void (now += ms);
+    const clock = { ...systemClock, now: () => now, sleep };
+    const context = { clock, drivers, served: new MemoryServed() } as unknown as HostContext;
+    const wanted = { disks: [disk] } as unknown as VmSpec;
+    drivers.liveness.lost.add(poolId);
+    await assert.rejects(requireLeases(context, wanted), { code: 'host-failed', message: /does not hold its lease/ });
+    assert.equal(now, 5000);
+    clock.sleep = async () => void drivers.liveness.lost.clear();
+    await requireLeases(context, wanted);
+    assert.deepEqual([...drivers.liveness.lost], []);
   });
 
   it('refuse params that are not in the contract', async () => {

@@ -7,12 +7,17 @@ import { createServer } from 'node:net';
  * @throws Error when another agent of this host runs
  */
 export function holdHost(hostId: string): Promise<() => void> {
+  return holdName(`kvasir-agent-${hostId}`, 'an agent of this host runs already');
+}
+
+/** The same for any name. @throws Error with `taken` when another process has it */
+export function holdName(name: string, taken: string): Promise<() => void> {
   const server = createServer((socket) => socket.destroy());
   server.unref();
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(error.code === 'EADDRINUSE' ? new Error('an agent of this host runs already') : error);
+      reject(error.code === 'EADDRINUSE' ? new Error(taken) : error);
     });
-    server.listen(`\0kvasir-agent-${hostId}`, () => resolve(() => server.close()));
+    server.listen(`\0${name}`, () => resolve(() => server.close()));
   });
 }

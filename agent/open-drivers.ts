@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { systemClock } from '@kvasir/api/clock.ts';
 import type { AgentConfig } from './config.ts';
 import type { HostDrivers } from './drivers/drivers.ts';
+import { KeeperDriver } from './drivers/keeper/driver.ts';
 import { LibvirtDriver } from './drivers/libvirt/driver.ts';
 import { OvsNetworkDriver } from './drivers/ovs/driver.ts';
 import { simDrivers } from './drivers/sim/drivers.ts';
 import { SimWorld } from './drivers/sim/world.ts';
 import { DirectoryStorageDriver } from './drivers/volumes/driver.ts';
 import type { HostIdentity } from './handlers/handler.ts';
+import { stderrLog } from './log.ts';
 
 export async function openDrivers(config: AgentConfig, host: HostIdentity, directory: string): Promise<HostDrivers> {
   if (config.driver === 'sim') {
@@ -33,11 +35,25 @@ export async function openDrivers(config: AgentConfig, host: HostIdentity, direc
       bridge: config.integrationBridge,
       datapathType: config.datapathType,
       ...(config.uplinkBridge === undefined ? {} : { uplinkBridge: config.uplinkBridge }),
+      ...(config.tunnelAddress === undefined ? {} : { tunnelAddress: config.tunnelAddress }),
+      numbersFile: join(directory, 'switch-numbers.json'),
+      log: stderrLog,
     }),
     storage: new DirectoryStorageDriver({
       hostId: host.hostId,
       seedDirectory: join(directory, 'seeds'),
       stateDirectory,
+    }),
+    liveness: new KeeperDriver({
+      hostId: host.hostId,
+      address: host.address,
+      directory,
+      specsDirectory: join(directory, 'vms'),
+      runDirectory: config.runDirectory,
+      watchdogDevice: config.watchdogDevice ?? null,
+      watchdogTimeoutMs: config.watchdogTimeoutMs ?? null,
+      uplinks: config.uplinks,
+      log: stderrLog,
     }),
   };
 }

@@ -1,6 +1,7 @@
 /** All drivers of one host. */
 import type { GuestDriver } from './guest.ts';
 import type { HypervisorDriver } from './hypervisor.ts';
+import type { LivenessDriver } from './liveness.ts';
 import type { NetworkDriver } from './network.ts';
 import type { StorageDriver } from './storage.ts';
 
@@ -9,4 +10,5 @@ export interface HostDrivers {
   readonly network: NetworkDriver;
   readonly storage: StorageDriver;
   readonly guest: GuestDriver;
+  readonly liveness: LivenessDriver;
 }

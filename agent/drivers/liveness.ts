@@ -31,8 +31,8 @@ export interface LivenessDriver {
   apply(plan: LivenessPlan, places: readonly LeasePlace[]): Promise<void>;
   /** The newest that is known, at once: nothing here waits for a storage. Null while no plan is known or the keeper does not answer. */
   report(): Liveness | null;
-  /** Pools whose lease is lost: no VM with a disk there may be started now. */
-  lostPools(): ReadonlySet<string>;
+  /** `lost`: not held now (also: not yet, after a boot), so no VM with a disk there may be started; `none`: not in the plan, or never to be had. */
+  leaseOf(poolId: string): 'held' | 'lost' | 'none';
   /** Why a VM that is off was ended: `storage lost` for those that the keeper ended and that have not been started since. */
   endedBecause(vmId: string): string | null;
   /** The VM is started anew (or gone for good): its end is history. */

@@ -12,6 +12,7 @@ import {
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
 import { Sends } from './sends.ts';
+import { requireLeases } from './liveness.ts';
 import { clearVm, resolveVm } from './vm-parts.ts';
 
 export function migrationHandlers(host: HostContext): Handler[] {
@@ -21,6 +22,8 @@ export function migrationHandlers(host: HostContext): Handler[] {
   return [
     handler(migrationPrepare, ({ vm, copyVolumes }, call) =>
       locked(vm.vmId, async () => {
+        await requireLeases(host, vm);
+        host.drivers.liveness.forget(vm.vmId);
         for (const volume of copyVolumes) await storage.createVolume({ ...volume, from: null }, call);
         await hypervisor.prepareIncoming(await resolveVm(host, vm));
         return hypervisor.migrationTarget();

@@ -1,6 +1,7 @@
 /** Starting, stopping and pausing. A stop that is asked for at once overtakes one that waits for the guest. */
 import { vmPause, vmReset, vmResume, vmStart, vmStop, vmSuspend } from '@kvasir/api/agent/vm.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
+import { requireLeases } from './liveness.ts';
 import { replugPorts } from './vm-parts.ts';
 
 export function vmPowerHandlers(host: HostContext): Handler[] {
@@ -10,7 +11,9 @@ export function vmPowerHandlers(host: HostContext): Handler[] {
   return [
     handler(vmStart, ({ vmId, paused }) =>
       locked(vmId, async () => {
+        await requireLeases(host, host.specs.get(vmId));
         await replugPorts(host, vmId);
+        host.drivers.liveness.forget(vmId);
         return { state: await hypervisor.start(vmId, { paused }) };
       }),
     ),

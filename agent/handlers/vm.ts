@@ -17,6 +17,7 @@ import {
 } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
+import { requireLeases } from './liveness.ts';
 import { clearVm, locateDisk, plugNic, resolveVm, unplugPorts } from './vm-parts.ts';
 
 export function vmHandlers(host: HostContext): Handler[] {
@@ -52,6 +53,9 @@ export function vmHandlers(host: HostContext): Handler[] {
     ),
     handler(vmAttachDisk, ({ vmId, disk }) =>
       locked(vmId, async () => {
+        await requireLeases(host, { disks: [disk] });
+        // Remembered first: should this pool be lost, the VM has to be ended.
+        await remember(vmId, (spec) => ({ ...spec, disks: [...withoutDisk(spec, disk.volumeId), disk] }));
         await hypervisor.attachDisk(vmId, await locateDisk(host, disk));
         return {};
       }),
@@ -59,6 +63,7 @@ export function vmHandlers(host: HostContext): Handler[] {
     handler(vmDetachDisk, ({ vmId, volumeId }, { signal }) =>
       locked(vmId, async () => {
         await ignoreMissing(hypervisor.detachDisk(vmId, volumeId, signal));
+        await remember(vmId, (spec) => ({ ...spec, disks: withoutDisk(spec, volumeId) }));
         return {};
       }),
     ),
@@ -101,6 +106,10 @@ export function vmHandlers(host: HostContext): Handler[] {
 
 function withoutNic(spec: VmSpec, nicId: string): VmSpec['nics'] {
   return spec.nics.filter((nic) => nic.nicId !== nicId);
+}
+
+function withoutDisk(spec: VmSpec, volumeId: string): VmSpec['disks'] {
+  return spec.disks.filter((disk) => disk.volumeId !== volumeId);
 }
 
 /** A domain or device that is gone already is what the caller wants. */

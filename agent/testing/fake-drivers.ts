@@ -6,7 +6,9 @@ import type { PoolReport } from '@kvasir/api/agent/host.ts';
 import type { ImageInfo, VolumeRef } from '@kvasir/api/agent/storage.ts';
 import type { DomainReport, DomainState } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
+import type { Liveness, LivenessPlan } from '@kvasir/api/agent/liveness.ts';
 import type { HostDrivers } from '../drivers/drivers.ts';
+import type { LeasePlace, LivenessDriver } from '../drivers/liveness.ts';
 import type { GuestDriver } from '../drivers/guest.ts';
 import type { DomainEvent, DomainSpec, HypervisorDriver, MigrationCall } from '../drivers/hypervisor.ts';
 import type { NetworkDriver, Port } from '../drivers/network.ts';
@@ -314,11 +316,48 @@ export class FakeGuest implements GuestDriver {
   }
 }
 
+export class FakeLiveness implements LivenessDriver {
+  plan: LivenessPlan | null = null;
+  places: readonly LeasePlace[] = [];
+  current: Liveness | null = null;
+  readonly lost = new Set<string>();
+  readonly ended = new Set<string>();
+
+  async open(): Promise<void> {}
+  async close(): Promise<void> {}
+
+  async apply(plan: LivenessPlan, places: readonly LeasePlace[]): Promise<void> {
+    this.plan = plan;
+    this.places = places;
+  }
+
+  report(): Liveness | null {
+    return this.current;
+  }
+
+  leaseOf(poolId: string): 'held' | 'lost' | 'none' {
+    return this.lost.has(poolId) ? 'lost' : 'none';
+  }
+
+  endedBecause(vmId: string): string | null {
+    return this.ended.has(vmId) ? 'storage lost' : null;
+  }
+
+  forget(vmId: string): void {
+    this.ended.delete(vmId);
+  }
+
+  watch(): () => void {
+    return () => {};
+  }
+}
+
 export interface FakeDrivers extends HostDrivers {
   readonly hypervisor: FakeHypervisor;
   readonly network: FakeNetwork;
   readonly storage: FakeStorage;
   readonly guest: FakeGuest;
+  readonly liveness: FakeLiveness;
 }
 
 export function fakeDrivers(): FakeDrivers {
@@ -327,6 +366,7 @@ export function fakeDrivers(): FakeDrivers {
     network: new FakeNetwork(),
     storage: new FakeStorage(),
     guest: new FakeGuest(),
+    liveness: new FakeLiveness(),
   };
 }
 

@@ -2,6 +2,7 @@
 import { guestExec, guestFreeze, guestInfo, guestPing, guestThaw } from './guest.ts';
 import { hostInventory, poolApply, poolReport } from './host.ts';
 import type { AgentMethod } from './method.ts';
+import { livenessApply } from './liveness.ts';
 import { networkApply, networkTrace, portCounters } from './network.ts';
 import {
   imageDelete,
@@ -76,6 +77,7 @@ export const agentMethods: readonly AgentMethod[] = [
   guestFreeze,
   guestThaw,
   networkApply,
+  livenessApply,
   networkTrace,
   portCounters,
 ];

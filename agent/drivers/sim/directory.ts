@@ -1,5 +1,6 @@
 /** A simulated pool directory: marker, images, volumes and the operator's files. Content of images is kept, of volumes not. */
 import type { ImageInfo } from '@kvasir/api/agent/storage.ts';
+import type { LeaseRecord } from '../../lease/record.ts';
 import type { DiskFormat } from '../storage.ts';
 
 export interface SimImage {
@@ -24,6 +25,8 @@ export class SimDirectory {
   mounted = true;
   totalMib = 1024 * 1024;
   poolId: string | null = null;
+  /** What stands in the slots of `.kvasir-lease`. */
+  readonly leases = new Map<number, LeaseRecord>();
   /** Files in `import/`. */
   readonly imports = new Map<string, Buffer>();
   readonly #images = new Map<string, SimImage>();

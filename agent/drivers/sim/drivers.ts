@@ -3,6 +3,7 @@ import type { HostDrivers } from '../drivers.ts';
 import { SimGuestDriver } from './guest.ts';
 import type { SimHost } from './host.ts';
 import { SimHypervisorDriver } from './hypervisor.ts';
+import { SimLivenessDriver } from './liveness.ts';
 import { SimNetworkDriver } from './network.ts';
 import { SimStorageDriver } from './storage.ts';
 
@@ -12,5 +13,6 @@ export function simDrivers(host: SimHost): HostDrivers {
     network: new SimNetworkDriver(host),
     storage: new SimStorageDriver(host),
     guest: new SimGuestDriver(host),
+    liveness: new SimLivenessDriver(host),
   };
 }

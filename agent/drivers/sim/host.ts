@@ -11,6 +11,7 @@ import type { Port } from '../network.ts';
 import { SimDirectory, type SimVolume } from './directory.ts';
 import { SimDomain } from './domain.ts';
 import { SimFaults } from './faults.ts';
+import { SimKeeper } from './keeper.ts';
 import type { MigrationJob } from './migration.ts';
 import type { SimWorld } from './world.ts';
 
@@ -22,6 +23,8 @@ export interface SimHostOptions {
   readonly memoryMib?: number;
   readonly cpuModel?: string;
   readonly usableCpuModels?: readonly string[];
+  /** Default true: without one nobody may rely on the leases of this host. */
+  readonly hasWatchdog?: boolean;
 }
 
 /** How the guests of a host behave; changed at any time. */
@@ -41,6 +44,8 @@ export class SimHost {
   readonly cpuModel: string;
   readonly usableCpuModels: readonly string[];
   readonly world: SimWorld;
+  readonly hasWatchdog: boolean;
+  readonly keeper: SimKeeper;
   readonly faults: SimFaults;
   readonly guests: GuestBehaviour = { bootMs: 0, hasAgent: true, obeysShutdown: true, shutdownMs: 0 };
   /** Duration of a migration's copying per GiB of the VM's memory. */
@@ -49,11 +54,20 @@ export class SimHost {
   readonly ports = new Map<string, Port & { readonly device: string }>();
   readonly seeds = new Map<string, string>();
   readonly migrations = new Map<string, MigrationJob>();
+  /** Carrier of the physical connections of the VM networks, by name. */
+  readonly uplinks = new Map<string, boolean>();
+  /** False: cut off the management network, both ways, as other hosts notice it. The agent's link is cut by whoever dials. */
+  onManagementNetwork = true;
+  /** Processes that hang in the storage cannot be killed. */
+  ignoresKills = false;
   slice: NetworkSlice = emptySlice;
   #isOn = true;
   readonly #localDirectories = new Map<string, SimDirectory>();
   readonly #listeners = new Set<(event: DomainEvent) => void>();
   readonly #powerWaiters = new Set<() => void>();
+  readonly #cutStorage = new Set<string>();
+  readonly #storageWaiters = new Map<() => void, string>();
+  #boots = 1;
 
   constructor(world: SimWorld, options: SimHostOptions) {
     this.world = world;
@@ -62,17 +76,25 @@ export class SimHost {
     this.memoryMib = options.memoryMib ?? 65_536;
     this.cpuModel = options.cpuModel ?? 'Simulated';
     this.usableCpuModels = options.usableCpuModels ?? ['qemu64'];
+    this.hasWatchdog = options.hasWatchdog ?? true;
     this.faults = new SimFaults(world.clock, world.random);
+    this.keeper = new SimKeeper(this);
   }
 
   get isOn(): boolean {
     return this.#isOn;
   }
 
+  /** New at each boot. */
+  get bootId(): string {
+    return `${this.hostId}-boot-${this.#boots}`;
+  }
+
   /** A power failure, at once. Ports are gone with their taps; what hangs ends. */
   powerOff(): void {
     if (!this.#isOn) return;
     this.#isOn = false;
+    this.keeper.powerLost();
     for (const domain of this.domains.values()) {
       if (domain.incoming) this.domains.delete(domain.vmId);
       else if (domain.isActive) this.change(domain, 'stopped', 'the host lost power');
@@ -83,7 +105,38 @@ export class SimHost {
   }
 
   powerOn(): void {
+    if (!this.#isOn) this.#boots += 1;
     this.#isOn = true;
+  }
+
+  /** What the watchdog does when nobody pets it: a reset, seen from outside a power failure and a boot. */
+  watchdogFires(): void {
+    this.powerOff();
+    this.world.watchdogResets.push({ hostId: this.hostId, atMs: this.world.clock.now() });
+    this.powerOn();
+    for (const listener of this.world.resetListeners) listener(this);
+  }
+
+  /** From now on whatever this host does in that shared directory hangs, its VMs too. */
+  cutStorage(path: string): void {
+    this.#cutStorage.add(path);
+  }
+  /** What hung goes on, in order. */
+  healStorage(path: string): void {
+    this.#cutStorage.delete(path);
+    for (const [wake, waitsFor] of [...this.#storageWaiters]) {
+      if (waitsFor !== path) continue;
+      this.#storageWaiters.delete(wake);
+      wake();
+    }
+  }
+  isStorageCut(path: string): boolean {
+    return this.#cutStorage.has(path);
+  }
+  /** Resolves when this host's path to the shared directory is not cut. */
+  storageAnswers(path: string): Promise<void> {
+    if (!this.#cutStorage.has(path)) return Promise.resolve();
+    return new Promise((resolve) => this.#storageWaiters.set(resolve, path));
   }
 
   /** Throws `host-failed` while the host is off. */
@@ -108,6 +161,7 @@ export class SimHost {
   volumeAt(path: string): SimVolume | undefined {
     const [directory, name] = path.split('/volumes/');
     if (directory === undefined || name === undefined) return undefined;
+    if (this.#cutStorage.has(directory)) return undefined;
     const at = this.#localDirectories.get(directory) ?? this.world.sharedDirectory(directory);
     return at.mounted ? at.volumes.get(name) : undefined;
   }

@@ -167,6 +167,7 @@ export class SimStorageDriver implements StorageDriver {
 
   #whyUnreachable(pool: PoolSpec): string | null {
     const directory = this.#directory(pool);
+    if (this.#host.isStorageCut(pool.path)) return 'it does not answer within 10000 ms';
     if (!directory.mounted || directory.poolId === null) return `${pool.path} has no .kvasir-pool: is it mounted?`;
     return directory.poolId === pool.poolId ? null : `${pool.path} belongs to another pool (${directory.poolId})`;
   }

@@ -28,6 +28,10 @@ export class SimWorld {
   readonly random: () => number;
   readonly imageLocks: boolean;
   readonly violations: Violation[] = [];
+  /** Hosts that their watchdog reset, in order. */
+  readonly watchdogResets: { readonly hostId: string; readonly atMs: number }[] = [];
+  /** Called after such a reset, when the host has booted: its agent has to be started anew. */
+  readonly resetListeners = new Set<(host: SimHost) => void>();
   readonly #hosts = new Map<string, SimHost>();
   readonly #shared = new Map<string, SimDirectory>();
   readonly #running = new Map<string, string[]>();
@@ -75,6 +79,12 @@ export class SimWorld {
   }
   isCut(a: string, b: string): boolean {
     return this.#cuts.has(pair(a, b));
+  }
+
+  /** Whether a datagram of the one reaches the other over the management network, and the answer comes back. */
+  hears(from: string, to: string): boolean {
+    const both = [this.#hosts.get(from), this.#hosts.get(to)];
+    return both.every((host) => host?.isOn === true && host.onManagementNetwork) && !this.isCut(from, to);
   }
 
   /** For hosts: this domain runs here from now on, or no longer. */

@@ -1,0 +1,199 @@
+/**
+ * LivenessDriver by the keeper, a process of its own: starts it, tells it when its file has changed, and takes in what it says.
+ * Starts another one at once when it dies: until then nobody renews the leases, and the watchdog runs.
+ */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import type { Liveness, LivenessPlan } from '@kvasir/api/agent/liveness.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
+import { type KeeperFile, readKeeperFile, writeKeeperFile } from '../../lease/keeper-file.ts';
+import { type FromKeeper, readMessages, writeMessage } from '../../lease/keeper-socket.ts';
+import { keeperSocket } from '../../lease/run-files.ts';
+import type { LeasePlace, LivenessDriver, LivenessEvent } from '../liveness.ts';
+
+export interface KeeperDriverOptions {
+  readonly hostId: string;
+  readonly address: string;
+  /** Holds the keeper's file and log. */
+  readonly directory: string;
+  /** Of the agent: one file a VM. */
+  readonly specsDirectory: string;
+  /** Where agent and keeper meet; on a file system that is empty after a reboot. */
+  readonly runDirectory: string;
+  readonly watchdogDevice: string | null;
+  readonly watchdogTimeoutMs: number | null;
+  readonly uplinks: readonly string[];
+  readonly log: (message: string) => void;
+}
+
+const retryMs = 200;
+const answerWithinMs = 5000;
+/** A keeper that says nothing for so long does nothing either. */
+const freshMs = 5000;
+
+export class KeeperDriver implements LivenessDriver {
+  readonly #options: KeeperDriverOptions;
+  readonly #listeners = new Set<(event: LivenessEvent) => void>();
+  readonly #ended = new Set<string>();
+  #file: KeeperFile | null = null;
+  #writing: Promise<unknown> = Promise.resolve();
+  #socket: Socket | null = null;
+  #liveness: { readonly report: Liveness; readonly atMs: number } | null = null;
+  #reloaded: ((error: string | null) => void) | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #connecting = false;
+  #starting = false;
+  #closed = false;
+
+  constructor(options: KeeperDriverOptions) {
+    this.#options = options;
+  }
+
+  async open(): Promise<void> {
+    const { hostId, address, specsDirectory, watchdogDevice, watchdogTimeoutMs, uplinks, log } = this.#options;
+    await mkdir(this.#options.runDirectory, { recursive: true, mode: 0o700 });
+    const known = await readKeeperFile(this.#path).catch((error: unknown) => void log(String(error)));
+    const settings = { hostId, address, specsDirectory, watchdogDevice, watchdogTimeoutMs, uplinks: [...uplinks] };
+    this.#file = { plan: known?.plan ?? null, places: known?.places ?? [], ...settings };
+    await writeKeeperFile(this.#path, this.#file);
+    this.#connect();
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#socket?.destroy();
+    return Promise.resolve();
+  }
+
+  apply(plan: LivenessPlan, places: readonly LeasePlace[]): Promise<void> {
+    const applied = this.#writing.then(async () => {
+      if (this.#file === null) throw new KvasirError('host-failed', { reason: 'the keeper is not open yet' });
+      this.#file = { ...this.#file, plan, places: places.map(({ poolId, path }) => ({ poolId, path })) };
+      await writeKeeperFile(this.#path, this.#file);
+      await this.#reload();
+    });
+    this.#writing = applied.catch(() => {});
+    return applied;
+  }
+
+  report(): Liveness | null {
+    if (this.#file?.plan == null || this.#liveness === null) return null;
+    return performance.now() - this.#liveness.atMs > freshMs ? null : this.#liveness.report;
+  }
+
+  leaseOf(poolId: string): 'held' | 'lost' | 'none' {
+    if (this.#file?.plan?.pools.some((pool) => pool.poolId === poolId) !== true) return 'none';
+    const own = this.report()?.own.find((pool) => pool.poolId === poolId);
+    if (own === undefined || own.lost) return 'lost';
+    return own.renewedMsAgo === null ? 'none' : 'held';
+  }
+
+  endedBecause(vmId: string): string | null {
+    return this.#ended.has(vmId) ? 'storage lost' : null;
+  }
+
+  forget(vmId: string): void {
+    if (!this.#ended.delete(vmId) || this.#socket === null) return;
+    writeMessage(this.#socket, { kind: 'forget', vmId });
+  }
+
+  watch(listener: (event: LivenessEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Ends the keeper properly: it takes its promises back and stops the watchdog. */
+  stopKeeper(): void {
+    if (this.#socket !== null) writeMessage(this.#socket, { kind: 'stop' });
+  }
+
+  get #path(): string {
+    return join(this.#options.directory, 'keeper.json');
+  }
+
+  /** A keeper that does not run reads its file when it starts. */
+  async #reload(): Promise<void> {
+    const socket = this.#socket;
+    if (socket === null) {
+      this.#connect();
+      return;
+    }
+    const answer = Promise.withResolvers<string | null>();
+    this.#reloaded = answer.resolve;
+    const timer = setTimeout(() => answer.resolve(null), answerWithinMs);
+    writeMessage(socket, { kind: 'reload' });
+    const error = await answer.promise;
+    clearTimeout(timer);
+    if (error !== null) throw new KvasirError('host-failed', { reason: `the keeper did not take its plan: ${error}` });
+  }
+
+  /** Without a plan there is nothing to keep, and no keeper. */
+  #connect(): void {
+    if (this.#closed || this.#connecting || this.#file?.plan == null) return;
+    this.#connecting = true;
+    const socket = connect(keeperSocket(this.#options.runDirectory, this.#options.hostId));
+    socket.once('connect', () => {
+      this.#socket = socket;
+      // What was written before this connection may not have been read.
+      writeMessage(socket, { kind: 'reload' });
+    });
+    socket.on('error', () => {});
+    socket.once('close', () => {
+      const wasThere = this.#socket === socket;
+      if (wasThere) this.#socket = null;
+      this.#reloaded?.(null);
+      this.#connecting = false;
+      if (this.#closed) return;
+      if (wasThere) this.#options.log('the keeper of the leases is gone; starting another one');
+      this.#start();
+      this.#timer = setTimeout(() => this.#connect(), retryMs);
+    });
+    readMessages<FromKeeper>(socket, (message) => this.#take(message));
+  }
+
+  #take(message: FromKeeper): void {
+    switch (message.kind) {
+      case 'status':
+        this.#liveness = { report: message.liveness, atMs: performance.now() };
+        return;
+      case 'ended':
+        for (const vmId of message.vmIds) this.#ended.add(vmId);
+        return;
+      case 'event':
+        if (message.event.kind === 'storage-lost') for (const vmId of message.event.vmIds) this.#ended.add(vmId);
+        for (const listener of this.#listeners) listener(message.event);
+        return;
+      case 'reloaded':
+        if (message.error !== null) this.#options.log(`the keeper did not take its file: ${message.error}`);
+        this.#reloaded?.(message.error);
+        this.#reloaded = null;
+        return;
+    }
+  }
+
+  /** In a session of its own: it outlives this agent. A second one ends by itself. */
+  #start(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    const { directory, runDirectory, log } = this.#options;
+    const program = join(import.meta.dirname, '../../keeper.ts');
+    const output = openSync(join(directory, 'keeper.log'), 'a', 0o600);
+    const child = spawn(process.execPath, [program, '--file', this.#path, '--run', runDirectory], {
+      cwd: '/',
+      detached: true,
+      stdio: ['ignore', output, output],
+      env: { PATH: process.env['PATH'] },
+    });
+    closeSync(output);
+    child.on('exit', () => (this.#starting = false));
+    child.on('error', (error) => {
+      this.#starting = false;
+      log(`the keeper cannot be started: ${error.message}`);
+    });
+    child.unref();
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * The agent's side of the signs of life: tells the manager each second what the keeper sees, and says of VMs that the keeper
+ * ended why they are off. libvirt knows only that their process was killed.
+ */
+import type { DomainReport } from '@kvasir/api/agent/vm.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
+import type { HostDrivers } from './drivers/drivers.ts';
+import type { LivenessEvent } from './drivers/liveness.ts';
+import type { Log } from './log.ts';
+
+const tellEveryMs = 1000;
+
+export class LivenessWatch {
+  readonly #clock: Clock;
+  readonly #drivers: HostDrivers;
+  readonly #notify: (method: string, params: unknown) => void;
+  readonly #log: Log;
+  #unwatch: () => void = () => {};
+  #cancel: () => void = () => {};
+  #closed = false;
+
+  constructor(clock: Clock, drivers: HostDrivers, notify: (method: string, params: unknown) => void, log: Log) {
+    this.#clock = clock;
+    this.#drivers = drivers;
+    this.#notify = notify;
+    this.#log = log;
+  }
+
+  async start(): Promise<void> {
+    this.#unwatch = this.#drivers.liveness.watch((event) => void this.#happened(event));
+    await this.#drivers.liveness.open();
+    this.#tell();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancel();
+    this.#unwatch();
+    await this.#drivers.liveness.close();
+  }
+
+  /** The report with the true reason. */
+  explain(domain: DomainReport): DomainReport {
+    const reason = this.#drivers.liveness.endedBecause(domain.vmId);
+    const isOff = domain.state === 'stopped' || domain.state === 'crashed';
+    return reason !== null && isOff ? { ...domain, state: 'crashed', reason } : domain;
+  }
+
+  #tell(): void {
+    if (this.#closed) return;
+    const report = this.#drivers.liveness.report();
+    if (report !== null) this.#notify('liveness', report);
+    this.#cancel = this.#clock.after(tellEveryMs, () => this.#tell());
+  }
+
+  /** The hypervisor may have told of the end before the keeper said why. */
+  async #happened(event: LivenessEvent): Promise<void> {
+    if (event.kind === 'storage-back') {
+      this.#log(`storage back: pool ${event.poolId}`);
+      return;
+    }
+    if (event.vmIds.length === 0) this.#log(`storage lost: pool ${event.poolId}`);
+    try {
+      for (const domain of await this.#drivers.hypervisor.list()) {
+        const told = this.explain(domain);
+        if (told === domain || !event.vmIds.includes(domain.vmId)) continue;
+        this.#notify('domain-changed', { domain: told, removed: false, because: told.reason });
+      }
+    } catch (error) {
+      this.#log('could not tell of the VMs that were ended', error);
+    }
+  }
+}
