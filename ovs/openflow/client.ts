@@ -121,8 +121,7 @@ export class FlowClient extends EventEmitter<FlowClientEvents> {
 
   /** @throws OpenFlowError */
   async ports(): Promise<SwitchPort[]> {
-    const anyPort = Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
-    const parts = await this.#connection.multipart(multipartType.portDescription, anyPort, 'the ports');
+    const parts = await this.#connection.multipart(multipartType.portDescription, Buffer.alloc(0), 'the ports');
     return parts.flatMap((part) => decodePorts(part));
   }
 

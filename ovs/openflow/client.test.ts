@@ -1,0 +1,271 @@
+/** The OpenFlow client against a real switch. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Flow, FlowTable, Meter } from '../flow.ts';
+import { formatFlow } from '../format-flow.ts';
+import { everyFlow, groupOfEveryFlow, meterOfEveryFlow } from '../testing/every-flow.ts';
+import { TestSwitch } from '../testing/switch.ts';
+import { FlowClient } from './client.ts';
+import { isEmpty } from './difference.ts';
+import { OpenFlowError } from './errors.ts';
+import type { FlowChange } from './flow-monitor.ts';
+
+let ovs: TestSwitch;
+let client: FlowClient;
+/** What others did, as far as the client was told. */
+let foreign: FlowChange[] = [];
+
+const nothing: FlowTable = { flows: [], meters: [] };
+const open = () => FlowClient.open({ socketPath: join(ovs.directory, 'br0.mgmt'), timeoutMs: 5_000 });
+const ofctl = (command: string, ...args: string[]) =>
+  ovs.exec(['ovs-ofctl', '-O', 'OpenFlow14', '--no-names', command, join(ovs.directory, 'br0.mgmt'), ...args]);
+
+function flow(priority: number, actions: Flow['actions'] = [], more: Partial<Flow> = {}): Flow {
+  return { table: 0, priority, cookie: 0n, match: {}, actions, ...more };
+}
+
+/** Lines of `ovs-ofctl dump-flows` without counters, sorted. */
+async function listed(): Promise<string[]> {
+  const lines = (await ofctl('dump-flows')).split('\n').filter((line) => line.includes('cookie='));
+  return lines.map(withoutCounters).sort();
+}
+
+function withoutCounters(line: string): string {
+  const noise = / duration=\S+| n_packets=\d+,| n_bytes=\d+,| (idle|hard)_age=\d+,/g;
+  return line.trim().replaceAll(noise, '').replaceAll(', ', ',').replace('cookie=0x0,', '');
+}
+
+async function until(check: () => boolean | Promise<boolean>, what: string, withinMs = 5_000): Promise<void> {
+  const deadline = performance.now() + withinMs;
+  while (!(await check())) {
+    assert.ok(performance.now() < deadline, `within ${withinMs} ms: ${what}`);
+    await delay(5);
+  }
+}
+
+before(async () => {
+  ovs = await TestSwitch.start();
+  const bridge = ['add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=netdev', 'fail_mode=secure'];
+  await ovs.vsctl(
+    ...bridge,
+    '--',
+    'add-port',
+    'br0',
+    'p1',
+    '--',
+    'set',
+    'interface',
+    'p1',
+    'type=patch',
+    'options:peer=p2',
+  );
+  await ofctl('add-group', `group_id=${groupOfEveryFlow},type=all,bucket=output:1`);
+});
+after(() => ovs.stop());
+
+beforeEach(async () => {
+  client = await open();
+  await client.replace(nothing);
+  foreign = [];
+  client.on('changed', (changes) => foreign.push(...changes));
+});
+afterEach(() => client.close());
+
+test('every field and action arrives and reads the same in ovs-ofctl', async () => {
+  const wanted = { flows: everyFlow, meters: [meterOfEveryFlow] };
+  await client.replace(wanted);
+  assert.deepEqual(await listed(), everyFlow.map(formatFlow).sort());
+  const again = await client.replace(wanted);
+  assert.ok(isEmpty(again), `what is listed is what was sent: ${again.put.map(formatFlow).join('\n')}`);
+  const file = join(ovs.directory, 'flows.txt');
+  await writeFile(file, everyFlow.map(formatFlow).join('\n'));
+  await ovs.exec(['ovs-ofctl', '-O', 'OpenFlow14', 'parse-flows', file]);
+});
+
+test('only what differs is changed, and counters go on', async () => {
+  const data = Buffer.alloc(60);
+  await client.replace({ flows: [flow(1), flow(2, [{ do: 'resubmit', table: 1 }], { cookie: 7n })], meters: [] });
+  await client.packetOut({ actions: [{ do: 'resubmit', table: 0 }], data });
+  const change = await client.replace({ flows: [flow(2, [{ do: 'resubmit', table: 2 }], { cookie: 7n })], meters: [] });
+  assert.deepEqual([change.put.length, change.remove.length], [1, 1]);
+  assert.deepEqual(await listed(), ['cookie=0x7,table=0,priority=2 actions=resubmit(,2)']);
+  assert.deepEqual((await client.counters({ cookie: 7n })).get(7n), { flowCount: 1, packetCount: 1n, byteCount: 60n });
+});
+
+test('a bundle with one bad flow changes nothing and says which flow it was', async () => {
+  await client.replace({ flows: [flow(1)], meters: [] });
+  const bad = flow(3, [{ do: 'group', groupId: 99 }]);
+  const refusal = await client.replace({ flows: [flow(2), bad, flow(4)], meters: [] }).catch((error: unknown) => error);
+  assert.ok(refusal instanceof OpenFlowError && refusal.refusal?.symbol === 'OFPBAC_BAD_OUT_GROUP', `${refusal}`);
+  assert.match(refusal.message, /table=0,priority=3 actions=group:99/);
+  assert.deepEqual(await listed(), ['table=0,priority=1 actions=drop']);
+  await client.replace({ flows: [flow(5)], meters: [] });
+  assert.deepEqual(await listed(), ['table=0,priority=5 actions=drop'], 'the next change works');
+});
+
+test('meters come before the flows that use them and go after', async () => {
+  const meter: Meter = { meterId: 1, rateKbps: 1000, burstKb: 100 };
+  const metered = flow(1, [
+    { do: 'meter', meterId: 1 },
+    { do: 'output', port: 1 },
+  ]);
+  await client.replace({ flows: [metered], meters: [meter] });
+  await client.replace({ flows: [metered], meters: [{ ...meter, rateKbps: 2000 }] });
+  assert.match(await ofctl('dump-meters'), /meter=1 kbps burst bands=\s+type=drop rate=2000 burst_size=100/);
+  assert.deepEqual(await listed(), ['table=0,priority=1 actions=meter:1,output:1']);
+  await client.replace({ flows: [flow(1, [{ do: 'output', port: 1 }])], meters: [] });
+  assert.deepEqual(await listed(), ['table=0,priority=1 actions=output:1']);
+  assert.deepEqual(await client.meters(), []);
+  await assert.rejects(
+    client.replace({ flows: [metered], meters: [] }),
+    /priority=1 actions=meter:1,output:1: OFPMMFC_INVALID_METER/,
+  );
+});
+
+test('6,000 flows in one bundle', async () => {
+  const flows = Array.from({ length: 6_000 }, (_, n) =>
+    flow(
+      100,
+      [
+        { do: 'set', to: 'reg1', value: BigInt(n) },
+        { do: 'resubmit', table: 40 },
+      ],
+      {
+        table: 10,
+        match: { eth_type: { value: 0x800n }, ipv4_dst: { value: BigInt(n) }, reg0: { value: BigInt(n % 7) } },
+      },
+    ),
+  );
+  await client.replace({ flows, meters: [] });
+  assert.equal((await client.flows()).length, 6_000);
+  assert.ok(isEmpty(await client.replace({ flows, meters: [] })));
+  await client.replace(nothing);
+  assert.deepEqual(foreign, [], 'none of that is taken for the work of others');
+});
+
+test('what others do is noticed at once and can be put right', async () => {
+  const wanted = { flows: [flow(1), flow(2, [], { cookie: 5n, match: { reg3: { value: 9n } } })], meters: [] };
+  await client.replace(wanted);
+  const noticed = async (what: string, act: () => Promise<unknown>, expected: FlowChange[]) => {
+    foreign = [];
+    await act();
+    await until(() => foreign.length >= expected.length, what, 2_000);
+    assert.deepEqual(foreign, expected);
+    await client.replace(wanted);
+    assert.deepEqual(await listed(), wanted.flows.map(formatFlow).sort());
+  };
+  const place = { table: 0, priority: 2, cookie: 5n, match: { reg3: { value: 9n } } };
+  await noticed('a deletion', () => ofctl('del-flows', 'reg3=9'), [{ change: 'removed', ...place }]);
+  await noticed('a change', () => ofctl('mod-flows', 'reg3=9,actions=NORMAL'), [{ change: 'modified', ...place }]);
+  const added = { change: 'added' as const, table: 3, priority: 7, cookie: 0n, match: {} };
+  await noticed('a flow that is not ours', () => ofctl('add-flow', 'table=3,priority=7,actions=drop'), [added]);
+});
+
+test('a meter that somebody deletes takes its flow along, and both come back', async () => {
+  const meter: Meter = { meterId: 3, rateKbps: 1000, burstKb: 100 };
+  const wanted = { flows: [flow(1, [{ do: 'meter', meterId: 3 }])], meters: [meter] };
+  await client.replace(wanted);
+  await ofctl('del-meters');
+  await until(() => foreign.length === 1, 'the lost flow is noticed', 2_000);
+  await client.replace(wanted);
+  assert.deepEqual(await client.meters(), [{ meterId: 3, meter }]);
+  assert.deepEqual(await listed(), ['table=0,priority=1 actions=meter:3']);
+});
+
+test('changes by another client of ours are those of others', async () => {
+  const other = await open();
+  await other.replace({ flows: [flow(1)], meters: [] });
+  await until(() => foreign.length === 1, 'the other client is noticed', 2_000);
+  other.close();
+});
+
+test('a packet goes through the pipeline and comes to us with what we put beside it', async () => {
+  const userdata = new Uint8Array([1, 2, 3]);
+  const asks: Flow = {
+    table: 20,
+    priority: 1,
+    cookie: 42n,
+    match: { reg1: { value: 5n } },
+    actions: [
+      { do: 'set', to: 'metadata', value: 9_000_001n },
+      { do: 'controller', userdata },
+    ],
+  };
+  await client.replace({ flows: [asks], meters: [] });
+  const arrival = once(client, 'packetIn');
+  const data = Buffer.from(Array.from({ length: 100 }, (_, n) => n));
+  await client.packetOut({
+    inPort: 1,
+    actions: [
+      { do: 'set', to: 'reg1', value: 5n },
+      { do: 'resubmit', table: 20 },
+    ],
+    data,
+  });
+  const [packet] = await arrival;
+  assert.deepEqual(packet.data, data);
+  assert.deepEqual([...packet.userdata], [1, 2, 3]);
+  assert.deepEqual([packet.inPort, packet.table, packet.cookie, packet.fullLength], [1, 20, 42n, 100]);
+  assert.deepEqual([packet.fields.reg1, packet.fields.metadata], [{ value: 5n }, { value: 9_000_001n }]);
+  await assert.rejects(
+    client.packetOut({ actions: [{ do: 'group', groupId: 99 }], data }),
+    /a packet: OFPBAC_BAD_OUT_GROUP/,
+  );
+});
+
+test('ports have numbers, and their coming and going is told', async () => {
+  const known = await client.ports();
+  assert.deepEqual(known.map((port) => port.name).sort(), ['br0', 'p1']);
+  assert.equal(known.find((port) => port.name === 'p1')?.number, 1);
+  const added = once(client, 'port');
+  await ovs.vsctl(
+    'add-port',
+    'br0',
+    'p9',
+    '--',
+    'set',
+    'interface',
+    'p9',
+    'type=patch',
+    'options:peer=p8',
+    'ofport_request=9',
+  );
+  const [{ change, port }] = await added;
+  assert.deepEqual([change, port.name, port.number], ['added', 'p9', 9]);
+  const removed = once(client, 'port');
+  await ovs.vsctl('del-port', 'p9');
+  assert.equal((await removed)[0].change, 'removed');
+});
+
+test('changes that are asked for together happen one after the other', async () => {
+  const tables = [1, 2, 3, 4].map((priority) => ({ flows: [flow(priority)], meters: [] }));
+  await Promise.all(tables.map((table) => client.replace(table)));
+  assert.deepEqual(await listed(), ['table=0,priority=4 actions=drop']);
+});
+
+test('after a killed ovs-vswitchd the owner hears of it and can start again', async () => {
+  await client.replace({ flows: [flow(1)], meters: [] });
+  const closed = once(client, 'closed');
+  const open6 = client.flows().then(
+    () => null,
+    (error: unknown) => error,
+  );
+  await ovs.stopSwitch();
+  await closed;
+  await open6;
+  await assert.rejects(client.flows(), { kind: 'not connected' });
+  ovs.startSwitch();
+  await until(async () => {
+    client = await open().catch(() => client);
+    return client.flows().then(
+      () => true,
+      () => false,
+    );
+  }, 'the switch is back');
+  await client.replace({ flows: [flow(1)], meters: [] });
+  assert.deepEqual(await listed(), ['table=0,priority=1 actions=drop']);
+});
