@@ -14,6 +14,7 @@ import { frameText } from './frame-text.ts';
 import { ethernet, broadcastMac, nobodysMac } from './frames.ts';
 
 const markerType = 0x88b5;
+const markerMatch = `dl_type=0x${markerType.toString(16)}`;
 const marker = ethernet(broadcastMac, nobodysMac, markerType, Buffer.alloc(46));
 
 class Wire {
@@ -23,7 +24,10 @@ class Wire {
   #marked: PromiseWithResolvers<void> | null = null;
   frames: Buffer[] = [];
 
-  constructor(path: string) {
+  readonly bridge: string;
+
+  constructor(path: string, bridge: string) {
+    this.bridge = bridge;
     this.#server = net.createServer((socket) => {
       socket.on('data', (data) => this.#take(data));
       socket.on('error', () => undefined);
@@ -78,9 +82,24 @@ export class FlowLab {
     return lab;
   }
 
-  async addPort(bridge: string, name: string, ofport: number): Promise<void> {
+  /**
+   * A bridge under the tunnel, with this address; its other end is the port `wire`. `neighbours`: address -> MAC, as ARP
+   * would find out.
+   */
+  async addUnderlay(address: string, macAddress: string, neighbours: Readonly<Record<string, string>>): Promise<void> {
+    const settings = ['datapath_type=dummy', `other-config:hwaddr="${macAddress}"`];
+    await this.vsctl('add-br', 'br-phy', '--', 'set', 'bridge', 'br-phy', ...settings);
+    await this.addPort('br-phy', 'wire', 1);
+    await this.appctl('netdev-dummy/ip4addr', 'br-phy', `${address}/24`);
+    await this.appctl('ovs/route/add', `${address.replace(/\d+$/, '0')}/24`, 'br-phy');
+    for (const [peer, mac] of Object.entries(neighbours)) await this.appctl('tnl/neigh/set', 'br-phy', peer, mac);
+    const management = join(this.#switch.directory, 'br-phy.mgmt');
+    await this.#switch.exec(['ovs-ofctl', 'add-flow', management, `priority=65535,${markerMatch} actions=IN_PORT`]);
+  }
+
+  async addPort(bridge: 'br' | 'br-phy', name: string, ofport: number): Promise<void> {
     const path = join(this.#switch.directory, name);
-    this.#wires.set(name, new Wire(path));
+    this.#wires.set(name, new Wire(path, bridge));
     const row = ['type=dummy', `options:stream=unix:${path}`, `ofport_request=${ofport}`];
     await this.vsctl('add-port', bridge, name, '--', 'set', 'interface', name, ...row);
   }
@@ -104,10 +123,12 @@ export class FlowLab {
       await this.ofctl(this.#loaded.has(meter.meterId) ? 'mod-meter' : 'add-meter', formatMeter(meter));
       this.#loaded.add(meter.meterId);
     }
-    const marked = `table=0,priority=65535,dl_type=0x${markerType.toString(16)} actions=ALL,IN_PORT`;
+    const marked = `table=0,priority=65535,${markerMatch} actions=ALL,IN_PORT`;
     const path = join(this.#switch.directory, 'flows');
     await writeFile(path, [...table.flows.map(formatFlow), marked, ''].join('\n'));
     await this.ofctl('replace-flows', path);
+    // What was cached for the old flows goes on for a moment.
+    await this.appctl('revalidator/wait');
     await this.appctl('dpctl/flush-conntrack');
   }
 
@@ -119,16 +140,24 @@ export class FlowLab {
   }
 
   async exchange(port: string, frame: Buffer): Promise<Record<string, Buffer[]>> {
-    const markers = [...this.#wires.values()].map((wire) => wire.nextMarker());
     const wire = this.#wires.get(port) as Wire;
     await wire.send(frame);
-    await wire.send(marker);
-    await Promise.all(markers);
+    await this.#settle(wire);
+    const other = [...this.#wires.values()].find(({ bridge }) => bridge !== wire.bridge);
+    if (other !== undefined) await this.#settle(other);
     const came = [...this.#wires]
       .filter(([, { frames }]) => frames.length > 0)
       .map(([name, { frames }]) => [name, frames]);
     for (const each of this.#wires.values()) each.frames = [];
     return Object.fromEntries(came) as Record<string, Buffer[]>;
+  }
+
+  /** Everything that was sent by `wire` has come out on all ports of its bridge. */
+  async #settle(wire: Wire): Promise<void> {
+    const bridge = [...this.#wires.values()].filter((each) => each.bridge === wire.bridge);
+    const markers = bridge.map((each) => each.nextMarker());
+    await wire.send(marker);
+    await Promise.all(markers);
   }
 
   async stop(): Promise<void> {

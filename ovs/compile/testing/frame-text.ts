@@ -57,9 +57,5 @@ function ipv4(bytes: Buffer, at: number): string {
 }
 
 function ipv6(bytes: Buffer, at: number): string {
-  const text = ipv6Text(bytes.subarray(at, at + 16));
-  const zeros = /(?:^|:)(?:0:)*0(?=:|$)/g;
-  const longest = [...text.matchAll(zeros)].map(([found]) => found).sort((a, b) => b.length - a.length)[0];
-  if (longest === undefined || !longest.includes('0:0')) return text;
-  return text.replace(longest, longest.startsWith(':') ? ':' : '').replace(/^:?$|^(?=:[^:])|:$/, (edge) => `${edge}:`);
+  return new URL(`http://[${ipv6Text(bytes.subarray(at, at + 16))}]/`).hostname.slice(1, -1);
 }

@@ -1,0 +1,83 @@
+/** A guest forges what it can; a real switch lets only its own MAC and addresses pass. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { compile } from './compile.ts';
+import { FlowLab } from './testing/flow-lab.ts';
+import {
+  advertisement,
+  arpReply,
+  arpRequest,
+  broadcastMac,
+  linkLocalOf,
+  ping,
+  rarpAnnouncement,
+  routerDiscovery,
+  solicitation,
+  type Station,
+  udp,
+} from './testing/frames.ts';
+import { localSwitch, network, port, slice } from './testing/slices.ts';
+
+const own: Station = { mac: '52:54:00:00:00:a1', ip: '10.0.0.1' };
+const own6: Station = { mac: own.mac, ip: 'fd00::a1' };
+const other: Station = { mac: '52:54:00:00:00:a2', ip: '10.0.0.2' };
+const other6: Station = { mac: other.mac, ip: 'fd00::a2' };
+const nobody: Station = { mac: own.mac, ip: '0.0.0.0' };
+const nobody6: Station = { mac: own.mac, ip: '::' };
+const all: Station = { mac: broadcastMac, ip: '255.255.255.255' };
+
+let lab: FlowLab;
+before(async () => {
+  lab = await FlowLab.start({ guest: 11, other: 12 });
+  const given = slice({
+    networks: [network('blue')],
+    ports: [
+      port('guest', { macAddress: own.mac, addresses: [own.ip, own6.ip], antiSpoofing: true }),
+      port('other', { macAddress: other.mac, addresses: [other.ip, other6.ip] }),
+    ],
+  });
+  await lab.load(compile(given, localSwitch(given, { tunnelPort: null })));
+});
+after(() => lab.stop());
+
+const passes: Readonly<Record<string, Buffer>> = {
+  'its own address': udp(own, other, [1, 1]),
+  'its own IPv6 address': ping(own6, other6, 128),
+  'the link-local address of its MAC': ping(linkLocalOf(own.mac), other6, 128),
+  'an ARP answer about itself': arpReply(own, other),
+  'an ARP announcement of itself': arpRequest(own, own.ip),
+  'whether its address is free': arpRequest(nobody, own.ip),
+  'a DHCP request before it has an address': udp(nobody, all, [68, 67]),
+  'whether its IPv6 address is free': solicitation(nobody6, own6.ip, null),
+  'whether its link-local address is free': solicitation(nobody6, linkLocalOf(own.mac).ip, null),
+  'an advertisement of its own address': advertisement(own6, own6.ip, own.mac),
+  'who has an unknown IPv6 address': solicitation(own6, 'fd00::77'),
+  'a router solicitation': routerDiscovery(linkLocalOf(own.mac), 133),
+  'an announcement after a move': rarpAnnouncement(own.mac),
+};
+
+const forgeries: Readonly<Record<string, Buffer>> = {
+  "another's MAC": udp({ ...own, mac: '52:54:00:00:00:66' }, other, [1, 1]),
+  "another's address": udp({ ...own, ip: '10.0.0.66' }, other, [1, 1]),
+  "another's IPv6 address": ping({ ...own6, ip: 'fd00::66' }, other6, 128),
+  "another's link-local address": ping({ ...linkLocalOf(other.mac), mac: own.mac }, other6, 128),
+  "an ARP answer with another's address": arpReply({ ...own, ip: '10.0.0.66' }, other),
+  "an ARP question in another's name": arpRequest({ ...own, ip: '10.0.0.66' }, '10.0.0.77'),
+  "an ARP question with another's hardware address": arpRequest(own, '10.0.0.77', '52:54:00:00:00:66'),
+  'no address, but no DHCP either': udp(nobody, all, [68, 69]),
+  'a DHCP request to one host': udp(nobody, other, [68, 67]),
+  "an advertisement of another's address": advertisement(own6, other6.ip, own.mac),
+  "an advertisement with another's MAC": advertisement(own6, own6.ip, other.mac),
+  "a solicitation with another's MAC": solicitation(own6, 'fd00::77', other.mac),
+  "a claim to look for another's address": solicitation(nobody6, 'fd00::66', null),
+  'a router advertisement': routerDiscovery(linkLocalOf(own.mac), 134),
+  "an announcement of another's MAC": rarpAnnouncement('52:54:00:00:00:66'),
+};
+
+for (const [what, frame] of Object.entries(passes)) {
+  test(`passes: ${what}`, async () => assert.deepEqual(Object.keys(await lab.send('guest', frame)), ['other']));
+}
+
+for (const [what, frame] of Object.entries(forgeries)) {
+  test(`stays: ${what}`, async () => assert.deepEqual(await lab.send('guest', frame), {}));
+}
