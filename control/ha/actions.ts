@@ -5,6 +5,8 @@ import type { HostHaState } from './snapshot.ts';
 export type HaAction =
   /** The host's state changes. */
   | { readonly kind: 'set-state'; readonly hostId: string; readonly state: HostHaState; readonly because: string }
+  /** It speaks of another boot than was known. */
+  | { readonly kind: 'note-boot'; readonly hostId: string; readonly bootId: string; readonly because: string }
   /** A timeline begins. */
   | { readonly kind: 'open-incident'; readonly hostId: string; readonly state: HostHaState; readonly because: string }
   | { readonly kind: 'close-incident'; readonly hostId: string; readonly incidentId: string; readonly because: string }

@@ -61,6 +61,12 @@ describe('a host', () => {
     assert.equal(stateOf(cluster({ h1: { uplink: false }, h2: {}, h3: {} }), 'h1'), 'network-lost');
   });
 
+  it('that speaks of another boot is noted', () => {
+    const hosts = { h1: { bootId: 'boot-before' } };
+    const [action] = decide(cluster({ h1: {}, h2: {}, h3: {} }, { hosts }), now);
+    assert.deepEqual(action?.kind === 'note-boot' && action.bootId, 'boot-h1');
+  });
+
   it('in maintenance stays so, whatever is seen of it', () => {
     const hosts = { h1: { ha: { state: 'maintenance', because: 'x', sinceMs: 0 } } } as const;
     assert.deepEqual(decide(cluster({ h1: dead, h2: {}, h3: {} }, { hosts }), now), []);

@@ -59,6 +59,11 @@ function aboutHost(
   const { id: hostId, incident } = host;
   const { state, because } = verdict;
   const actions: HaAction[] = [];
+  const bootId = verdict.heard ? host.liveness?.report.bootId : undefined;
+  if (bootId !== undefined && bootId !== host.bootId) {
+    const told = host.bootId === null ? 'its first report' : 'it was booted anew';
+    actions.push({ kind: 'note-boot', hostId, bootId, because: told });
+  }
   if (state !== host.ha.state) actions.push({ kind: 'set-state', hostId, state, because });
   if (host.proof !== null && contradicts(host)) {
     actions.push({ kind: 'end-proof', hostId, proofId: host.proof.id, because: 'its agent was heard after that' });

@@ -1,0 +1,250 @@
+/**
+ * High availability of all clusters, while this manager leads: looks several times a second, decides (`control/ha`), and carries
+ * it out.
+ *
+ * Invariants: what is written is decided again in the transaction that writes it, on what is there by then and under this
+ * leader's epoch. Power is cut only after the wish for it was committed; its answer becomes a proof only if the host was not
+ * heard since. A round that comes late says so, for silence in that time was the manager's own.
+ *
+ * A cluster in which all hosts are heard and nothing is open costs a look into memory; only others are read from the database.
+ */
+import type { Clock } from '@kvasir/api/clock.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
+import type { HaAction } from '@kvasir/control/ha/actions.ts';
+import { decide } from '@kvasir/control/ha/decide.ts';
+import { type PowerReading, powerOffProof } from '@kvasir/control/ha/fence-proof.ts';
+import type { ManagerFacts } from '@kvasir/control/ha/snapshot.ts';
+import type { Ids } from '../ids.ts';
+import type { ClusterSnapshots } from '../store/cluster-snapshots.ts';
+import type { Store, Tx } from '../store/database.ts';
+import { appendEvent } from '../store/events.ts';
+import { recordProof } from '../store/fence-proofs.ts';
+import { appendTimeline, fenceAttempts } from '../store/ha-incidents.ts';
+import { hostHa } from '../store/host-ha.ts';
+import { hosts } from '../store/hosts.ts';
+import { currentEpoch } from '../store/leader.ts';
+import { type HaSnapshotSeams, type HostSignals, readHaSnapshot } from '../tasks/ha-snapshot.ts';
+import { applyAll, type PowerOff } from './ha-apply.ts';
+import { Telling } from './ha-timeline.ts';
+import { HaWatch } from './ha-watch.ts';
+import type { Log } from './rounds.ts';
+
+/** Power, by the devices of `HostSignals.fenceDevices`. */
+export interface HaPower {
+  /** Answers only when the device itself says that the host is off. @throws with the reason */
+  powerOff(deviceId: string, signal: AbortSignal): Promise<PowerReading>;
+}
+
+export interface HaSeams {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly clusterSnapshots: ClusterSnapshots;
+  readonly signals: HostSignals & {
+    /** The host counts as down, its VMs as unknown, until it is heard again. */
+    declareDown(hostId: string): Promise<void>;
+  };
+  readonly power: HaPower;
+  /** Epoch of the leader's lease that this manager holds. */
+  readonly epoch: () => number | undefined;
+  readonly log: Log;
+}
+
+export const haRoundMs = 250;
+/** A round that is later than this was held up. */
+const heldUpMs = 500;
+/** More steps in a row than any incident takes: something would be going round in circles. */
+const mostSteps = 50;
+
+export class HaController {
+  readonly #seams: HaSeams;
+  readonly #watch: HaWatch;
+  readonly #fencings = new Map<string, { readonly deviceId: string; readonly sinceMs: number }>();
+  readonly #running = new Set<Promise<void>>();
+  #stop: AbortController | undefined;
+  #loop: Promise<void> = Promise.resolve();
+  #manager: ManagerFacts = { leadingSinceMs: 0, heldUpAtMs: null };
+  #wake: () => void = () => {};
+
+  constructor(seams: HaSeams) {
+    this.#seams = seams;
+    this.#watch = new HaWatch(seams);
+  }
+
+  start(): void {
+    const stop = new AbortController();
+    this.#stop = stop;
+    this.#loop = this.#loop.then(() => this.#run(stop.signal));
+  }
+
+  async stop(): Promise<void> {
+    this.#stop?.abort(new Error('The manager no longer leads'));
+    await this.#loop;
+  }
+
+  /** Something happened (a link broke, a host was heard, a setting changed): looks at once. Losing one is harmless. */
+  nudge(): void {
+    this.#watch.nudge();
+    this.#wake();
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { clock, log, store } = this.#seams;
+    this.#manager = { leadingSinceMs: clock.now(), heldUpAtMs: null };
+    this.#watch.reset();
+    const ended = store.onCommit(() => this.#watch.committed());
+    while (!signal.aborted) {
+      const dueMs = clock.now() + haRoundMs;
+      await this.#sleep(haRoundMs, signal);
+      if (signal.aborted) break;
+      const lateMs = clock.now() - dueMs;
+      if (lateMs > heldUpMs || lateMs < -heldUpMs) this.#manager = { ...this.#manager, heldUpAtMs: clock.now() };
+      try {
+        await this.#round(signal);
+      } catch (error) {
+        if (!signal.aborted) log('A round of high availability failed; it comes again', { error });
+      }
+    }
+    ended();
+    await Promise.all(this.#running);
+    this.#fencings.clear();
+  }
+
+  async #round(signal: AbortSignal): Promise<void> {
+    for (const clusterId of await this.#watch.due(this.#manager)) {
+      for (let step = 0; step < mostSteps && !signal.aborted; step += 1) {
+        if (!(await this.#step(clusterId, signal))) break;
+      }
+    }
+  }
+
+  /** One decision; false: there was nothing to do. */
+  async #step(clusterId: string, signal: AbortSignal): Promise<boolean> {
+    const { store, clock } = this.#seams;
+    const seams = this.#snapshotSeams();
+    const snapshot = await readHaSnapshot(store.db, seams, clusterId);
+    const wished = decide(snapshot, clock.now());
+    this.#watch.decided(snapshot);
+    if (wished.length === 0) return false;
+    for (const hostId of hostsToDeclareDown(wished)) await this.#seams.signals.declareDown(hostId);
+    const powerOffs = await store.transaction(async (tx) => {
+      await this.#requireLead(tx);
+      const current = await readHaSnapshot(tx, seams, clusterId);
+      const now = clock.now();
+      const telling = new Telling(tx, current, now);
+      return await applyAll({ tx, snapshot: current, now, telling }, this.#seams, decide(current, now));
+    });
+    for (const powerOff of powerOffs) this.#fence(powerOff, signal);
+    return true;
+  }
+
+  #fence(powerOff: PowerOff, signal: AbortSignal): void {
+    const { clock, log, power } = this.#seams;
+    const { hostId, deviceId } = powerOff;
+    this.#fencings.set(hostId, { deviceId, sinceMs: clock.now() });
+    const work = power
+      .powerOff(deviceId, signal)
+      .then(
+        (reading) => this.#fenced(powerOff, reading),
+        (error: unknown) => (signal.aborted ? undefined : this.#notFenced(powerOff, error)),
+      )
+      .catch((error: unknown) => {
+        if (!signal.aborted) log('The answer of a fencing could not be written', { hostId, error });
+      })
+      .finally(() => {
+        this.#running.delete(work);
+        this.#fencings.delete(hostId);
+        this.nudge();
+      });
+    this.#running.add(work);
+  }
+
+  async #fenced({ attemptId, hostId, incidentId }: PowerOff, reading: PowerReading): Promise<void> {
+    const { store, clock, ids, signals } = this.#seams;
+    await signals.declareDown(hostId);
+    await store.transaction(async (tx) => {
+      await this.#requireLead(tx);
+      const host = await hosts.find(tx, { id: hostId });
+      if (host === undefined) return;
+      const now = clock.now();
+      const heardMs = signals.lastHeartbeatMs(hostId) ?? 0;
+      if (host.state === 'up' || heardMs > reading.confirmedAtMs) {
+        const error = 'the host was heard after its device said that it is off';
+        await fenceAttempts.set(tx, { id: attemptId }, { finishedAt: now, error });
+        await appendTimeline(tx, incidentId, [{ at: now, kind: 'failed', message: `${host.name}: ${error}` }]);
+        return;
+      }
+      const bootId = (await hostHa.find(tx, { hostId }))?.bootId ?? null;
+      const proof = powerOffProof({ hostId, hostName: host.name, bootId }, reading);
+      await recordProof(tx, ids.uuid(), proof, incidentId);
+      await fenceAttempts.set(tx, { id: attemptId }, { finishedAt: now });
+      const message = `${host.name} is proven dead`;
+      await appendTimeline(tx, incidentId, [
+        { at: now, kind: 'done', message, because: proof.because, details: { proof } },
+      ]);
+      await appendEvent(tx, {
+        at: now,
+        kind: 'ha.host-fenced',
+        severity: 'warning',
+        message: `Host ${host.name} is proven dead: ${proof.because}`,
+        target: { kind: 'host', id: hostId, name: host.name },
+        details: { kind: proof.kind },
+      });
+    });
+  }
+
+  async #notFenced({ attemptId, hostId, incidentId, deviceId }: PowerOff, thrown: unknown): Promise<void> {
+    const { store, clock, log } = this.#seams;
+    const error = thrown instanceof KvasirError ? thrown.message : 'the device could not be asked';
+    if (!(thrown instanceof KvasirError))
+      log('A fencing failed in an unknown way', { hostId, deviceId, error: thrown });
+    await store.transaction(async (tx) => {
+      await this.#requireLead(tx);
+      const host = await hosts.find(tx, { id: hostId });
+      if (host === undefined) return;
+      const now = clock.now();
+      await fenceAttempts.set(tx, { id: attemptId }, { finishedAt: now, error });
+      const message = `${host.name} could not be switched off: ${error}`;
+      await appendTimeline(tx, incidentId, [{ at: now, kind: 'failed', message, details: { deviceId } }]);
+      await appendEvent(tx, {
+        at: now,
+        kind: 'ha.fencing-failed',
+        severity: 'error',
+        message: `Host ${message}`,
+        target: { kind: 'host', id: hostId, name: host.name },
+        details: { deviceId },
+      });
+    });
+  }
+
+  async #requireLead(tx: Tx): Promise<void> {
+    const epoch = this.#seams.epoch();
+    if (epoch === undefined || (await currentEpoch(tx)) !== epoch) throw new KvasirError('not-leader');
+  }
+
+  #snapshotSeams(): HaSnapshotSeams {
+    return { signals: this.#seams.signals, manager: this.#manager, fencings: this.#fencings };
+  }
+
+  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    try {
+      await this.#seams.clock.sleep(ms, AbortSignal.any([woken.signal, signal]));
+    } catch {
+      // Woken or stopped.
+    }
+    this.#wake = () => {};
+  }
+}
+
+/** Of a host that is lost nobody knows how its VMs are; what is written about it relies on that. */
+function hostsToDeclareDown(actions: readonly HaAction[]): string[] {
+  const ids = actions.flatMap((action) => {
+    if (action.kind === 'record-proof') return [action.hostId];
+    const lost =
+      action.kind === 'set-state' && ['dead', 'fencing', 'fenced', 'management-isolated'].includes(action.state);
+    return lost ? [action.hostId] : [];
+  });
+  return [...new Set(ids)];
+}

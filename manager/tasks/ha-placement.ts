@@ -1,0 +1,98 @@
+/**
+ * Hosts for many VMs at once, in the transaction that writes them down: the cluster is read once, and each decision is made on
+ * what those before it left. VMs with groups take the longer way, for their groups have to be looked up.
+ */
+import { describeRefusals, placeVm } from '@kvasir/control/placement/place-vm.ts';
+import type { PlacementDecision, PlacementRequest } from '@kvasir/control/placement/world.ts';
+import type { ClusterSnapshots } from '../store/cluster-snapshots.ts';
+import type { Executor, Tx } from '../store/database.ts';
+import { vmDisks, type VmRow, vms } from '../store/vms.ts';
+import { volumes } from '../store/volumes.ts';
+import { decidePlacement } from './vm-placement.ts';
+
+export interface PlacedVm {
+  readonly vm: VmRow;
+  /** Null: no host takes it. */
+  readonly hostId: string | null;
+  readonly because: string;
+}
+
+export interface ManyOptions {
+  readonly excludeHostIds: readonly string[];
+  /** The host where a VM is defined, when that is to be preferred: nothing has to move. */
+  readonly stayAt: (vm: VmRow) => string | undefined;
+}
+
+/** In the order of the ids, each with its `reservedHostId` written; ids of VMs that are gone are left out. */
+export async function placeMany(
+  tx: Tx,
+  snapshots: ClusterSnapshots,
+  clusterId: string,
+  vmIds: readonly string[],
+  { excludeHostIds, stayAt }: ManyOptions,
+): Promise<PlacedVm[]> {
+  const requests = await requestsFor(tx, vmIds);
+  let snapshot = await snapshots.read(tx, clusterId);
+  const placed: PlacedVm[] = [];
+  let written = 0;
+  const write = async (): Promise<void> => {
+    await reserve(tx, placed.slice(written));
+    written = placed.length;
+  };
+  for (const { vm, request } of requests) {
+    const grouped = vm.affinity.length > 0 || vm.antiAffinity.length > 0;
+    // That decision reads the database, so all before it has to be there.
+    if (grouped) await write();
+    const decideOne = async (asked: PlacementRequest): Promise<PlacementDecision> => {
+      if (grouped) return await decidePlacement(snapshots, tx, clusterId, asked);
+      const decision = placeVm(asked, snapshot);
+      if (decision.ok) snapshot.promise(decision.hostId, asked);
+      return decision;
+    };
+    const own = stayAt(vm);
+    const stays = own === undefined ? undefined : await decideOne({ ...request, hostId: own, residentHostId: own });
+    const decision = stays?.ok ? stays : await decideOne({ ...request, excludeHostIds });
+    const because = decision.ok ? decision.because : describeRefusals(decision.refusals);
+    placed.push({ vm, hostId: decision.ok ? decision.hostId : null, because });
+    if (grouped) {
+      await write();
+      snapshot = await snapshots.read(tx, clusterId);
+    }
+  }
+  await write();
+  return placed;
+}
+
+async function reserve(tx: Tx, placed: readonly PlacedVm[]): Promise<void> {
+  for (const [hostId, some] of Map.groupBy(placed, ({ hostId }) => hostId)) {
+    if (hostId !== null) await vms.set(tx, { id: some.map(({ vm }) => vm.id) }, { reservedHostId: hostId });
+  }
+}
+
+export async function requestsFor(
+  db: Executor,
+  vmIds: readonly string[],
+): Promise<{ readonly vm: VmRow; readonly request: PlacementRequest }[]> {
+  const rows = new Map((await vms.select(db, { id: vmIds })).map((row) => [row.id, row]));
+  const disks = Map.groupBy(await vmDisks.select(db, { vmId: vmIds }), ({ vmId }) => vmId);
+  const volumeIds = [...disks.values()].flat().map(({ volumeId }) => volumeId);
+  const volumeOf = new Map((await volumes.select(db, { id: volumeIds })).map((row) => [row.id, row]));
+  return vmIds.flatMap((id) => {
+    const vm = rows.get(id);
+    if (vm === undefined) return [];
+    const used = (disks.get(id) ?? []).flatMap(({ volumeId }) => volumeOf.get(volumeId) ?? []);
+    const request: PlacementRequest = {
+      vmId: id,
+      projectId: vm.projectId,
+      cpus: vm.cpus,
+      memoryMib: vm.memoryMib,
+      cpuModel: vm.cpuModel,
+      poolIds: [...new Set(used.map(({ poolId }) => poolId))],
+      volumeHostIds: used.flatMap(({ hostId }) => hostId ?? []),
+      networkIds: [],
+      affinity: vm.affinity,
+      antiAffinity: vm.antiAffinity,
+    };
+    return [{ vm, request }];
+  });
+}

@@ -1,0 +1,116 @@
+/**
+ * Puts together what decisions about high availability are told of one cluster: rows of the database, and the signals that only
+ * live in the memory of the leading manager. Read in a transaction it is exact, and what is decided on it may be written there.
+ */
+import type { Liveness } from '@kvasir/api/agent/liveness.ts';
+import type { HaSnapshot, HostFacts, LeaseFacts, ManagerFacts } from '@kvasir/control/ha/snapshot.ts';
+import { clusters } from '../store/clusters.ts';
+import type { Executor } from '../store/database.ts';
+import { proofOf, validProofs } from '../store/fence-proofs.ts';
+import { fenceAttempts, type HaIncidentRow, haIncidents } from '../store/ha-incidents.ts';
+import { clusterHa, policyOf } from '../store/ha-settings.ts';
+import { hostHa } from '../store/host-ha.ts';
+import { readHaVms } from './ha-vms.ts';
+
+/** What is known of hosts besides the database. */
+export interface HostSignals {
+  /** When its agent was last heard since this manager leads. */
+  lastHeartbeatMs(hostId: string): number | undefined;
+  /** Its last word of leases, peers and uplinks, and when it came. */
+  liveness(hostId: string): { readonly report: Liveness; readonly atMs: number } | undefined;
+  /** What it was told of leases. */
+  leasePlan(hostId: string): LeaseFacts | undefined;
+  /** The devices that control its power, in the order in which they are tried. */
+  fenceDevices(hostId: string): readonly FenceDeviceFacts[];
+}
+
+export interface FenceDeviceFacts {
+  readonly id: string;
+  readonly kind: 'ipmi' | 'redfish';
+}
+
+/** Power-offs that are under way. */
+export type RunningFencings = ReadonlyMap<string, { readonly deviceId: string; readonly sinceMs: number }>;
+
+export interface HaSnapshotSeams {
+  readonly signals: HostSignals;
+  readonly manager: ManagerFacts;
+  readonly fencings: RunningFencings;
+}
+
+/** @throws KvasirError `not-found` without such a cluster */
+export async function readHaSnapshot(db: Executor, seams: HaSnapshotSeams, clusterId: string): Promise<HaSnapshot> {
+  const cluster = await clusters.get(db, clusterId);
+  const settings = await clusterHa.find(db, { clusterId });
+  const hosts = await readHosts(db, seams, clusterId);
+  const troubled = hosts.filter((host) => isTroubled(host, seams)).map(({ id }) => id);
+  return {
+    manager: seams.manager,
+    cluster: {
+      id: clusterId,
+      name: cluster.name,
+      policy: policyOf(settings),
+      suspectsItself: settings?.suspectsItself ?? false,
+    },
+    hosts,
+    vms: await readHaVms(db, clusterId, troubled),
+  };
+}
+
+async function readHosts(
+  db: Executor,
+  { signals, fencings }: HaSnapshotSeams,
+  clusterId: string,
+): Promise<HostFacts[]> {
+  const rows = await db
+    .selectFrom('hosts')
+    .select(['id', 'name', 'state'])
+    .where('clusterId', '=', clusterId)
+    .orderBy('name')
+    .execute();
+  const hostIds = rows.map(({ id }) => id);
+  const ha = new Map((await hostHa.select(db, { hostId: hostIds })).map((row) => [row.hostId, row]));
+  const proofs = await validProofs(db);
+  const incidents = new Map(
+    (await haIncidents.select(db, { clusterId, closedAt: null })).map((row) => [row.hostId, row]),
+  );
+  const attempts = await failedAttempts(db, [...incidents.values()]);
+  return rows.map(({ id, name, state }): HostFacts => {
+    const known = ha.get(id);
+    const proof = proofs.get(id);
+    const incident = incidents.get(id);
+    return {
+      id,
+      name,
+      state: state as HostFacts['state'],
+      ha: { state: known?.state ?? 'running', because: known?.because ?? null, sinceMs: known?.since ?? 0 },
+      lastHeartbeatMs: signals.lastHeartbeatMs(id) ?? null,
+      liveness: signals.liveness(id) ?? null,
+      bootId: known?.bootId ?? null,
+      leasePlan: signals.leasePlan(id) ?? null,
+      fenceDevices: signals.fenceDevices(id),
+      fencing: fencings.get(id) ?? null,
+      failedFencings: (incident && attempts.get(incident.id)) ?? [],
+      proof: proof ? { id: proof.id, proof: proofOf(proof) } : null,
+      incident: incident ? { id: incident.id, openedAtMs: incident.openedAt, alarms: incident.alarms } : null,
+    };
+  });
+}
+
+/** By incident; of each device the last. */
+async function failedAttempts(db: Executor, open: readonly HaIncidentRow[]) {
+  const rows = await fenceAttempts.select(db, { incidentId: open.map(({ id }) => id) }, 'startedAt');
+  const failed = new Map<string, HostFacts['failedFencings'][number][]>();
+  for (const { incidentId, deviceId, finishedAt, error } of rows) {
+    if (finishedAt === null || error === null) continue;
+    const others = (failed.get(incidentId) ?? []).filter((attempt) => attempt.deviceId !== deviceId);
+    failed.set(incidentId, [...others, { deviceId, atMs: finishedAt, reason: error }]);
+  }
+  return failed;
+}
+
+/** Its VMs may need care. */
+function isTroubled({ ha, state, incident, proof, id }: HostFacts, { signals }: HaSnapshotSeams): boolean {
+  const quiet = ha.state === 'running' && state === 'up' && incident === null && proof === null;
+  return !quiet || signals.lastHeartbeatMs(id) === undefined;
+}
