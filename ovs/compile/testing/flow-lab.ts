@@ -128,7 +128,7 @@ export class FlowLab {
     await writeFile(path, [...table.flows.map(formatFlow), marked, ''].join('\n'));
     await this.ofctl('replace-flows', path);
     // What was cached for the old flows goes on for a moment.
-    await this.appctl('revalidator/wait');
+    await this.appctl('revalidator/purge');
     await this.appctl('dpctl/flush-conntrack');
   }
 
