@@ -9,6 +9,7 @@ import type { Flow, FlowTable, Meter } from '../flow.ts';
 import { formatFlow } from '../format-flow.ts';
 import { everyFlow, groupOfEveryFlow, meterOfEveryFlow } from '../testing/every-flow.ts';
 import { TestSwitch } from '../testing/switch.ts';
+import { Unixctl } from '../unixctl.ts';
 import { FlowClient } from './client.ts';
 import { isEmpty } from './difference.ts';
 import { OpenFlowError } from './errors.ts';
@@ -16,9 +17,18 @@ import type { FlowChange } from './flow-monitor.ts';
 
 let ovs: TestSwitch;
 let client: FlowClient;
+let unixctl: Unixctl;
 /** What others did, as far as the client was told. */
 let foreign: FlowChange[] = [];
 
+/** 10.0.0.1:1000 to 10.0.0.2:2000, with a header checksum that holds. */
+const udpPacket = Buffer.from(
+  '020000000002020000000001080045000020000000004011' +
+    '66cb' +
+    '0a0000010a00000203e807d0000c000061626364' +
+    '00'.repeat(14),
+  'hex',
+);
 const nothing: FlowTable = { flows: [], meters: [] };
 const open = () => FlowClient.open({ socketPath: join(ovs.directory, 'br0.mgmt'), timeoutMs: 5_000 });
 const ofctl = (command: string, ...args: string[]) =>
@@ -49,6 +59,7 @@ async function until(check: () => boolean | Promise<boolean>, what: string, with
 
 before(async () => {
   ovs = await TestSwitch.start();
+  unixctl = new Unixctl({ runDirectory: ovs.directory });
   const bridge = ['add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=netdev', 'fail_mode=secure'];
   await ovs.vsctl(
     ...bridge,
@@ -215,6 +226,31 @@ test('a packet goes through the pipeline and comes to us with what we put beside
     client.packetOut({ actions: [{ do: 'group', groupId: 99 }], data }),
     /a packet: OFPBAC_BAD_OUT_GROUP/,
   );
+});
+
+test('connections of one zone are flushed, those of another stay; the switch explains its way', async () => {
+  const commit = (priority: number, zone: number): Flow =>
+    flow(priority, [{ do: 'ct', commit: true, zone }], {
+      table: priority,
+      match: { eth_type: { value: 0x800n }, ct_state: { value: 0n, mask: 0x20n } },
+    });
+  await client.replace({ flows: [commit(1, 7), commit(2, 8)], meters: [] });
+  for (const table of [1, 2])
+    await client.packetOut({ inPort: 1, actions: [{ do: 'resubmit', table }], data: udpPacket });
+  const zones = async () => {
+    const entries = await unixctl.call('dpctl/dump-conntrack', 'netdev@ovs-netdev');
+    return [...entries.matchAll(/zone=(\d+)/g)].map(([, zone]) => zone).sort();
+  };
+  assert.deepEqual(await zones(), ['7', '8']);
+  await client.flushConntrack(7);
+  assert.deepEqual(await zones(), ['8']);
+  await client.flushConntrack(8);
+  assert.match(await unixctl.trace('br0', 'in_port=1,ip,nw_dst=10.0.0.2'), /Datapath actions: drop/);
+  await assert.rejects(unixctl.trace('nosuch', 'in_port=1'), { kind: 'refused' });
+  await unixctl.purgeRevalidators();
+  await unixctl.setTunnelNeighbor('br0', '192.0.2.1', '02:00:00:00:00:01');
+  assert.match(await unixctl.call('tnl/neigh/show'), /192\.0\.2\.1 +02:00:00:00:00:01/);
+  assert.deepEqual([await unixctl.showBond(), await unixctl.showLacp()], ['', '']);
 });
 
 test('ports have numbers, and their coming and going is told', async () => {

@@ -8,6 +8,7 @@
 import { EventEmitter } from 'node:events';
 import type { FlowTable } from '../flow.ts';
 import { formatFlow, formatMeter } from '../format-flow.ts';
+import { checkNumber } from './action-frame.ts';
 import { type BundledMessage, commitBundle } from './bundle.ts';
 import { OpenFlowConnection } from './connection.ts';
 import { difference, type FlowDifference, type InstalledTable, isEmpty } from './difference.ts';
@@ -21,7 +22,7 @@ import {
   type InstalledFlow,
 } from './flow-codec.ts';
 import { decodeFlowChanges, encodeMonitorRequest, type FlowChange } from './flow-monitor.ts';
-import { type Message, messageType, multipartType } from './message.ts';
+import { type Message, messageType, multipartType, niciraVendor } from './message.ts';
 import {
   decodeMeters,
   encodeMeterAdd,
@@ -57,6 +58,7 @@ export interface CookieCounters {
   readonly byteCount: bigint;
 }
 
+const flushZoneSubtype = 29;
 const defaultTimeoutMs = 10_000;
 /** A client of the management socket gets packets only when it says how much of them. */
 const wholePackets = Buffer.from([0, 0, 0xff, 0xff]);
@@ -150,6 +152,16 @@ export class FlowClient extends EventEmitter<FlowClientEvents> {
       await this.#apply(change);
       return change;
     });
+  }
+
+  /** Forgets all connections of a conntrack zone. @throws OpenFlowError */
+  flushConntrack(zone: number): Promise<void> {
+    const body = Buffer.alloc(16);
+    body.writeUInt32BE(niciraVendor, 0);
+    body.writeUInt32BE(flushZoneSubtype, 4);
+    body.writeUInt16BE(checkNumber(zone, 0, 0xffff, 'a conntrack zone'), 14);
+    const describe = () => `to flush zone ${zone}`;
+    return this.#acknowledged([{ type: messageType.experimenter, body, describe }]);
   }
 
   close(): void {
