@@ -1,0 +1,149 @@
+/** Two tenants with the same addresses on VXLAN never see a frame of each other; the encapsulation is the standard one. */
+import assert from 'node:assert/strict';
+import { before, describe, it } from 'node:test';
+import { run } from '@kvasir/lab/command.ts';
+import type { Model, ModelGuest } from './testing/switch/model.ts';
+import { type Guest, startCapture, useSwitchBed } from './testing/switch/switch-bed.ts';
+
+const [vniA, vniB] = [9_000_001, 16_777_214];
+const guest = (name: string, network: string, host: string, last: number, macAddress: string): ModelGuest => ({
+  ...{ name, network, host, macAddress },
+  addresses: [`10.0.0.${last}`],
+});
+const guests = [
+  guest('a1', 'tenant-a', 'h1', 1, '52:54:00:0a:00:01'),
+  guest('a2', 'tenant-a', 'h2', 2, '52:54:00:0a:00:02'),
+  guest('a3', 'tenant-a', 'h1', 3, '52:54:00:0a:00:03'),
+  guest('b1', 'tenant-b', 'h1', 1, '52:54:00:0b:00:01'),
+  guest('b2', 'tenant-b', 'h2', 2, '52:54:00:0b:00:02'),
+];
+const foreign = { vtep: '10.79.0.200', address: '10.0.0.9', macAddress: '52:54:00:0a:00:09' };
+
+describe('networks are isolated', { timeout: 240_000 }, () => {
+  const bed = useSwitchBed(2);
+  const at = new Map<string, Guest>();
+  const on = (name: string): Guest => at.get(name)!;
+  const model = (): Model => ({
+    hosts: bed().vteps,
+    networks: [
+      { name: 'tenant-a', kind: 'vxlan', segment: vniA, externalVteps: [foreign.vtep] },
+      { name: 'tenant-b', kind: 'vxlan', segment: vniB },
+    ],
+    guests,
+  });
+
+  before(async () => {
+    await bed().apply(model());
+    for (const item of guests) at.set(item.name, await bed().plug(item, { prefixLength: 24 }));
+  });
+
+  it('guests of one network reach each other on one host and across hosts', async () => {
+    assert.ok(await on('a1').reaches('10.0.0.3'), 'on one host');
+    assert.ok(await on('a1').reaches('10.0.0.2'), 'across hosts');
+    assert.ok(await on('b2').reaches('10.0.0.1'), 'the other tenant, with the same addresses');
+  });
+
+  it('no frame of one tenant arrives at any port of the other', async () => {
+    const strangers = (macs: string): string => `ether src ${macs}`;
+    const captures = await Promise.all([
+      ...['a1', 'a2', 'a3'].map((name) =>
+        on(name).capture(strangers('52:54:00:0b:00:01 or ether src 52:54:00:0b:00:02')),
+      ),
+      ...['b1', 'b2'].map((name) => on(name).capture(`ether[6:4] = 0x5254000a`)),
+    ]);
+    const witness = await on('a2').capture('icmp');
+    for (const name of ['a1', 'a2', 'b1', 'b2']) {
+      await on(name).try('ping', '-b', '-c', '3', '-i', '0.2', '-W', '1', '10.0.0.255');
+      for (const last of [1, 2, 3, 77]) await on(name).try('ping', '-c', '1', '-W', '0.3', `10.0.0.${last}`);
+    }
+    assert.ok((await witness.stop()).length > 0, 'the capture sees what arrives');
+    for (const capture of captures) assert.deepEqual(await capture.stop(), []);
+  });
+
+  it('on the wire it is VXLAN: port 4789 and the VNI of the network', async () => {
+    const fabric = bed().lab.layout.fabricNamespace;
+    const filter = 'udp port 4789 and src host 10.79.0.1';
+    const capture = await startCapture(bed().start(fabric, ['tcpdump', '-l', '-nn', '-e', '-i', 'vm', filter], 'pipe'));
+    assert.ok(await on('b1').reaches('10.0.0.2'));
+    const lines = await capture.stop();
+    assert.ok(lines.length > 0 && lines.every((line) => line.includes('.4789: VXLAN')), lines.join('\n'));
+    assert.ok(
+      lines.every((line) => line.includes(`vni ${vniB}`)),
+      lines.join('\n'),
+    );
+  });
+
+  it('a frame to a MAC that nobody has goes nowhere', async () => {
+    const fabric = bed().lab.layout.fabricNamespace;
+    await bed().apply({
+      ...model(),
+      networks: [model().networks[0]!, model().networks[1]!].map(({ externalVteps: _, ...n }) => n),
+    });
+    const capture = await startCapture(
+      bed().start(fabric, ['tcpdump', '-l', '-nn', '-e', '-i', 'vm', 'udp port 4789'], 'pipe'),
+    );
+    const neighbour = await on('a3').capture('icmp');
+    await on('a1').exec('ip', 'neigh', 'replace', '10.0.0.50', 'lladdr', '52:54:00:ff:ff:50', 'dev', 'eth0');
+    assert.equal(await on('a1').reaches('10.0.0.50'), false);
+    assert.deepEqual(
+      (await capture.stop()).filter((line) => line.includes('52:54:00:ff:ff:50')),
+      [],
+    );
+    assert.deepEqual(await neighbour.stop(), []);
+    await bed().apply(model());
+  });
+
+  it('a registered foreign VTEP, the kernel of another machine, exchanges traffic both ways', async () => {
+    const namespace = await bed().namespace('vtep');
+    const fabric = bed().lab.layout.fabricNamespace;
+    await run([
+      'ip',
+      '-n',
+      fabric,
+      'link',
+      'add',
+      'vm-vtep',
+      'mtu',
+      '1600',
+      'type',
+      'veth',
+      'peer',
+      'name',
+      'u0',
+      'mtu',
+      '1600',
+      'netns',
+      namespace,
+    ]);
+    const inside = [
+      'link set dev u0 up',
+      `address add ${foreign.vtep}/24 dev u0`,
+      `link add vx type vxlan id ${vniA} dstport 4789 local ${foreign.vtep} dev u0`,
+      `link set dev vx address ${foreign.macAddress} mtu 1450 up`,
+      `address add ${foreign.address}/24 dev vx`,
+    ];
+    await run(['ip', '-n', fabric, 'link', 'set', 'dev', 'vm-vtep', 'master', 'vm', 'up']);
+    await run(['ip', '-n', namespace, '-batch', '-'], { input: `${inside.join('\n')}\n` });
+    await run(['ip', 'netns', 'exec', namespace, 'ethtool', '-K', 'u0', 'tx', 'off']);
+    for (const vtep of Object.values(bed().vteps)) {
+      await run([
+        'ip',
+        'netns',
+        'exec',
+        namespace,
+        'bridge',
+        'fdb',
+        'append',
+        '00:00:00:00:00:00',
+        'dev',
+        'vx',
+        'dst',
+        vtep,
+      ]);
+    }
+    assert.ok(await on('a1').reaches(foreign.address), 'to the foreign VTEP');
+    for (const address of ['10.0.0.2', '10.0.0.3']) {
+      await run(['ip', 'netns', 'exec', namespace, 'ping', '-c', '2', '-i', '0.2', '-W', '2', address]);
+    }
+  });
+});
