@@ -1,0 +1,167 @@
+/** What holds for the flows of any slice. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Action, Flow } from '../flow.ts';
+import { formatFlow } from '../format-flow.ts';
+import { compile } from './compile.ts';
+import { cookieOf } from './cookies.ts';
+import { flowKey } from './flow-set.ts';
+import type { LocalSwitch } from './local.ts';
+import { allocateNumbers, noNumbers, portKey } from './numbers.ts';
+import { table } from './pipeline.ts';
+import type { Slice } from './slice.ts';
+import { anySlice, shuffled } from './testing/arbitrary-slice.ts';
+import { localSwitch, network, port, rule, slice } from './testing/slices.ts';
+
+function hostOf(given: Slice): LocalSwitch {
+  const nics = [...new Set(given.ports.map(({ nicId }) => nicId))].sort();
+  const nicPorts = Object.fromEntries(nics.map((nicId, index) => [nicId, 11 + index]));
+  const services = { port: 2, macAddress: '52:54:00:00:00:5e' };
+  return localSwitch(given, { nicPorts, uplinkPorts: { switch: 3 }, services });
+}
+
+const textOf = (given: Slice): string[] => compile(given, hostOf(given)).flows.map(formatFlow);
+
+test('the order of the input makes no difference', () => {
+  const pairs = anySlice.chain((given) => fc.tuple(fc.constant(given), shuffled(given)));
+  fc.assert(
+    fc.property(pairs, ([given, mixed]) => assert.deepEqual(textOf(mixed), textOf(given))),
+    { numRuns: 60 },
+  );
+});
+
+test('no two flows have the same table, priority and match, and no two conjunctions the same id', () => {
+  fc.assert(
+    fc.property(anySlice, (given) => {
+      const { flows, meters } = compile(given, hostOf(given));
+      assert.equal(new Set(flows.map(flowKey)).size, flows.length);
+      assert.equal(new Set(meters.map(({ meterId }) => meterId)).size, meters.length);
+      const ids = flows.flatMap((flow) => (flow.match.conj_id === undefined ? [] : [flow.match.conj_id.value]));
+      assert.equal(new Set(ids).size, ids.length);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+/** All actions, also those inside others. */
+function flatten(actions: readonly Action[]): Action[] {
+  return actions.flatMap((action) => [action, ...(action.do === 'clone' ? flatten(action.actions) : [])]);
+}
+
+function valuesSet(flow: Flow, field: string): number[] {
+  return flatten(flow.actions).flatMap((action) =>
+    action.do === 'set' && action.to === field ? [Number(action.value)] : [],
+  );
+}
+
+test('no flow of a network delivers to a port, a VNI or a VLAN of another', () => {
+  fc.assert(
+    fc.property(anySlice, (given) => {
+      const host = hostOf(given);
+      const numberOf = (id: string): number => host.numbers.networks[id] as number;
+      const networkOfPort = new Map(given.ports.map((each) => [host.numbers.ports[portKey(each)], each.networkId]));
+      const bySegment = new Map(given.networks.map(({ networkId, segment }) => [segment, networkId]));
+      const delivery: readonly number[] = [table.switchFromVm, table.switchFromOutside, table.replicate];
+      for (const flow of compile(given, host).flows) {
+        if (!delivery.includes(flow.table)) continue;
+        const within = Number(flow.match.metadata?.value);
+        for (const to of valuesSet(flow, 'reg7')) assert.equal(numberOf(networkOfPort.get(to) as string), within);
+        for (const vni of valuesSet(flow, 'tun_id')) assert.equal(numberOf(bySegment.get(vni) as string), within);
+        for (const tag of valuesSet(flow, 'vlan_vid')) {
+          assert.equal(numberOf(bySegment.get(tag & 0xfff) as string), within);
+        }
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('frames enter the network of their port, VNI or VLAN, and from the tunnel none goes back into it unrouted', () => {
+  fc.assert(
+    fc.property(anySlice, (given) => {
+      const host = hostOf(given);
+      const numbers = host.numbers.networks;
+      for (const flow of compile(given, host).flows) {
+        const sends = flatten(flow.actions).some((action) => action.do === 'output' && action.port === host.tunnelPort);
+        if (sends) assert.ok(flow.table === table.switchFromVm || flow.table === table.route, formatFlow(flow));
+        if (flow.table !== table.classify) continue;
+        const [entered] = valuesSet(flow, 'metadata');
+        const [from] = valuesSet(flow, 'reg6');
+        const { tun_id: vni, vlan_vid: vlan } = flow.match;
+        const segment = Number(vni?.value ?? (vlan?.value ?? 0n) & 0xfffn);
+        const sender = given.ports.find((each) => from !== undefined && host.numbers.ports[portKey(each)] === from);
+        const network = sender ?? given.networks.find((each) => each.segment === segment);
+        if (entered !== undefined) assert.equal(entered, numbers[network?.networkId as string]);
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('flows grow with rules plus addresses, not with their product', () => {
+  const count = (rules: number, addresses: number): number => {
+    const given = slice({
+      networks: [network('blue')],
+      ports: [port('a', { filtered: true, securityGroupIds: ['g'] })],
+      groups: [
+        {
+          groupId: 'g',
+          rules: Array.from({ length: rules }, (_, n) =>
+            rule(`r${n}`, { protocol: 6, ports: { from: n, to: n }, remote: { groupId: 'many' } }),
+          ),
+        },
+      ],
+      addressSets: [
+        { groupId: 'many', addresses: Array.from({ length: addresses }, (_, n) => `10.9.${n >> 8}.${n & 255}`) },
+      ],
+    });
+    return compile(given, localSwitch(given)).flows.length;
+  };
+  const none = count(0, 0);
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 400 }), (rules, addresses) => {
+      assert.equal(count(rules, addresses) - none, 2 * rules + addresses);
+    }),
+    { numRuns: 15 },
+  );
+});
+
+test('ports with the same groups share the flows of their rules', () => {
+  const given = (ports: number) =>
+    slice({
+      networks: [network('blue')],
+      ports: Array.from({ length: ports }, (_, n) =>
+        port(`nic${n}`, {
+          addresses: [],
+          macAddress: `52:54:00:00:01:${(n + 16).toString(16)}`,
+          filtered: true,
+          securityGroupIds: ['g'],
+        }),
+      ),
+      groups: [{ groupId: 'g', rules: [rule('only')] }],
+    });
+  const ofRule = (ports: number) =>
+    compile(given(ports), localSwitch(given(ports))).flows.filter(({ cookie }) => cookie === cookieOf('rule', 'only'));
+  assert.deepEqual(ofRule(1), ofRule(50));
+});
+
+test('a broadcast to more receivers than one flow holds is split, and reaches each once', () => {
+  const vteps = Array.from({ length: 450 }, (_, n) => `172.31.${n >> 8}.${n & 255}`);
+  const given = slice({ networks: [network('blue', { memberVteps: vteps })], ports: [port('a')] });
+  const parts = compile(given, localSwitch(given)).flows.filter((flow) => flow.table === table.replicate);
+  assert.equal(parts.length, 3);
+  assert.equal(new Set(parts.flatMap((flow) => valuesSet(flow, 'tun_dst'))).size, 450);
+});
+
+test('what has no number, no network or no plug gets no way in', () => {
+  const given = slice({ networks: [network('blue')], ports: [port('a'), port('b', { networkId: 'gone' })] });
+  const entries = (local: LocalSwitch) =>
+    compile(given, local).flows.filter(
+      (flow) => flow.table === table.classify && Number(flow.match.in_port?.value) > 10,
+    );
+  assert.equal(entries(localSwitch(given)).length, 1);
+  assert.deepEqual(entries(localSwitch(given, { nicPorts: {} })), []);
+  assert.deepEqual(entries(localSwitch(given, { numbers: noNumbers })), []);
+  assert.equal(allocateNumbers(noNumbers, given).ports['a'], 1);
+});
