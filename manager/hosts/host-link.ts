@@ -14,6 +14,7 @@ import {
   type Progress,
   type Welcome,
 } from '@kvasir/api/agent/link.ts';
+import type { Liveness } from '@kvasir/api/agent/liveness.ts';
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
 import { type LinkEnd, Peer } from '@kvasir/api/agent/wire/peer.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
@@ -22,6 +23,7 @@ import {
   readDomainChanged,
   readHeartbeat,
   readHello,
+  readLiveness,
   readNetworkChanged,
   readPoolsChanged,
   readProgress,
@@ -34,6 +36,7 @@ export interface HostLinkEvents {
   domainChanged(link: HostLink, report: DomainChanged): void;
   poolsChanged(link: HostLink, report: PoolsChanged): void;
   networkChanged(link: HostLink, report: NetworkChanged): void;
+  liveness(link: HostLink, report: Liveness): void;
   ended(link: HostLink, end: LinkEnd): void;
 }
 
@@ -110,6 +113,8 @@ export class HostLink {
         return this.#events.poolsChanged(this, readPoolsChanged(params));
       case 'network-changed':
         return this.#events.networkChanged(this, readNetworkChanged(params));
+      case 'liveness':
+        return this.#events.liveness(this, readLiveness(params));
       case 'progress': {
         const progress = readProgress(params);
         for (const listener of this.#progress.get(progress.key) ?? []) listener(progress);

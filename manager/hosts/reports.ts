@@ -1,5 +1,6 @@
 /** Checks of everything that an agent says unasked. Agents are trusted less than the manager: one wrong message ends the link. */
 import { DomainChanged, Heartbeat, Hello, NetworkChanged, PoolsChanged, Progress } from '@kvasir/api/agent/link.ts';
+import { Liveness } from '@kvasir/api/agent/liveness.ts';
 import type { AgentMethod } from '@kvasir/api/agent/method.ts';
 import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
@@ -21,6 +22,7 @@ export const readHeartbeat = reader('heartbeat', Heartbeat);
 export const readDomainChanged = reader('domain-changed', DomainChanged);
 export const readPoolsChanged = reader('pools-changed', PoolsChanged);
 export const readNetworkChanged = reader('network-changed', NetworkChanged);
+export const readLiveness = reader('liveness', Liveness);
 export const readProgress = reader('progress', Progress);
 
 const resultReaders = new Map<string, Reader<unknown>>();

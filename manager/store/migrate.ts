@@ -6,6 +6,7 @@ import { copiesAndRevivals } from './migrations/0002-copies-and-revivals.ts';
 import { indexesForMany } from './migrations/0003-indexes-for-many.ts';
 import { distributedSwitch } from './migrations/0004-distributed-switch.ts';
 import { highAvailability } from './migrations/0005-high-availability.ts';
+import { leasesAndFencing } from './migrations/0006-leases-and-fencing.ts';
 
 export interface Migration {
   /** Sorts and names it for ever: `0001-first-slice`. */
@@ -20,6 +21,7 @@ const migrations: readonly Migration[] = [
   indexesForMany,
   distributedSwitch,
   highAvailability,
+  leasesAndFencing,
 ];
 
 export async function migrate(store: Store): Promise<void> {
