@@ -7,8 +7,9 @@
  * hop limit shows); DHCP with a server on the physical network.
  */
 import type { Action } from '../flow.ts';
+import { parseAddress } from './addresses.ts';
 import { resubmit, set, zoneIn } from './actions.ts';
-import { allowGroups, ConjunctionIds, type GroupRule, type Stage } from './conjunctions.ts';
+import { type AddressesOf, allowGroups, ConjunctionIds, type GroupRule, type Stage } from './conjunctions.ts';
 import { cookieOf } from './cookies.ts';
 import type { Fields, FlowSet } from './flow-set.ts';
 import { arp, dhcpReply, dhcpRequest, dhcpv6Reply, dhcpv6Request, ethernet, icmpv6, ip, tracked } from './matches.ts';
@@ -49,7 +50,9 @@ const directions: readonly Direction[] = [
 
 export function access(model: Model, flows: FlowSet): void {
   const ids = new ConjunctionIds();
-  const addressesOf = new Map(model.slice.addressSets.map((found) => [found.groupId, found.addresses]));
+  const sets = new Map(model.slice.addressSets.map((set) => [set.groupId, set.addresses.map(parseAddress)]));
+  const addressesOf: AddressesOf = (groupId, family) =>
+    (sets.get(groupId) ?? []).filter((address) => address.family === family).map(({ value }) => value);
   for (const direction of directions) {
     pastTheRules(model, direction, flows);
     for (const port of plugged(model)) track(port, direction, flows);
@@ -123,7 +126,7 @@ function profiles({ slice, ports }: Model): Map<number, readonly Rule[]> {
 function allow(
   profile: number,
   allRules: readonly Rule[],
-  addressesOf: ReadonlyMap<string, readonly string[]>,
+  addressesOf: AddressesOf,
   direction: Direction,
   ids: ConjunctionIds,
   flows: FlowSet,

@@ -3,7 +3,7 @@
  * with the same group share its N. `conjunction` joins both sides: where one flow of either matched, `conj_id` matches.
  */
 import type { Action } from '../flow.ts';
-import { parseAddress } from './addresses.ts';
+import type { Family } from './addresses.ts';
 import { cookieOf, fnv1a } from './cookies.ts';
 import type { Fields, FlowSet } from './flow-set.ts';
 import { flowKey, matchOf } from './flow-set.ts';
@@ -23,6 +23,9 @@ export interface Stage {
   readonly opening: Fields;
 }
 
+/** The members of a group that are of this family. */
+export type AddressesOf = (groupId: string, family: Family) => readonly bigint[];
+
 const priority = 100;
 
 /** Gives every conjunction of a bridge an id of its own: a hash, so that a new rule does not renumber the others. */
@@ -39,30 +42,40 @@ export class ConjunctionIds {
 
 export function allowGroups(
   rules: readonly GroupRule[],
-  addressesOf: ReadonlyMap<string, readonly string[]>,
+  addressesOf: AddressesOf,
   stage: Stage,
   ids: (rule: Rule) => number,
   flows: FlowSet,
 ): void {
   const parts = new Map<string, { readonly fields: Fields; readonly actions: Action[] }>();
-  const join = (fields: Fields, id: number, clause: number): void => {
+  const join = (fields: Fields, ids: readonly number[], clause: number): void => {
     const all = { ...stage.profile, ...fields };
     const key = flowKey({ table: stage.table, priority, match: matchOf(all) });
     const part = parts.get(key) ?? { fields: all, actions: [] };
-    part.actions.push({ do: 'conjunction', id, clause, of: 2 });
+    for (const id of ids) part.actions.push({ do: 'conjunction', id, clause, of: 2 });
     parts.set(key, part);
   };
+  /** Conjunctions of the rules that have the same other end. */
+  const sharing = new Map<
+    string,
+    { readonly rule: GroupRule; readonly remotes: readonly bigint[]; readonly ids: number[] }
+  >();
   for (const rule of rules) {
+    const name = `${rule.family} ${rule.remote.groupId}`;
+    const remotes = sharing.get(name)?.remotes ?? addressesOf(rule.remote.groupId, rule.family);
     const services = serviceMatches(rule);
-    const addresses = (addressesOf.get(rule.remote.groupId) ?? []).map(parseAddress);
-    const remotes = addresses.filter(({ family }) => family === rule.family);
     if (services.length === 0 || remotes.length === 0) continue;
     const id = ids(rule);
-    for (const fields of services) join(fields, id, 2);
-    for (const { value } of remotes) join({ ...ip[rule.family], [remoteField(rule)]: value }, id, 1);
+    const shared = sharing.get(name) ?? { rule, remotes, ids: [] };
+    shared.ids.push(id);
+    sharing.set(name, shared);
+    for (const fields of services) join(fields, [id], 2);
     // The profile is in both sides; here it says whose rule this is in a listing.
     const joined = { ...stage.profile, ...ip[rule.family], ...stage.opening, conj_id: id };
     flows.add(cookieOf('rule', rule.ruleId), stage.table, priority, joined, stage.allow);
+  }
+  for (const { rule, remotes, ids } of sharing.values()) {
+    for (const value of remotes) join({ ...ip[rule.family], [remoteField(rule)]: value }, ids, 1);
   }
   for (const { fields, actions } of parts.values()) flows.add(stage.cookie, stage.table, priority, fields, actions);
 }
