@@ -4,12 +4,13 @@
  * them. So two matches are equal when their encodings are.
  */
 import type { FieldMatch, FieldName, Match } from './flow.ts';
-import { allOnes, fieldNames, fields } from './openflow/fields.ts';
+import { allOnes, fieldPosition, fields } from './openflow/fields.ts';
 
 export function canonicalMatch(match: Match): Match {
   const narrow = splitWideRegisters(match);
+  const names = (Object.keys(narrow) as FieldName[]).sort((a, b) => fieldPosition(a) - fieldPosition(b));
   const out: Partial<Record<FieldName, FieldMatch>> = {};
-  for (const name of fieldNames) {
+  for (const name of names) {
     const wanted = narrow[name];
     if (wanted !== undefined && wanted.mask !== 0n) out[name] = withoutFullMask(name, wanted);
   }
@@ -25,11 +26,13 @@ export function partsOfWideRegister(name: FieldName): readonly FieldName[] {
 function withoutFullMask(name: FieldName, { value, mask }: FieldMatch): FieldMatch {
   // Open vSwitch knows eight of the 32 bits; a mask of all is listed as 0xff.
   if (name === 'ct_state') return { value, mask: (mask ?? 0xffn) & 0xffn };
+  if (mask === undefined) return { value };
   const all = allOnes(fields[name].bits);
-  return mask === undefined || (mask & all) === all ? { value } : { value, mask };
+  return (mask & all) === all ? { value } : { value, mask };
 }
 
 function splitWideRegisters(match: Match): Match {
+  if (!Object.keys(match).some((name) => name.startsWith('xxreg'))) return match;
   const out: Partial<Record<FieldName, FieldMatch>> = { ...match };
   for (const name of ['xxreg0', 'xxreg1', 'xxreg2', 'xxreg3'] as const) {
     const wanted = match[name];

@@ -25,7 +25,7 @@ export function niciraAction(subtype: number, body: Buffer): Buffer {
 /** Header that names the field of some bits in Nicira's actions. */
 export function bitsHeader({ field }: Bits): Buffer {
   const { action, actionBits } = fields[field];
-  return encodeHeader(action, Math.ceil(actionBits / 8), false);
+  return encodeHeader(action, Math.ceil(actionBits / 8));
 }
 
 /** Start and width in 16 bits. */

@@ -148,5 +148,12 @@ export function allOnes(bits: number): bigint {
   return (1n << BigInt(bits)) - 1n;
 }
 
-/** What a field presupposes comes before it. */
-export const fieldNames = Object.keys(fields) as readonly FieldName[];
+const names = Object.keys(fields) as readonly FieldName[];
+const positions = new Map(names.map((name, position) => [name, position]));
+
+/** What a field presupposes has a lower position. */
+export function fieldPosition(name: FieldName): number {
+  return positions.get(name) ?? names.length;
+}
+
+export const fieldNames = names;

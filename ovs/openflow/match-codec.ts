@@ -7,6 +7,8 @@ import { padded } from './message.ts';
 import { requirePrerequisite } from './prerequisites.ts';
 
 const oxmMatch = 1;
+const experimenterClass = 0xffff;
+const headerLength = 4;
 
 /** `match` holds what we know; fields that we never send stay as they came. */
 export interface DecodedMatch {
@@ -18,40 +20,36 @@ export interface DecodedMatch {
 export function encodeMatch(match: Match): Buffer {
   refuseOverlap(match);
   const wanted = canonicalMatch(match);
-  const parts: Buffer[] = [];
-  for (const name of fieldNames) {
-    const field = wanted[name];
-    if (field === undefined) continue;
+  const parts = entriesOf(wanted).map(([name, field]) => {
     check(name, field);
     requirePrerequisite(wanted, name);
-    parts.push(encodeField(fields[name].match, fields[name].bits, field));
-  }
+    return encodeField(fields[name].match, fields[name].bits, field);
+  });
   return wrapMatch(parts);
 }
 
 /** Equal for matches that mean the same, and only for those. */
 export function matchKey({ match, unknown }: DecodedMatch): string {
-  const known = canonicalMatch(match);
-  const parts = fieldNames.flatMap((name) => {
-    const field = known[name];
-    return field === undefined ? [] : [encodeField(fields[name].match, fields[name].bits, field)];
-  });
-  return Buffer.concat([...parts, ...unknown]).toString('latin1');
+  const known = entriesOf(canonicalMatch(match)).map(([name, field]) =>
+    encodeField(fields[name].match, fields[name].bits, field),
+  );
+  return Buffer.concat([...known, ...unknown]).toString('latin1');
 }
 
 /** OXM or NXM header, value and mask; `bits` is the width of the field under this code. */
 export function encodeField(code: FieldCode, bits: number, { value, mask }: FieldMatch): Buffer {
   const width = Math.ceil(bits / 8);
-  const body = Buffer.concat([writeBits(value, width), ...(mask === undefined ? [] : [writeBits(mask, width)])]);
-  return Buffer.concat([encodeHeader(code, body.length, mask !== undefined), body]);
+  const out = Buffer.allocUnsafe(headerLength + (mask === undefined ? width : 2 * width));
+  writeHeader(out, code, out.length - headerLength, mask !== undefined);
+  writeBits(out, headerLength, width, value);
+  if (mask !== undefined) writeBits(out, headerLength + width, width, mask);
+  return out;
 }
 
-/** `length` counts value and mask. */
-export function encodeHeader(code: FieldCode, length: number, masked: boolean): Buffer {
-  const out = Buffer.alloc(4);
-  out.writeUInt16BE(code.class, 0);
-  out.writeUInt8((code.field << 1) | (masked ? 1 : 0), 2);
-  out.writeUInt8(length, 3);
+/** Names some bits of a field of this width in bytes. */
+export function encodeHeader(code: FieldCode, width: number): Buffer {
+  const out = Buffer.alloc(headerLength);
+  writeHeader(out, code, width, false);
   return out;
 }
 
@@ -105,17 +103,32 @@ function wrapMatch(parts: readonly Buffer[]): Buffer {
   return padded(Buffer.concat([head, list]));
 }
 
-function writeBits(value: bigint, width: number): Buffer {
-  return Buffer.from(value.toString(16).padStart(2 * width, '0'), 'hex');
+function entriesOf(match: Match): [FieldName, FieldMatch][] {
+  return Object.entries(match) as [FieldName, FieldMatch][];
+}
+
+function writeHeader(out: Buffer, code: FieldCode, length: number, masked: boolean): void {
+  out.writeUInt16BE(code.class, 0);
+  out.writeUInt8((code.field << 1) | (masked ? 1 : 0), 2);
+  out.writeUInt8(length, 3);
+}
+
+function writeBits(out: Buffer, at: number, width: number, value: bigint): void {
+  if (width <= 6) out.writeUIntBE(Number(value), at, width);
+  else if (width === 8) out.writeBigUInt64BE(value, at);
+  else out.write(value.toString(16).padStart(2 * width, '0'), at, 'hex');
 }
 
 function readBits(bytes: Buffer): bigint {
-  return bytes.length === 0 ? 0n : BigInt(`0x${bytes.toString('hex')}`);
+  if (bytes.length === 8) return bytes.readBigUInt64BE(0);
+  if (bytes.length <= 6) return bytes.length === 0 ? 0n : BigInt(bytes.readUIntBE(0, bytes.length));
+  return BigInt(`0x${bytes.toString('hex')}`);
 }
 
 function decodeField(bytes: Buffer): { readonly name: FieldName; readonly field: FieldMatch } | null {
-  const isTcpFlags = bytes.subarray(0, 8).equals(maskedTcpFlags) || bytes.subarray(0, 8).equals(tcpFlags);
   const code = { class: bytes.readUInt16BE(0), field: bytes.readUInt8(2) >> 1 };
+  const head = bytes.subarray(0, 8);
+  const isTcpFlags = code.class === experimenterClass && (head.equals(maskedTcpFlags) || head.equals(tcpFlags));
   const name = isTcpFlags ? 'tcp_flags' : byCode.get(codeKey(code));
   if (name === undefined) return null;
   const body = bytes.subarray(isTcpFlags ? 8 : 4);
@@ -131,14 +144,14 @@ function widePort(port: bigint): bigint {
   return port >= 0xff00n ? port | 0xffff0000n : port;
 }
 
-function codeKey(code: FieldCode): string {
-  return `${code.class}/${code.field}`;
+function codeKey(code: FieldCode): number {
+  return code.class * 128 + code.field;
 }
 
 /** Under OpenFlow 1.4 the switch lists this field with a code of the ONF, which has a vendor number after the header. */
 const tcpFlags = Buffer.from('ffff54064f4e4600', 'hex');
 const maskedTcpFlags = Buffer.from('ffff55084f4e4600', 'hex');
-const byCode = new Map<string, FieldName>([
+const byCode = new Map<number, FieldName>([
   ...fieldNames.map((name) => [codeKey(fields[name].action), name] as const),
   ...fieldNames.map((name) => [codeKey(fields[name].match), name] as const),
 ]);
