@@ -29,7 +29,7 @@ import { Telling } from './ha-timeline.ts';
 import { HaWatch } from './ha-watch.ts';
 import type { Log } from './rounds.ts';
 
-/** Power, by the devices of `HostSignals.fenceDevices`. */
+/** Power, by the rows of `fenceDevices`. */
 export interface HaPower {
   /** Answers only when the device itself says that the host is off. @throws with the reason */
   powerOff(deviceId: string, signal: AbortSignal): Promise<PowerReading>;

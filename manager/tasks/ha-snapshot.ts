@@ -6,10 +6,13 @@ import type { Liveness } from '@kvasir/api/agent/liveness.ts';
 import type { HaSnapshot, HostFacts, LeaseFacts, ManagerFacts } from '@kvasir/control/ha/snapshot.ts';
 import { clusters } from '../store/clusters.ts';
 import type { Executor } from '../store/database.ts';
+import { fenceDevices } from '../store/fence-devices.ts';
 import { proofOf, validProofs } from '../store/fence-proofs.ts';
 import { fenceAttempts, type HaIncidentRow, haIncidents } from '../store/ha-incidents.ts';
 import { clusterHa, policyOf } from '../store/ha-settings.ts';
 import { hostHa } from '../store/host-ha.ts';
+import { clusterLeases } from '../store/leases.ts';
+import { pools } from '../store/pools.ts';
 import { readHaVms } from './ha-vms.ts';
 
 /** What is known of hosts besides the database. */
@@ -18,15 +21,6 @@ export interface HostSignals {
   lastHeartbeatMs(hostId: string): number | undefined;
   /** Its last word of leases, peers and uplinks, and when it came. */
   liveness(hostId: string): { readonly report: Liveness; readonly atMs: number } | undefined;
-  /** What it was told of leases. */
-  leasePlan(hostId: string): LeaseFacts | undefined;
-  /** The devices that control its power, in the order in which they are tried. */
-  fenceDevices(hostId: string): readonly FenceDeviceFacts[];
-}
-
-export interface FenceDeviceFacts {
-  readonly id: string;
-  readonly kind: 'ipmi' | 'redfish';
 }
 
 /** Power-offs that are under way. */
@@ -75,6 +69,8 @@ async function readHosts(
     (await haIncidents.select(db, { clusterId, closedAt: null })).map((row) => [row.hostId, row]),
   );
   const attempts = await failedAttempts(db, [...incidents.values()]);
+  const devices = Map.groupBy(await fenceDevices.select(db, {}, 'position'), ({ hostId }) => hostId);
+  const leasePlan = await readLeasePlan(db, clusterId);
   return rows.map(({ id, name, state }): HostFacts => {
     const known = ha.get(id);
     const proof = proofs.get(id);
@@ -87,14 +83,23 @@ async function readHosts(
       lastHeartbeatMs: signals.lastHeartbeatMs(id) ?? null,
       liveness: signals.liveness(id) ?? null,
       bootId: known?.bootId ?? null,
-      leasePlan: signals.leasePlan(id) ?? null,
-      fenceDevices: signals.fenceDevices(id),
+      leasePlan,
+      fenceDevices: (devices.get(id) ?? []).map(({ id: deviceId, kind }) => ({ id: deviceId, kind })),
       fencing: fencings.get(id) ?? null,
       failedFencings: (incident && attempts.get(incident.id)) ?? [],
       proof: proof ? { id: proof.id, proof: proofOf(proof) } : null,
       incident: incident ? { id: incident.id, openedAtMs: incident.openedAt, alarms: incident.alarms } : null,
     };
   });
+}
+
+/** Every host of the cluster keeps leases in all its shared pools. */
+async function readLeasePlan(db: Executor, clusterId: string): Promise<LeaseFacts | null> {
+  const terms = await clusterLeases.find(db, { clusterId });
+  if (terms?.enabled !== true) return null;
+  const { leaseMs, renewEveryMs, killAfterMs } = terms;
+  const shared = await pools.select(db, { clusterId, shared: true });
+  return { leaseMs, renewEveryMs, killAfterMs, poolIds: shared.map(({ id }) => id) };
 }
 
 /** By incident; of each device the last. */
