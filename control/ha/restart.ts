@@ -40,7 +40,8 @@ export function decideRestarts(snapshot: HaSnapshot, verdicts: Verdicts, now: nu
     actions.push({ kind: 'place', vmIds, because: 'they are known not to run any more' });
     return actions;
   }
-  return [...actions, ...starts(going, snapshot, now)];
+  // What has just ended may be what another waits for: first things first.
+  return actions.length > 0 ? actions : starts(going, snapshot, now);
 }
 
 /** Ends it or sends it back; undefined: it goes on. */
