@@ -14,18 +14,19 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import { OvsdbClient } from '@kvasir/ovs/ovsdb-client.ts';
 import { OvsdbError } from '@kvasir/ovs/ovsdb-operations.ts';
 import { optionalString } from '@kvasir/ovs/ovsdb-values.ts';
+import { Unixctl } from '@kvasir/ovs/unixctl.ts';
 import { KeyedLock } from '../../keyed-lock.ts';
 import type { NetworkDriver, Port, PortDevice } from '../network.ts';
 import { type RunProgram, runProgram } from '../program.ts';
 import { deviceName } from './device-name.ts';
 import { FlowChannel } from './flow-channel.ts';
-import { HostKernel } from './host-kernel.ts';
+import { HostKernel, switchLife } from './host-kernel.ts';
 import { LocalNumbers } from './local-numbers.ts';
 import { pluggedNics } from './rows/plugged-nics.ts';
 import type { PluggedNic } from './rows/wanted-switch.ts';
-import { SwitchControl } from './switch-control.ts';
 import { SwitchKeeper } from './switch-keeper.ts';
 import { listTaps, makeTap, removeTap, tapInOrder } from './tap.ts';
+import { VtepNeighbours } from './vtep-neighbours.ts';
 
 export interface OvsNetworkOptions {
   /** Default `/run/openvswitch/db.sock`; the switch's other sockets are beside it. */
@@ -75,7 +76,16 @@ export class OvsNetworkDriver implements NetworkDriver {
       uplinkBridge,
       tunnelAddress: options.tunnelAddress?.includes('/') === true ? options.tunnelAddress : null,
     });
-    const control = new SwitchControl(dirname(socketPath), this.#run);
+    const control = new Unixctl({ runDirectory: dirname(socketPath) });
+    const vteps =
+      !this.#hush || uplinkBridge === null || tunnelAddress === null
+        ? null
+        : new VtepNeighbours({
+            ownAddress: tunnelAddress,
+            bridge: uplinkBridge,
+            run: this.#run,
+            tellSwitch: (vtep, mac) => control.setTunnelNeighbor(uplinkBridge, vtep, mac),
+          });
     this.#flows = new FlowChannel({
       runDirectory: dirname(socketPath),
       bridge,
@@ -87,8 +97,11 @@ export class OvsNetworkDriver implements NetworkDriver {
       db: this.#db,
       numbers: new LocalNumbers(options.numbersFile ?? null),
       program: (table) => this.#flows.program(table),
-      flushZone: (zone) => control.flushZone(zone),
-      tendKernel: (rows, bridges) => kernel.tend(rows, bridges),
+      flushZone: async (zone) => void (await control.call('dpctl/flush-conntrack', `zone=${zone}`)),
+      tendKernel: async (rows, bridges, slice) => {
+        await kernel.tend(rows, bridges);
+        if (uplinkBridge !== null) vteps?.meet(slice, switchLife(rows, uplinkBridge));
+      },
       neighbours: () => ({}),
       log: options.log ?? (() => undefined),
     });

@@ -20,6 +20,11 @@ export interface HostKernelOptions {
 
 const serviceClients = '100.64.0.0/10';
 
+/** Whether the kernel's devices of the switch are still the same. */
+export function switchLife(rows: CurrentRows, bridge: string): string {
+  return JSON.stringify(rows.byName('Interface', bridge)?.row.ifindex ?? null);
+}
+
 export class HostKernel {
   readonly #options: HostKernelOptions;
   #tended = '';

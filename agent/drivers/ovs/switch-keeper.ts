@@ -40,7 +40,7 @@ export interface KeeperOptions extends SwitchOptions {
   readonly program: (table: FlowTable) => Promise<void>;
   readonly flushZone: (zone: number) => Promise<void>;
   /** Puts in order what lies in the kernel, after the rows. */
-  readonly tendKernel: (rows: CurrentRows, bridges: readonly WantedBridge[]) => Promise<void>;
+  readonly tendKernel: (rows: CurrentRows, bridges: readonly WantedBridge[], slice: NetworkSlice) => Promise<void>;
   readonly neighbours: () => LocalSwitch['neighbours'];
   readonly log: (message: string, error?: unknown) => void;
 }
@@ -163,7 +163,7 @@ export class SwitchKeeper {
       const agreed = () => difference(this.rows, bridges).length === 0;
       await this.#monitor.until(agreed, rowsTimeoutMs, 'the database taking over our rows');
     }
-    await this.#options.tendKernel(this.rows, bridges);
+    await this.#options.tendKernel(this.rows, bridges, slice);
     await this.#options.program(compile(slice, this.#local(slice)));
     const before = this.#programmed;
     this.#programmed = slice;

@@ -92,7 +92,7 @@ export class SwitchBed {
   /** A program in a namespace that runs until it ends or the bed does. */
   start(namespace: string, argv: readonly string[], stdio: 'ignore' | 'pipe' = 'ignore'): ChildProcess {
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'ip', 'netns', 'exec', namespace, ...argv], {
-      stdio: ['ignore', stdio, 'ignore'],
+      stdio: [stdio, stdio, 'ignore'],
     });
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
@@ -135,9 +135,9 @@ export class Guest {
     return (await this.try('ping', '-c', '2', '-i', '0.2', '-W', '1', address)).exitCode === 0;
   }
 
-  /** Whether a TCP connection opens within a second. */
-  async connects(address: string, port: number): Promise<boolean> {
-    const to = `TCP:${address}:${port},connect-timeout=1`;
+  /** Whether a TCP connection opens in time. */
+  async connects(address: string, port: number, timeoutSeconds = 1): Promise<boolean> {
+    const to = `TCP:${address}:${port},connect-timeout=${timeoutSeconds}`;
     return (await this.try('socat', '-u', 'OPEN:/dev/null', to)).exitCode === 0;
   }
 

@@ -35,6 +35,9 @@ export class SwitchHost {
       const answer = JSON.parse(line) as SwitchAnswer;
       this.#waiting.get(answer.id)?.(answer);
     });
+    child.once('exit', () => {
+      for (const [id, tell] of this.#waiting) tell({ id, error: 'the driver ended' });
+    });
     this.#child = child;
   }
 
@@ -54,9 +57,8 @@ export class SwitchHost {
     if (child === null) throw new Error(`no driver runs on ${this.host.name}`);
     this.#lastId += 1;
     const id = this.#lastId;
-    const answer = await new Promise<SwitchAnswer>((resolve, reject) => {
+    const answer = await new Promise<SwitchAnswer>((resolve) => {
       this.#waiting.set(id, resolve);
-      child.once('exit', () => reject(new Error(`the driver of ${this.host.name} ended`)));
       child.stdin!.write(`${JSON.stringify({ id, ...call })}\n`);
     });
     this.#waiting.delete(id);
