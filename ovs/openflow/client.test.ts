@@ -109,11 +109,18 @@ test('only what differs is changed, and counters go on', async () => {
 
 test('a bundle with one bad flow changes nothing and says which flow it was', async () => {
   await client.replace({ flows: [flow(1)], meters: [] });
-  const bad = flow(3, [{ do: 'group', groupId: 99 }]);
-  const refusal = await client.replace({ flows: [flow(2), bad, flow(4)], meters: [] }).catch((error: unknown) => error);
-  assert.ok(refusal instanceof OpenFlowError && refusal.refusal?.symbol === 'OFPBAC_BAD_OUT_GROUP', `${refusal}`);
-  assert.match(refusal.message, /table=0,priority=3 actions=group:99/);
-  assert.deepEqual(await listed(), ['table=0,priority=1 actions=drop']);
+  const refusal = async (bad: Flow, symbol: string, words: RegExp) => {
+    const change = client.replace({ flows: [flow(2), bad, flow(4)], meters: [] });
+    const error = await change.catch((reason: unknown) => reason);
+    assert.ok(error instanceof OpenFlowError && error.refusal?.symbol === symbol, `${error}`);
+    assert.match(error.message, words);
+    assert.deepEqual(await listed(), ['table=0,priority=1 actions=drop']);
+  };
+  // The switch refuses the one as soon as it sees it, the other when all are to take effect.
+  const setsTagOfNone = flow(3, [{ do: 'set', to: 'vlan_vid', value: 0x1001n }]);
+  await refusal(setsTagOfNone, 'OFPBAC_MATCH_INCONSISTENT', /priority=3 actions=set_field:4097->vlan_vid/);
+  const toNoGroup = flow(3, [{ do: 'group', groupId: 99 }]);
+  await refusal(toNoGroup, 'OFPBAC_BAD_OUT_GROUP', /table=0,priority=3 actions=group:99/);
   await client.replace({ flows: [flow(5)], meters: [] });
   assert.deepEqual(await listed(), ['table=0,priority=5 actions=drop'], 'the next change works');
 });
