@@ -13,6 +13,7 @@ import type { HostLink } from './host-link.ts';
 import type { LinkHub } from './link-hub.ts';
 import { readResult } from './reports.ts';
 import { HostStreams } from './streams.ts';
+import type { SwitchPushes } from './switch-pushes.ts';
 
 export interface CallOptions {
   /** `task/step…`; needed for changes that tasks make. */
@@ -34,6 +35,7 @@ export class HostCalls {
   readonly #hub: LinkHub;
   readonly #epoch: () => number | undefined;
   readonly #newKey: () => string;
+  #switches: Pick<SwitchPushes, 'ready' | 'nudge'> | undefined;
 
   /** `newKey` makes keys for changes without one. */
   constructor(hub: LinkHub, epoch: () => number | undefined, newKey: () => string) {
@@ -66,6 +68,20 @@ export class HostCalls {
         if (namesStream(method, params)) throw new KvasirError('host-unreachable', { host: hostId });
       }
     }
+  }
+
+  /** Where `switchReady` and `switchChanged` lead; they need these calls themselves. */
+  leadTo(switches: Pick<SwitchPushes, 'ready' | 'nudge'>): void {
+    this.#switches = switches;
+  }
+
+  /** The host has taken what the database says of the distributed switch now. See `SwitchPushes.ready`. */
+  async switchReady(hostId: string, how: { readonly everywhere: boolean }): Promise<void> {
+    await this.#switches?.ready(hostId, how);
+  }
+
+  switchChanged(): void {
+    this.#switches?.nudge();
   }
 
   /** A stream to this host; name its id in the call that reads it. */

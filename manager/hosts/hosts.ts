@@ -13,11 +13,14 @@ import { CertificateAuthority } from './ca.ts';
 import { HostCalls } from './calls.ts';
 import { Inventory } from './inventory.ts';
 import { createJoinToken, joinHost } from './join.ts';
+import { LivenessBoard } from './liveness.ts';
+import { LivenessPushes } from './liveness-pushes.ts';
 import { LinkHub } from './link-hub.ts';
 import { type ListenAddress, startLinkServer } from './link-server.ts';
-import { Pushes } from './pushes.ts';
+import { PoolPushes } from './pool-pushes.ts';
 import { RunningTwiceWatch } from './running-twice.ts';
 import { HostStreams } from './streams.ts';
+import { SwitchPushes } from './switch-pushes.ts';
 
 export interface HostsOptions {
   readonly store: Store;
@@ -37,6 +40,12 @@ export interface HostsOptions {
 export interface Hosts {
   readonly calls: HostCalls;
   readonly streams: HostStreams;
+  /** What hosts last said of leases, peers and uplinks. */
+  readonly liveness: LivenessBoard;
+  /** When a host was heard last since this manager leads. */
+  lastHeardMs(hostId: string): number | undefined;
+  /** The host counts as down, its VMs as unknown, until it is heard again. */
+  declareDown(hostId: string): Promise<void>;
   /** Of the agents' server; 0 for a unix socket or none. */
   readonly port: number;
   /** Takes a link of a host whose identity is already proved. */
@@ -62,13 +71,23 @@ export async function startHosts(options: HostsOptions): Promise<Hosts> {
   const { store, clock, ids, epoch, log } = options;
   const ca = await CertificateAuthority.open(store, () => clock.now());
   const inventory = new Inventory(store, clock);
-  const hub = new LinkHub({ ...options, inventory, onConnected: () => pushes.nudge() });
+  const liveness = new LivenessBoard();
+  const hub = new LinkHub({ ...options, inventory, liveness, onConnected: () => nudge() });
   const calls = new HostCalls(hub, epoch, () => `manager/${ids.uuid()}`);
   const streams = new HostStreams(hub);
-  const pushes = new Pushes({ store, clock, hub, calls, inventory, epoch, log });
+  const pools = new PoolPushes({ store, clock, hub, calls, inventory, log });
+  const switches = new SwitchPushes({ store, clock, hub, calls, inventory, epoch, log });
+  const plans = new LivenessPushes({ store, clock, hub, calls, epoch, poolsSent: () => pools.settle(), log });
+  calls.leadTo(switches);
+  const nudge = (): void => {
+    pools.nudge();
+    switches.nudge();
+    plans.nudge();
+  };
   const watch = new RunningTwiceWatch(store, clock, calls, inventory);
   const joining = { store, clock, ids, ca };
   hub.start();
+  switches.start();
   const server =
     options.listen &&
     (await startLinkServer({
@@ -83,6 +102,9 @@ export async function startHosts(options: HostsOptions): Promise<Hosts> {
   return {
     calls,
     streams,
+    liveness,
+    lastHeardMs: (hostId) => hub.lastHeardMs(hostId),
+    declareDown: (hostId) => hub.declareDown(hostId),
     port,
     accept: (link, hostId) => hub.accept(link, hostId),
     isConnected: (hostId) => hub.find(hostId) !== undefined,
@@ -93,7 +115,7 @@ export async function startHosts(options: HostsOptions): Promise<Hosts> {
       const rows = await hostDomains.select(store.db, { hostId }, 'name');
       return rows.map(({ domainId, name, state, managed }) => ({ id: domainId, name, state, managed }));
     },
-    nudge: () => pushes.nudge(),
+    nudge,
     createJoinToken: (input) => createJoinToken(joining, { ...input, manager }),
     forgetHost: async (hostId) => {
       // With the row gone already there is nothing left to revoke.
@@ -104,14 +126,18 @@ export async function startHosts(options: HostsOptions): Promise<Hosts> {
     },
     join: (body) => joinHost(joining, body),
     settle: async () => {
-      await pushes.settle();
+      await pools.settle();
+      await plans.settle();
+      await switches.settle();
       await inventory.settle();
     },
     close: async () => {
       watch.close();
       await hub.close();
       await server?.close();
-      await pushes.settle();
+      await pools.settle();
+      await plans.settle();
+      await switches.close();
       await inventory.settle();
     },
   };

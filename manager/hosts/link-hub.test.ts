@@ -3,7 +3,7 @@ import { after, before, it } from 'node:test';
 import { poolReport } from '@kvasir/api/agent/host.ts';
 import { vmList } from '@kvasir/api/agent/vm.ts';
 import { systemIds } from '../ids.ts';
-import { networks, plainNetwork } from '../store/networks.ts';
+import { networks, plainNetwork, plainPort, ports } from '../store/networks.ts';
 import { clusters } from '../store/clusters.ts';
 import { poolHosts, pools } from '../store/pools.ts';
 import { projects } from '../store/projects.ts';
@@ -179,12 +179,25 @@ it('sends pools and networks on connect and again only when they changed, the sh
     labels: {},
     projectId: project!.id,
   };
-  await world.store.transaction((tx) => networks.insert(tx, { ...network, shared: false, ...plainNetwork, mtu: 1400 }));
+  const more = await world.store.transaction((tx) =>
+    networks.insert(tx, { ...network, shared: false, ...plainNetwork, mtu: 1400 }),
+  );
   world.hosts.nudge();
   await world.settle();
-  const generations = sent('network.apply').map((list) => list.map((params) => params['generation'] as number));
-  for (const list of generations) {
-    assert.equal(list.length, 2);
-    assert.ok(list[0]! < list[1]! && list[0]! > 3_000_000);
-  }
+  const generations = () => sent('network.apply').map((list) => list.map((params) => params['generation'] as number));
+  assert.deepEqual(
+    generations().map((list) => list.length),
+    [1, 1],
+    'a network that nobody is on concerns nobody',
+  );
+  const vm = await world.addVm({ hostId: ids[0]! });
+  const nic = { vmId: vm.id, networkId: more.id, macAddress: '52:54:00:99:00:01', model: 'virtio' as const };
+  await world.store.transaction((tx) =>
+    ports.insert(tx, { ...firstRevision(systemIds.uuid(), 0), ...nic, ...plainPort, connected: true, position: 0 }),
+  );
+  world.hosts.nudge();
+  await world.settle();
+  const [first, second] = generations() as [number[], number[]];
+  assert.deepEqual([first.length, second.length], [2, 1]);
+  assert.ok(first[0]! < first[1]! && first[0]! > 300_000_000);
 });

@@ -47,6 +47,14 @@ export interface HostCalls {
     hostId: string,
     image: ParamsOf<typeof imageOpen>,
   ): Promise<{ readonly content: Readable; readonly sizeBytes: number }>;
+  /**
+   * Returns when the host has taken its part of the distributed switch as the database says it now; with `everywhere` also the
+   * other hosts, as far as they are connected and answer soon. `StepContext.call` sees to it before a VM is plugged in anywhere.
+   * @throws KvasirError as `call` does
+   */
+  switchReady(hostId: string, how: { readonly everywhere: boolean }): Promise<void>;
+  /** Ports came, went or moved: all hosts shall hear of it soon. */
+  switchChanged(): void;
 }
 
 /** Finished uploads, as files of the manager. */

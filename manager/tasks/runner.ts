@@ -22,6 +22,8 @@ export interface RunnerSeams extends ContextSeams {
 }
 
 const pollMs = 1000;
+/** When these are over, others must hear where ports are; the rest tells it before it plugs them in. */
+const movesPorts: readonly string[] = ['vm-delete', 'vm-migrate', 'vm-restart', 'vm-detach-nic'];
 
 export const patientRetry: RetryPolicy = {
   forward: 16,
@@ -127,6 +129,7 @@ export class TaskRunner {
     // Left or broken: resting a while before it is tried again, should this manager still lead.
     if (end === 'left' || end === 'broken') await this.#rest(pollMs, seams.stopped);
     this.#active.delete(task.id);
+    if (end === 'over' && movesPorts.includes(task.kind)) seams.hosts.switchChanged();
     this.#wake();
   }
 

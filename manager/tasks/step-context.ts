@@ -1,5 +1,6 @@
 /** Makes what a step gets. */
-import type { AgentMethod, ParamsOf } from '@kvasir/api/agent/method.ts';
+import type { AgentMethod, ParamsOf, ResultOf } from '@kvasir/api/agent/method.ts';
+import { migrationPrepare, type NicSpec, vmAttachNic, vmDefine, type VmSpec } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Ids } from '../ids.ts';
@@ -46,10 +47,27 @@ export function stepContext(seams: ContextSeams, journal: TaskJournal, situation
       signal.throwIfAborted();
       const callKey = part === undefined ? key : `${key}/${part}`;
       const options = method.kind === 'change' ? { key: callKey, signal: cancel, onProgress: progress } : {};
-      return await unlessStopped(atHost(hostId, hosts.call(hostId, method, params, options)), stopped);
+      const work = async (): Promise<ResultOf<M>> => {
+        await plugIn(hosts, hostId, method, params);
+        return await hosts.call(hostId, method, params, options);
+      };
+      return await unlessStopped(atHost(hostId, work()), stopped);
     },
     resultOf: <R>(step: Step<unknown, R>) => results.get(step.name) as R,
   };
+}
+
+/** Policy is at a host before the VM is: also everywhere else, when it comes running from another host. */
+async function plugIn<M extends AgentMethod>(
+  hosts: HostCalls,
+  hostId: string,
+  { name }: M,
+  params: ParamsOf<M>,
+): Promise<void> {
+  const { vm, nic } = params as { readonly vm?: VmSpec; readonly nic?: NicSpec };
+  if (![vmDefine.name, migrationPrepare.name, vmAttachNic.name].includes(name)) return;
+  if (nic === undefined && (vm === undefined || vm.nics.length === 0)) return;
+  await hosts.switchReady(hostId, { everywhere: name === migrationPrepare.name });
 }
 
 /** Errors that may pass say at which host, so that a task that was parked for one can go on when that host is back. */

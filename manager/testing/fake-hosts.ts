@@ -113,6 +113,15 @@ export class FakeHosts implements HostCalls {
     return { streamId: 2, content };
   }
 
+  /** Hosts whose part of the switch was seen to, in order. */
+  readonly switched: { readonly hostId: string; readonly everywhere: boolean }[] = [];
+
+  async switchReady(hostId: string, { everywhere }: { readonly everywhere: boolean }): Promise<void> {
+    this.switched.push({ hostId, everywhere });
+  }
+
+  switchChanged(): void {}
+
   async #fated<T>(method: string, key: string | undefined, work: () => T): Promise<T> {
     const fate = this.fate({ index: this.calls, method, key: key ?? '' });
     this.calls += 1;

@@ -1,56 +1,45 @@
 /**
- * Sends every host the whole list of its cluster's pools and of the networks: when it connects, and when a list changed.
+ * Sends every host the whole list of its cluster's pools: when it connects, and when the list changed.
  *
- * Invariants: a list goes to a host again only when it differs from what the host took last on this link; the generation of
- * networks grows over all managers, because it begins with the leader's epoch. A shared pool's marker is made by one host,
- * before the others are asked, and never again once any host has reached the pool.
+ * Invariants: a list goes to a host again only when it differs from what the host took last on this link. A shared pool's
+ * marker is made by one host, before the others are asked, and never again once any host has reached the pool.
  */
 import { poolApply } from '@kvasir/api/agent/host.ts';
-import { networkApply } from '@kvasir/api/agent/network.ts';
-import { emptySlice } from '@kvasir/api/agent/network-slice.ts';
 import type { ParamsOf } from '@kvasir/api/agent/method.ts';
-import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Store } from '../store/database.ts';
 import { hosts } from '../store/hosts.ts';
-import { networks } from '../store/networks.ts';
 import { poolHosts, pools } from '../store/pools.ts';
 import type { HostCalls } from './calls.ts';
 import type { HostLink } from './host-link.ts';
 import type { Inventory } from './inventory.ts';
 import type { LinkHub } from './link-hub.ts';
 
-export interface PushesOptions {
+export interface PoolPushesOptions {
   readonly clock: Clock;
   readonly store: Store;
   readonly hub: LinkHub;
   readonly calls: HostCalls;
   readonly inventory: Inventory;
-  readonly epoch: () => number | undefined;
   readonly log: (message: string, error?: unknown) => void;
 }
 
 interface Taken {
   pools?: string;
-  networks?: string;
 }
 
 type PoolList = ParamsOf<typeof poolApply>['pools'];
-type Slice = ParamsOf<typeof networkApply>['slice'];
 
-/** More pushes than this in one lease are not thinkable; 2^53 leaves room for 8 thousand million epochs. */
-const generationsPerEpoch = 1_000_000;
 const atOnce = 32;
 const retryMs = 30_000;
 
-export class Pushes {
-  readonly #options: PushesOptions;
+export class PoolPushes {
+  readonly #options: PoolPushesOptions;
   readonly #taken = new WeakMap<HostLink, Taken>();
-  #generation = 0;
   #running: Promise<void> | null = null;
   #again = false;
 
-  constructor(options: PushesOptions) {
+  constructor(options: PoolPushesOptions) {
     this.#options = options;
   }
 
@@ -73,7 +62,7 @@ export class Pushes {
       try {
         await this.#pushAll();
       } catch (error) {
-        this.#options.log('pools and networks could not be sent to the hosts', error);
+        this.#options.log('pools could not be sent to the hosts', error);
       }
     }
     this.#running = null;
@@ -84,19 +73,6 @@ export class Pushes {
     const connected = new Set(hub.connectedHosts());
     if (connected.size === 0) return;
     const rows = (await hosts.select(store.db, {}, 'name')).filter((host) => connected.has(host.id));
-    const networkList = (await networks.select(store.db)).map(({ id, name, kind, mtu }) => ({
-      networkId: id,
-      name,
-      kind,
-      segment: 0,
-      switchId: null,
-      mtu,
-      domain: null,
-      subnets: [],
-      remotePorts: [],
-      memberVteps: [],
-      externalVteps: [],
-    }));
     const poolRows = await pools.select(store.db);
     const reached = new Set((await poolHosts.select(store.db, { reachable: true })).map((row) => row.poolId));
     const initializers = new Map<string, string>();
@@ -111,7 +87,6 @@ export class Pushes {
           const initialize = !shared || initializers.get(id) === hostId;
           return { poolId: id, name, kind, path, shared, initialize };
         });
-      await this.#pushNetworks(hostId, { ...emptySlice, networks: networkList });
       await this.#pushPools(hostId, list);
     };
     const firsts = new Set(initializers.values());
@@ -121,16 +96,6 @@ export class Pushes {
         await Promise.all(group.slice(at, at + atOnce).map((host) => push(host.id, host.clusterId)));
       }
     }
-  }
-
-  #pushNetworks(hostId: string, slice: Slice): Promise<void> {
-    return this.#push(hostId, 'networks', JSON.stringify(slice), async () => {
-      const epoch = this.#options.epoch();
-      if (epoch === undefined) throw new KvasirError('not-leader');
-      this.#generation += 1;
-      const generation = epoch * generationsPerEpoch + this.#generation;
-      await this.#options.calls.call(hostId, networkApply, { generation, slice });
-    });
   }
 
   #pushPools(hostId: string, list: PoolList): Promise<void> {
