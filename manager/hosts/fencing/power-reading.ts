@@ -24,6 +24,7 @@ export interface HostPower {
 export interface FenceDevice {
   readonly id: string;
   readonly hostId: string;
+  readonly hostName: string;
   readonly name: string;
   readonly kind: 'ipmi' | 'redfish';
   readonly address: string;

@@ -1,0 +1,9 @@
+/** One kind of power device. A call is one question or one order; waiting for the effect is not its business. */
+import type { FenceDevice } from './power-reading.ts';
+
+export interface PowerDriver {
+  /** @throws Error with the reason, without secrets */
+  state(device: FenceDevice, signal: AbortSignal): Promise<'on' | 'off'>;
+  /** Asks for it and answers once the device took the order. @throws Error */
+  order(device: FenceDevice, action: 'off' | 'on', signal: AbortSignal): Promise<void>;
+}

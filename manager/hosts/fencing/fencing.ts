@@ -1,0 +1,103 @@
+/**
+ * Host power by its devices. An order counts for nothing: what counts is the state that the device reads back afterwards, so
+ * `powerOff` answers only once it said 'off', and everything else is an error that says what was wrong.
+ *
+ * A device that does not answer, or loses an answer, is asked again within the time allowed: asking twice is harmless.
+ */
+import { KvasirError } from '@kvasir/api/errors.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
+import type { PowerDriver } from './device-driver.ts';
+import { IpmiDriver } from './ipmi.ts';
+import type { FenceDevice, HostPower, PowerReading } from './power-reading.ts';
+import { RedfishDriver } from './redfish.ts';
+
+export interface FencingTimes {
+  /** One question to a device. */
+  readonly callMs: number;
+  /** From the first order to the confirmed state. */
+  readonly confirmMs: number;
+  readonly pauseMs: number;
+}
+
+const defaultTimes: FencingTimes = { callMs: 8000, confirmMs: 30_000, pauseMs: 150 };
+
+export class Fencing implements HostPower {
+  readonly #clock: Clock;
+  readonly #drivers: Readonly<Record<FenceDevice['kind'], PowerDriver>>;
+  readonly #times: FencingTimes;
+
+  constructor(
+    clock: Clock,
+    times: Partial<FencingTimes> = {},
+    drivers?: Partial<Record<FenceDevice['kind'], PowerDriver>>,
+  ) {
+    this.#clock = clock;
+    this.#times = { ...defaultTimes, ...times };
+    this.#drivers = { ipmi: new IpmiDriver(), redfish: new RedfishDriver(), ...drivers };
+  }
+
+  powerOff(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading> {
+    return this.#reach(device, 'off', signal);
+  }
+
+  powerOn(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading> {
+    return this.#reach(device, 'on', signal);
+  }
+
+  async powerState(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading> {
+    try {
+      return this.#reading(
+        device,
+        await this.#call(signal, (limit) => this.#drivers[device.kind].state(device, limit)),
+      );
+    } catch (error) {
+      throw failure(device, 'read', error);
+    }
+  }
+
+  async #reach(device: FenceDevice, wanted: 'on' | 'off', signal?: AbortSignal): Promise<PowerReading> {
+    const driver = this.#drivers[device.kind];
+    const deadlineMs = this.#clock.now() + this.#times.confirmMs;
+    let ordered = false;
+    let problem: unknown = new Error('it never answered');
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        signal?.throwIfAborted();
+        if (!ordered) {
+          await this.#call(signal, (limit) => driver.order(device, wanted, limit));
+          ordered = true;
+        }
+        const state = await this.#call(signal, (limit) => driver.state(device, limit));
+        if (state === wanted) return this.#reading(device, state);
+        problem = new Error(`the device says that it is ${state} still`);
+        // An order that got lost on its way: every few looks it is given anew.
+        if (attempt % 10 === 0) ordered = false;
+      } catch (error) {
+        if (signal?.aborted === true) throw failure(device, verbs[wanted], signal.reason);
+        problem = error;
+      }
+      if (this.#clock.now() >= deadlineMs) throw failure(device, verbs[wanted], problem);
+      await this.#clock.sleep(this.#times.pauseMs * (problemIsSlow(attempt) ? 4 : 1), signal).catch(() => {});
+    }
+  }
+
+  #call<T>(signal: AbortSignal | undefined, work: (limit: AbortSignal) => Promise<T>): Promise<T> {
+    const timeout = AbortSignal.timeout(this.#times.callMs);
+    return work(signal === undefined ? timeout : AbortSignal.any([timeout, signal]));
+  }
+
+  #reading(device: FenceDevice, state: 'on' | 'off'): PowerReading {
+    return { state, deviceId: device.id, kind: device.kind, confirmedAtMs: this.#clock.now() };
+  }
+}
+
+const verbs = { off: 'switched off', on: 'switched on' } as const;
+
+function problemIsSlow(attempt: number): boolean {
+  return attempt > 10;
+}
+
+function failure(device: FenceDevice, action: string, cause: unknown): KvasirError {
+  const reason = `${device.name}: ${cause instanceof Error ? cause.message : String(cause)}`;
+  return new KvasirError('fencing-failed', { host: device.hostName, action, reason }, undefined, { cause });
+}
