@@ -31,6 +31,7 @@ import {
   encodeMeterRequest,
   type InstalledMeter,
 } from './meter-codec.ts';
+import { naming } from './naming.ts';
 import { decodePacketIn, encodePacketInFormat, encodePacketOut, type PacketIn, type PacketOut } from './packets.ts';
 import { decodePortChange, decodePorts, type PortChange, type SwitchPort } from './ports.ts';
 
@@ -220,7 +221,7 @@ function flowMessages({ put, remove }: FlowDifference): BundledMessage[] {
   const type = messageType.flowMod;
   return [
     ...remove.map((flow) => ({ type, body: encodeDelete(flow), describe: () => `to delete from table ${flow.table}` })),
-    ...put.map((flow) => ({ type, body: encodeAdd(flow), describe: () => formatFlow(flow) })),
+    ...put.map((flow) => ({ type, body: naming(flow, () => encodeAdd(flow)), describe: () => formatFlow(flow) })),
   ];
 }
 

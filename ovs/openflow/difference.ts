@@ -8,6 +8,7 @@ import { formatFlow } from '../format-flow.ts';
 import { FlowEncodingError } from './errors.ts';
 import { encodeInstructions, flowKey, type InstalledFlow } from './flow-codec.ts';
 import type { InstalledMeter } from './meter-codec.ts';
+import { naming } from './naming.ts';
 
 /** What the switch holds. */
 export interface InstalledTable {
@@ -41,7 +42,7 @@ function flowDifference(
   const seen = new Map<string, Flow>();
   const put: Flow[] = [];
   for (const flow of wanted) {
-    const key = flowKey(flow);
+    const key = naming(flow, () => flowKey(flow));
     const twin = seen.get(key);
     if (twin !== undefined) {
       throw new FlowEncodingError(`two flows in the same place: ${formatFlow(twin)} and ${formatFlow(flow)}`);
@@ -58,7 +59,7 @@ function sameContent(present: InstalledFlow, flow: Flow): boolean {
   return (
     present.cookie === flow.cookie &&
     present.options === noOptions &&
-    present.instructionBytes.equals(encodeInstructions(flow))
+    present.instructionBytes.equals(naming(flow, () => encodeInstructions(flow)))
   );
 }
 

@@ -2,8 +2,8 @@
 import type { Flow, Match } from '../flow.ts';
 import { checkNumber } from './action-frame.ts';
 import { encodeActions } from './actions-codec.ts';
-import { OpenFlowError } from './errors.ts';
-import { type DecodedMatch, decodeMatch, encodeMatch, matchKey } from './match-codec.ts';
+import { FlowEncodingError, OpenFlowError } from './errors.ts';
+import { decodeMatch, encodeFields, encodeMatch, recodeFields } from './match-codec.ts';
 
 const command = { add: 0, deleteStrict: 4 } as const;
 const instruction = { applyActions: 4, meter: 6 } as const;
@@ -11,6 +11,8 @@ const anyPort = 0xffffffff;
 const anyGroup = 0xffffffff;
 const allTables = 0xff;
 const noBuffer = 0xffffffff;
+/** The switch takes it for 'leave the cookie as it is'. */
+const noCookie = 0xffffffffffffffffn;
 const flowModLength = 40;
 const flowStatsLength = 48;
 
@@ -40,13 +42,14 @@ export interface FlowFilter {
   readonly cookieMask?: bigint;
 }
 
-/** Equal for flows with the same table, priority and match. */
+/** Equal for flows with the same table, priority and match. @throws FlowEncodingError */
 export function flowKey(flow: Pick<Flow, 'table' | 'priority' | 'match'>): string {
-  return keyOf(flow.table, flow.priority, { match: flow.match, unknown: [] });
+  return keyOf(flow.table, flow.priority, encodeFields(flow.match));
 }
 
 /** Adds the flow, or changes cookie and actions of the one that stands there, whose counters go on. @throws FlowEncodingError */
 export function encodeAdd(flow: Flow): Buffer {
+  if (flow.cookie < 0n || flow.cookie >= noCookie) throw new FlowEncodingError(`${flow.cookie} is no cookie`);
   const head = encodeFlowMod(flow, command.add, flow.cookie);
   return Buffer.concat([head, encodeMatch(flow.match), encodeInstructions(flow)]);
 }
@@ -108,12 +111,12 @@ function decodeFlow(bytes: Buffer): InstalledFlow {
     options: bytes.toString('hex', 14, 22),
     matchBytes: bytes.subarray(flowStatsLength, instructionsAt),
     instructionBytes: bytes.subarray(instructionsAt),
-    key: keyOf(table, priority, { match, unknown }),
+    key: keyOf(table, priority, recodeFields({ match, unknown })),
   };
 }
 
-function keyOf(table: number, priority: number, match: DecodedMatch): string {
-  return `${table}/${priority}/${matchKey(match)}`;
+function keyOf(table: number, priority: number, matchFields: Buffer): string {
+  return `${table}/${priority}/${matchFields.toString('latin1')}`;
 }
 
 function encodeFlowMod(flow: Pick<Flow, 'table' | 'priority'>, modCommand: number, cookie: bigint): Buffer {

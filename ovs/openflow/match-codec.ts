@@ -18,6 +18,15 @@ export interface DecodedMatch {
 
 /** The whole match structure with its padding. @throws FlowEncodingError naming the field */
 export function encodeMatch(match: Match): Buffer {
+  const list = encodeFields(match);
+  const head = Buffer.alloc(4);
+  head.writeUInt16BE(oxmMatch, 0);
+  head.writeUInt16BE(4 + list.length, 2);
+  return padded(Buffer.concat([head, list]));
+}
+
+/** The fields alone. Equal for matches that mean the same, and only for those. @throws FlowEncodingError naming the field */
+export function encodeFields(match: Match): Buffer {
   refuseOverlap(match);
   const wanted = canonicalMatch(match);
   const parts = entriesOf(wanted).map(([name, field]) => {
@@ -25,15 +34,15 @@ export function encodeMatch(match: Match): Buffer {
     requirePrerequisite(wanted, name);
     return encodeField(fields[name].match, fields[name].bits, field);
   });
-  return wrapMatch(parts);
+  return Buffer.concat(parts);
 }
 
-/** Equal for matches that mean the same, and only for those. */
-export function matchKey({ match, unknown }: DecodedMatch): string {
+/** What `encodeFields` would make of it, and behind it what we do not know. */
+export function recodeFields({ match, unknown }: DecodedMatch): Buffer {
   const known = entriesOf(canonicalMatch(match)).map(([name, field]) =>
     encodeField(fields[name].match, fields[name].bits, field),
   );
-  return Buffer.concat([...known, ...unknown]).toString('latin1');
+  return Buffer.concat([...known, ...unknown]);
 }
 
 /** OXM or NXM header, value and mask; `bits` is the width of the field under this code. */
@@ -93,14 +102,6 @@ function refuseOverlap(match: Match): void {
     const twice = match[name] && partsOfWideRegister(name).find((part) => match[part] !== undefined);
     if (twice !== undefined) throw new FlowEncodingError(`${twice} is a part of ${name}: match only one of them`);
   }
-}
-
-function wrapMatch(parts: readonly Buffer[]): Buffer {
-  const list = Buffer.concat(parts);
-  const head = Buffer.alloc(4);
-  head.writeUInt16BE(oxmMatch, 0);
-  head.writeUInt16BE(4 + list.length, 2);
-  return padded(Buffer.concat([head, list]));
 }
 
 function entriesOf(match: Match): [FieldName, FieldMatch][] {
