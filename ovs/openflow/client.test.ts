@@ -208,11 +208,11 @@ test('a meter that somebody deletes takes its flow along, and both come back', a
   assert.deepEqual(await listed(), ['table=0,priority=1 actions=meter:3']);
 });
 
-test('changes by another client of ours are those of others', async () => {
+test('changes by another client of ours are those of others', async (context) => {
   const other = await open();
+  context.after(() => other.close());
   await other.replace({ flows: [flow(1)], meters: [] });
   await until(() => foreign.length === 1, 'the other client is noticed', 2_000);
-  other.close();
 });
 
 test('a packet goes through the pipeline and comes to us with what we put beside it', async () => {
@@ -228,7 +228,7 @@ test('a packet goes through the pipeline and comes to us with what we put beside
     ],
   };
   await client.replace({ flows: [asks], meters: [] });
-  const arrival = once(client, 'packetIn');
+  const arrival = once(client, 'packetIn', { signal: AbortSignal.timeout(5_000) });
   const data = Buffer.from(Array.from({ length: 100 }, (_, n) => n));
   await client.packetOut({
     inPort: 1,
@@ -278,7 +278,7 @@ test('ports have numbers, and their coming and going is told', async () => {
   const known = await client.ports();
   assert.deepEqual(known.map((port) => port.name).sort(), ['br0', 'p1']);
   assert.equal(known.find((port) => port.name === 'p1')?.number, 1);
-  const added = once(client, 'port');
+  const added = once(client, 'port', { signal: AbortSignal.timeout(5_000) });
   await ovs.vsctl(
     'add-port',
     'br0',
@@ -293,7 +293,7 @@ test('ports have numbers, and their coming and going is told', async () => {
   );
   const [{ change, port }] = await added;
   assert.deepEqual([change, port.name, port.number], ['added', 'p9', 9]);
-  const removed = once(client, 'port');
+  const removed = once(client, 'port', { signal: AbortSignal.timeout(5_000) });
   await ovs.vsctl('del-port', 'p9');
   assert.equal((await removed)[0].change, 'removed');
 });
@@ -306,7 +306,7 @@ test('changes that are asked for together happen one after the other', async () 
 
 test('after a killed ovs-vswitchd the owner hears of it and can start again', async () => {
   await client.replace({ flows: [flow(1)], meters: [] });
-  const closed = once(client, 'closed');
+  const closed = once(client, 'closed', { signal: AbortSignal.timeout(5_000) });
   const open6 = client.flows().then(
     () => null,
     (error: unknown) => error,
