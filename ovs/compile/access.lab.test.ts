@@ -5,7 +5,16 @@ import { compile } from './compile.ts';
 import { cookieOf } from './cookies.ts';
 import type { Port, Rule, Slice } from './slice.ts';
 import { FlowLab } from './testing/flow-lab.ts';
-import { advertisement, ping, routerDiscovery, solicitation, type Station, tcp, udp } from './testing/frames.ts';
+import {
+  advertisement,
+  broadcastMac,
+  ping,
+  routerDiscovery,
+  solicitation,
+  type Station,
+  tcp,
+  udp,
+} from './testing/frames.ts';
 import { localSwitch, network, port, rule, slice } from './testing/slices.ts';
 
 const web: Station = { mac: '52:54:00:00:00:a1', ip: '10.0.0.1' };
@@ -74,14 +83,17 @@ test('drops and allowed connections are counted by port and by rule', async () =
   await lab.send('client', tcp(client, web, [4000, 80], { flags: 'S' }));
   for (const to of [81, 82]) await lab.send('client', tcp(client, web, [4000, to], { flags: 'S' }));
   await lab.send('web', udp(web, client, [1, 1]));
-  await lab.appctl('revalidator/purge');
   const counted = async (cookie: bigint): Promise<string | undefined> => {
+    await lab.appctl('revalidator/purge');
     const dump = await lab.ofctl('dump-flows', `cookie=0x${cookie.toString(16)}/-1`);
     return /n_packets=(\d+)/.exec(dump)?.[1];
   };
   assert.equal(await counted(cookieOf('rule', 'web-in')), '1');
   assert.equal(await counted(cookieOf('denied-in', 'web')), '2');
   assert.equal(await counted(cookieOf('denied-out', 'web')), '1');
+  await load(withRules([rule('out', { direction: 'out' })]));
+  await lab.send('web', udp(web, { mac: broadcastMac, ip: '10.0.0.255' }, [1, 1]));
+  assert.equal(await counted(cookieOf('denied-in', 'web')), '2', 'its own broadcast is not held against it');
 });
 
 test('a range of ports is exactly this range', async () => {
@@ -123,7 +135,7 @@ test('a CIDR as the other end', async () => {
   await load(
     withRules([
       rule('half', { remote: { cidr: '10.0.0.2/31' } }),
-      rule('none', { family: 'ipv6', remote: { cidr: '10.0.0.0/8' } }),
+      rule('none', { family: 'ipv6', remote: { cidr: '0.0.0.0/0' } }),
     ]),
   );
   assert.equal(await reaches('client', udp(client, web, [1, 1])), true);

@@ -165,3 +165,13 @@ test('what has no number, no network or no plug gets no way in', () => {
   assert.deepEqual(entries(localSwitch(given, { numbers: noNumbers })), []);
   assert.equal(allocateNumbers(noNumbers, given).ports['a'], 1);
 });
+
+test('networks on one wire are one domain, whichever comes first', () => {
+  const flat = (id: string) => network(id, { kind: 'flat', segment: 0, switchId: 'switch' });
+  const ports = [port('a', { networkId: 'x' }), port('b', { networkId: 'y', macAddress: '52:54:00:00:00:02' })];
+  const one = slice({ networks: [flat('x'), flat('y')], ports });
+  const other = slice({ networks: [flat('y'), flat('x')], ports });
+  assert.deepEqual(textOf(one), textOf(other));
+  const entered = compile(one, hostOf(one)).flows.filter((flow) => flow.table === table.classify);
+  assert.equal(new Set(entered.flatMap((flow) => valuesSet(flow, 'metadata'))).size, 1);
+});

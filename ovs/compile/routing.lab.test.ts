@@ -126,7 +126,7 @@ test('out with the address of the router, and only answers come back', async () 
     blue: ['f>a1 198.51.100.9>10.0.0.1 udp 53>1000 ttl 63'],
   });
   assert.deepEqual(await lab.send('uplink', tagged(answer(1001))), {});
-  const direct = { mac: outerMac, ip: blue.ip };
+  const direct = { mac: outerMac, ip: green.ip };
   assert.deepEqual(await lab.send('uplink', tagged(udp(internet, direct, [1, 1]))), {}, 'not past the translation');
 });
 
@@ -146,6 +146,12 @@ test('a floating address works from both sides, and is answered for', async () =
   assert.deepEqual(await lab.send('green', answer), {
     uplink: ['e>99 vlan 100 203.0.113.51>198.51.100.9 tcp 80>5 SA ttl 63'],
   });
+});
+
+test('what comes in is not sent out again when its address is gone', async () => {
+  const floating = [{ address: floatingGreen, fixedAddress: '10.77.0.1', networkId: 'green' }];
+  await load(world({ ...here, floating }));
+  assert.deepEqual(await lab.send('uplink', tagged(udp(internet, outer(floatingGreen), [1, 2]))), {});
 });
 
 test('one tenant network reaches the floating address of another, and the rules still hold', async () => {

@@ -5,11 +5,11 @@
  */
 import type { Action } from '../flow.ts';
 import { type Address, cidrOf, parseAddress } from './addresses.ts';
-import { forgetInPort, resubmit, set, swap } from './actions.ts';
+import { arpAnswer, forgetInPort, move, resubmit, set, swap } from './actions.ts';
 import { cookieOf } from './cookies.ts';
 import type { Domain } from './domains.ts';
 import type { FlowSet } from './flow-set.ts';
-import { destination, icmpv6, ip, protocol, within } from './matches.ts';
+import { arp, destination, icmpv6, ip, protocol, within } from './matches.ts';
 import type { Model } from './model.ts';
 import { register, table } from './pipeline.ts';
 import type { RouterInterface } from './slice.ts';
@@ -61,14 +61,29 @@ export function connectedTo(router: Router, model: Model): Connected[] {
 /** What is addressed to the router's MAC; from the tunnel on its gateway host alone. */
 function enter({ routerId, number, mac, gateway }: Router, connected: readonly Connected[], flows: FlowSet): void {
   const actions = [set(register.router, number), resubmit(table.route)];
-  for (const { domain } of connected) {
+  for (const each of connected) {
+    const { domain } = each;
     for (const family of [ip.ipv4, ip.ipv6]) {
       const fields = { metadata: domain.number, eth_dst: mac, ...family };
       flows.add(cookieOf('router', routerId), table.enterRouter, 100, fields, actions);
       if (gateway?.here !== true) continue;
       flows.add(cookieOf('router', routerId), table.switchFromOutside, 110, fields, actions);
     }
+    if (gateway?.here === true) answerForeign({ routerId, mac }, each, flows);
   }
+}
+
+/** Who is behind a foreign VTEP is answered by the gateway host alone, or each host would. */
+function answerForeign(router: Pick<Router, 'routerId' | 'mac'>, { address, domain }: Connected, flows: FlowSet): void {
+  const { tunnel, externalVteps, number } = domain;
+  if (tunnel === null || externalVteps.length === 0 || address.family !== 'ipv4') return;
+  const request = { in_port: tunnel.port, metadata: number, ...arp, arp_op: 1, arp_tpa: address.value };
+  flows.add(cookieOf('router', router.routerId), table.switchFromOutside, 130, request, [
+    ...arpAnswer(router.mac, address.value),
+    move('tun_src', 'tun_dst'),
+    set('tun_id', tunnel.vni),
+    { do: 'output', port: 'in_port' },
+  ]);
 }
 
 function addressesBehind(router: Router, { at, address, domain }: Connected, flows: FlowSet): void {
@@ -79,7 +94,6 @@ function addressesBehind(router: Router, { at, address, domain }: Connected, flo
     ...echoReply[family],
     resubmit(table.route),
   ]);
-  flows.add(cookie, table.route, 240, { ...to, [destination[family]]: value }, []);
   const subnet = cidrOf(address, at.prefixLength);
   for (const owner of domain.owners) {
     if (owner.family !== family || owner.value === value || cidrOf(owner, at.prefixLength).value !== subnet.value)

@@ -5,7 +5,7 @@ import { compile } from './compile.ts';
 import type { Network, Port, Router, Slice } from './slice.ts';
 import { FlowLab } from './testing/flow-lab.ts';
 import { frameText } from './testing/frame-text.ts';
-import { broadcastMac, type Station, udp } from './testing/frames.ts';
+import { arpRequest, broadcastMac, type Station, udp } from './testing/frames.ts';
 import { gateway, localSwitch, network, port, router, slice } from './testing/slices.ts';
 
 const a1: Station = { mac: '52:54:00:00:00:a1', ip: '10.0.0.1' };
@@ -150,4 +150,23 @@ test('the way out leads over the gateway host, and the answer straight back', as
   assert.deepEqual(await one.send('wire', back[0] as Buffer), {
     a1: ['f>a1 198.51.100.9>10.0.0.1 udp 53>1000 ttl 63'],
   });
+});
+
+test('behind a foreign VTEP the router is found on its gateway host, and nowhere else', async () => {
+  const routers = (here: boolean) => [
+    router({
+      macAddress: '52:54:00:ff:00:0f',
+      interfaces: [{ networkId: 'blue', address: '10.0.0.254', prefixLength: 24 }],
+      gateway: gateway({ here }),
+    }),
+  ];
+  await load(one, onHost([port('a1', at(a1))], [blue({ memberVteps: [vteps[1]] })]));
+  const { wire = [] } = await one.exchange('a1', arpRequest(a1, '10.0.0.254'));
+  const foreign = blue({ remotePorts: [there(a1, vteps[0])], externalVteps: [vteps[0]] });
+  const asked = async (here: boolean): Promise<string[]> => {
+    await load(two, onHost([port('a2', at(a2))], [foreign], routers(here)));
+    return sent(two, 'wire', wire[0] as Buffer);
+  };
+  assert.deepEqual(await asked(true), ['172.31.0.1 vni 9000001: f>a1 arp 10.0.0.254 is at f']);
+  assert.deepEqual(await asked(false), []);
 });
