@@ -17,6 +17,7 @@ import { createServer } from './http/server.ts';
 import { isDeadProcess, processIdentity } from './process-identity.ts';
 import type { Environment } from './services/call.ts';
 import { FileSpool } from './services/file-spool.ts';
+import { SecretBox } from './secret-box.ts';
 import { bootstrap } from './store/bootstrap.ts';
 import { openDatabase } from './store/database.ts';
 
@@ -86,6 +87,7 @@ async function compose(
     version: await ownVersion(),
     spool,
     holder: processIdentity(),
+    secrets: await SecretBox.open(dataFolder),
     isDead: isDeadProcess,
     listen: options.agentListen,
     advertised: options.agentAddress,

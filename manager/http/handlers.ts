@@ -1,7 +1,9 @@
 /** Which service answers which operation: the whole table, so that one look shows what is there. */
 import { clusterOperations } from '@kvasir/api/resources/cluster.ts';
 import { auditOperations, eventOperations } from '@kvasir/api/resources/event.ts';
+import { fenceDeviceOperations, hostPowerOperations } from '@kvasir/api/resources/fence-device.ts';
 import { hostOperations } from '@kvasir/api/resources/host.ts';
+import { leaseSettingsOperations } from '@kvasir/api/resources/lease-settings.ts';
 import { imageOperations } from '@kvasir/api/resources/image.ts';
 import { networkOperations } from '@kvasir/api/resources/network.ts';
 import { organizationOperations } from '@kvasir/api/resources/organization.ts';
@@ -17,8 +19,11 @@ import * as audit from '../services/audit.ts';
 import * as cluster from '../services/clusters.ts';
 import { watchEvents } from '../services/event-watch.ts';
 import * as event from '../services/events.ts';
+import * as fenceDevice from '../services/fence-devices.ts';
+import * as hostPower from '../services/host-power.ts';
 import * as host from '../services/hosts.ts';
 import * as image from '../services/images.ts';
+import * as lease from '../services/lease-settings.ts';
 import * as network from '../services/networks.ts';
 import * as organization from '../services/organizations.ts';
 import * as pool from '../services/pools.ts';
@@ -82,6 +87,18 @@ export const handlers: readonly Handler[] = [
   opening(hostOperations.delete, host.deleteHost),
   reading(hostOperations.domains, host.listHostDomains),
   opening(hostOperations.createJoinToken, host.createJoinToken),
+
+  opening(hostPowerOperations.show, hostPower.showHostPower),
+  opening(hostPowerOperations.on, hostPower.switchHostOn),
+  opening(hostPowerOperations.off, hostPower.switchHostOff),
+  reading(fenceDeviceOperations.list, fenceDevice.listFenceDevices),
+  reading(fenceDeviceOperations.get, fenceDevice.getFenceDevice),
+  changing(fenceDeviceOperations.create, fenceDevice.createFenceDevice),
+  changing(fenceDeviceOperations.update, fenceDevice.updateFenceDevice),
+  changing(fenceDeviceOperations.delete, fenceDevice.deleteFenceDevice),
+  opening(fenceDeviceOperations.test, fenceDevice.testFenceDevice),
+  reading(leaseSettingsOperations.get, lease.getLeaseSettings),
+  opening(leaseSettingsOperations.update, lease.updateLeaseSettings),
 
   reading(poolOperations.list, pool.listPools),
   reading(poolOperations.get, pool.getPool),

@@ -11,6 +11,7 @@ import type { SystemRole } from '@kvasir/api/resources/user.ts';
 import type { Static } from 'typebox';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Ids } from '../ids.ts';
+import type { SecretBox } from '../secret-box.ts';
 import type { ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import type { Executor, Store, Tx } from '../store/database.ts';
 import type { ConsoleTickets } from './console-tickets.ts';
@@ -18,6 +19,7 @@ import type { EventFeed } from './event-feed.ts';
 import type { FileSpool } from './file-spool.ts';
 import type { HostLinks } from './host-links.ts';
 import type { LoginLimit } from './login-limit.ts';
+import type { PowerControl } from './power-control.ts';
 
 export type RoleInProject = Static<typeof ProjectRole>;
 
@@ -34,6 +36,9 @@ export interface Environment {
   readonly clusterSnapshots: ClusterSnapshots;
   /** Where the content of uploads waits. */
   readonly spool: FileSpool;
+  /** Devices that control the power of hosts. */
+  readonly power: PowerControl;
+  readonly secrets: SecretBox;
   readonly version: string;
 }
 

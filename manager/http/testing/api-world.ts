@@ -8,13 +8,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { systemClock } from '@kvasir/api/clock.ts';
+import { randomBytes } from 'node:crypto';
 import { systemIds } from '../../ids.ts';
+import { SecretBox } from '../../secret-box.ts';
 import type { Environment } from '../../services/call.ts';
 import { ConsoleTickets } from '../../services/console-tickets.ts';
 import { EventFeed } from '../../services/event-feed.ts';
 import { FileSpool } from '../../services/file-spool.ts';
 import type { HostLinks } from '../../services/host-links.ts';
 import { LoginLimit } from '../../services/login-limit.ts';
+import type { PowerControl } from '../../services/power-control.ts';
 import { hashSecret, newSecret } from '../../services/passwords.ts';
 import { apiTokens } from '../../store/api-tokens.ts';
 import { bootstrap } from '../../store/bootstrap.ts';
@@ -62,6 +65,13 @@ export class FakeLinks implements HostLinks {
   async forgetHost(): Promise<void> {}
 }
 
+/** Devices that do as they are told. */
+const fakePower: PowerControl = {
+  powerState: async (deviceId) => ({ state: 'on', deviceId, kind: 'ipmi', confirmedAtMs: Date.now() }),
+  powerOn: async (deviceId) => ({ state: 'on', deviceId, kind: 'ipmi', confirmedAtMs: Date.now() }),
+  powerOff: async (deviceId) => ({ state: 'off', deviceId, kind: 'ipmi', confirmedAtMs: Date.now() }),
+};
+
 export interface ApiWorld {
   readonly store: Store;
   readonly env: Environment;
@@ -99,6 +109,8 @@ export async function openApiWorld(store: Store): Promise<ApiWorld> {
     feed,
     clusterSnapshots: new ClusterSnapshots(systemClock),
     spool: new FileSpool(join(folder, 'uploads')),
+    power: fakePower,
+    secrets: new SecretBox(randomBytes(32)),
     version: 'test',
   };
   const app = await createServer(env);

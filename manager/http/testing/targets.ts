@@ -2,6 +2,8 @@
 import type { Operation } from '@kvasir/api/operation.ts';
 import { apiTokens } from '../../store/api-tokens.ts';
 import { clusters } from '../../store/clusters.ts';
+import type { Tx } from '../../store/database.ts';
+import { fenceDevices } from '../../store/fence-devices.ts';
 import { organizationMembers, organizations } from '../../store/organizations.ts';
 import { tasks } from '../../store/tasks.ts';
 import { users } from '../../store/users.ts';
@@ -46,6 +48,7 @@ export async function sampleRequest(world: ApiWorld, op: Operation, ownerId: str
     const host = await insertHost(tx, clusterId, `h${n}`, needsHost ? {} : { state: 'down' });
     const other = op.id === 'vm.migrate' ? await insertHost(tx, clusterId, `h${n}-other`) : host;
     const pool = await insertPool(tx, clusterId, `pool${n}`, [host.id, other.id].slice(0, host === other ? 1 : 2));
+    const fenceDevice = await insertFenceDevice(world, tx, host.id, n);
     const empty = await insertPool(tx, clusterId, `empty${n}`, [host.id]);
     const image = await insertImage(tx, project.id, `image${n}`, pool.id);
     const network = await insertNetwork(tx, project.id, `net${n}`);
@@ -97,6 +100,7 @@ export async function sampleRequest(world: ApiWorld, op: Operation, ownerId: str
       project: op.id === 'project.delete' ? (await insertProject(tx, world, `bare${n}`)).id : project.id,
       host: host.id,
       pool: empty.id,
+      fenceDevice: fenceDevice.id,
       image: image.id,
       network: op.id === 'network.delete' ? unused.id : network.id,
       vm: vm.id,
@@ -116,6 +120,15 @@ export async function sampleRequest(world: ApiWorld, op: Operation, ownerId: str
       query: 'project' in op.query.properties && op.access !== 'session' ? { project: project.name } : {},
       body: op.body === undefined ? undefined : sampleBody(op, n, named),
     };
+  });
+}
+
+async function insertFenceDevice(world: ApiWorld, tx: Tx, hostId: string, n: number) {
+  const row = fresh();
+  return fenceDevices.insert(tx, {
+    ...row,
+    ...{ name: `bmc${n}`, hostId, kind: 'ipmi', address: '192.0.2.9', port: 623, userName: 'admin', position: 0 },
+    ...{ sealedPassword: world.env.secrets.seal('secret', row.id), certificateFingerprint: null, systemPath: null },
   });
 }
 
@@ -166,6 +179,11 @@ function sampleBody(op: Operation, n: number, named: Named): unknown {
     'project.create': { name: `new-project${n}` },
     'project.setMember': { role: 'viewer' },
     'cluster.create': { name: `new-cluster${n}` },
+    'hostPower.off': { force: true },
+    'fenceDevice.create': {
+      ...{ name: `new-bmc${n}`, host: named.host, kind: 'ipmi', address: '192.0.2.9' },
+      ...{ userName: 'admin', password: 'secret' },
+    },
     'pool.create': { name: `new-pool${n}`, path: `/new/${n}`, shared: true },
     'image.import': { name: `new-image${n}`, pool: named.pool, file: 'tiny.qcow2' },
     'image.upload': { name: `new-upload${n}`, pool: named.pool, sizeBytes: 1024 },

@@ -1,0 +1,11 @@
+/** What services and controllers need of power devices, by the ids of their rows; `manager/hosts/fencing/` implements it, tests fake it. */
+import type { PowerReading } from '@kvasir/control/ha/fence-proof.ts';
+
+/** Every method throws `fencing-failed` with the reason, or `not-found`. */
+export interface PowerControl {
+  powerState(deviceId: string, signal?: AbortSignal): Promise<PowerReading>;
+  /** Answers when the device itself says that the power is on. */
+  powerOn(deviceId: string, signal?: AbortSignal): Promise<PowerReading>;
+  /** Answers when the device itself says that the power is off. */
+  powerOff(deviceId: string, signal?: AbortSignal): Promise<PowerReading>;
+}
