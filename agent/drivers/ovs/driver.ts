@@ -22,8 +22,11 @@ import { deviceName } from './device-name.ts';
 import { FlowChannel } from './flow-channel.ts';
 import { HostKernel, switchLife } from './host-kernel.ts';
 import { LocalNumbers } from './local-numbers.ts';
+import { PacketAnswers } from './packet-answers.ts';
+import type { VmMetadata } from './responders/metadata.ts';
 import { pluggedNics } from './rows/plugged-nics.ts';
 import type { PluggedNic } from './rows/wanted-switch.ts';
+import { Services } from './services.ts';
 import { SwitchKeeper } from './switch-keeper.ts';
 import { listTaps, makeTap, removeTap, tapInOrder } from './tap.ts';
 import { VtepNeighbours } from './vtep-neighbours.ts';
@@ -41,6 +44,8 @@ export interface OvsNetworkOptions {
   readonly tunnelAddress?: string;
   /** Where numbers are kept over restarts; default: nowhere, for tests. */
   readonly numbersFile?: string;
+  /** What guests are told of themselves; default: no metadata and no names are served. */
+  readonly metadataOf?: (vmId: string) => VmMetadata | undefined;
   /** How `ip` and `nft` are run; for tests that work in a network namespace of their own. */
   readonly run?: RunProgram;
   /** Of one request to the database or one change of the switch; default 30 s. */
@@ -52,6 +57,8 @@ export class OvsNetworkDriver implements NetworkDriver {
   readonly #db: OvsdbClient;
   readonly #keeper: SwitchKeeper;
   readonly #flows: FlowChannel;
+  readonly #answers: PacketAnswers;
+  readonly #services: Services | null;
   readonly #run: RunProgram;
   readonly #lock = new KeyedLock();
   readonly #timeoutMs: number;
@@ -90,7 +97,7 @@ export class OvsNetworkDriver implements NetworkDriver {
       runDirectory: dirname(socketPath),
       bridge,
       onDrift: () => this.#keeper.nudge(),
-      onPacket: () => undefined,
+      onPacket: (packet) => this.#answers.take(packet),
     });
     this.#keeper = new SwitchKeeper({
       ...{ bridge, datapathType, uplinkBridge, tunnelAddress },
@@ -101,13 +108,26 @@ export class OvsNetworkDriver implements NetworkDriver {
       tendKernel: async (rows, bridges, slice) => {
         await kernel.tend(rows, bridges);
         if (uplinkBridge !== null) vteps?.meet(slice, switchLife(rows, uplinkBridge));
+        // Guests without metadata are better off than guests without a network.
+        await this.#services?.open().catch((error: unknown) => options.log?.('metadata is not served', error));
       },
       neighbours: () => ({}),
       log: options.log ?? (() => undefined),
     });
+    const directory = () => this.#keeper.directory;
+    this.#answers = new PacketAnswers({
+      directory,
+      ports: () => this.#keeper.slice?.ports ?? [],
+      portOf: (nicId) => this.#keeper.rows.portNumber(deviceName(nicId)),
+      send: (packet) => this.#flows.send(packet),
+    });
+    this.#services =
+      options.metadataOf === undefined ? null : new Services({ directory, metadataOf: options.metadataOf });
   }
 
   close(): Promise<void> {
+    this.#answers.close();
+    this.#services?.close();
     this.#keeper.close();
     this.#flows.close();
     this.#db.close();

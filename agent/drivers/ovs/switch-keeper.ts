@@ -30,8 +30,8 @@ import {
   uplinkPatch,
   wantedBridges,
 } from './rows/wanted-switch.ts';
+import { PortDirectory } from './port-directory.ts';
 import { shrunkPorts } from './shrunk-ports.ts';
-import { withPortsOf } from './older-manager.ts';
 import { Waiters } from './waiters.ts';
 
 export interface KeeperOptions extends SwitchOptions {
@@ -59,6 +59,7 @@ export class SwitchKeeper {
   #slice: NetworkSlice | null = null;
   #programmed: NetworkSlice | null = null;
   #numbering: LocalNumbering | null = null;
+  #directory: PortDirectory | null = null;
   #knownPorts = '';
   /** Zones whose sessions are still to be forgotten: a failed round must not lose them. */
   readonly #toFlush = new Set<number>();
@@ -83,6 +84,11 @@ export class SwitchKeeper {
 
   get numbering(): LocalNumbering | null {
     return this.#numbering;
+  }
+
+  /** Who is behind which number, as the flows in force know it. */
+  get directory(): PortDirectory | null {
+    return this.#directory;
   }
 
   /** Resolves when the copy of the database is there. */
@@ -147,7 +153,7 @@ export class SwitchKeeper {
   async #round(): Promise<void> {
     await this.ready(rowsTimeoutMs);
     if (this.#slice === null) return this.#removeUnplugged();
-    const slice = withPortsOf(this.#slice, this.plugged.values());
+    const slice = this.#slice;
     const { numbers, db } = this.#options;
     const keys = new Set([
       ...slice.ports.map(({ nicId }) => nicId),
@@ -165,6 +171,7 @@ export class SwitchKeeper {
     }
     await this.#options.tendKernel(this.rows, bridges, slice);
     await this.#options.program(compile(slice, this.#local(slice)));
+    this.#directory = new PortDirectory(slice, numbering.numbers, servicesMac);
     const before = this.#programmed;
     this.#programmed = slice;
     for (const zone of numbering.releasedZones) this.#toFlush.add(zone);

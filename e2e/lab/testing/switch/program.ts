@@ -25,6 +25,14 @@ if (import.meta.main) {
     uplinkBridge: uplinkBridge!,
     tunnelAddress: tunnelAddress!,
     numbersFile: numbersFile!,
+    metadataOf: (vmId) => ({
+      vmId,
+      name: 'a-vm',
+      hostname: 'its-host-name',
+      instanceId: `i-${vmId}`,
+      sshKeys: ['ssh-ed25519 AAAA somebody'],
+      userData: '#cloud-config\n',
+    }),
     timeoutMs: 10_000,
     log: (message, error) => process.stderr.write(`${message}: ${String(error)}\n`),
   });
