@@ -37,6 +37,12 @@ export class Cable {
     for (const ends of Object.values(this.#ends)) for (const end of ends) end.flush();
   }
 
+  /** Pulled out: nothing of what it carries or holds ever arrives, and no end hears of it. */
+  unplug(): void {
+    this.#cut.add('to-manager').add('to-host');
+    for (const ends of Object.values(this.#ends)) ends.clear();
+  }
+
   /** The two ends of a new link: the manager's and the host's. Dialling over a cut cable is for the caller to refuse. */
   link(): { readonly manager: Link; readonly host: Link } {
     const manager = this.#end('to-host');

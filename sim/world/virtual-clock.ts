@@ -3,17 +3,19 @@
  * moment at which something was to happen; so an hour passes as fast as its events can be worked off.
  *
  * Invariant: with the same events in the same order the same things happen. Nothing in the world may wait for a real timer, a
- * socket or a thread: `settle` takes the world for quiet after a few turns of the event loop.
+ * socket or a thread, but for what `outside` was told of.
  */
 import type { Clock } from '@kvasir/api/clock.ts';
+import { runImmediates, turnOfTheLoop } from './immediates.ts';
 import { TimerHeap } from './timer-heap.ts';
 
-/** More turns in a row than any work takes that hands over to `setImmediate` without a timer in between. */
-const turnsUntilQuiet = 12;
+/** More turns in a row than any work takes: it hands over to itself for ever. */
+const mostTurns = 100_000;
 
 export class VirtualClock implements Clock {
   readonly #timers = new TimerHeap();
   #nowMs: number;
+  #outside = 0;
 
   constructor(startMs = Date.UTC(2026, 0, 1)) {
     this.#nowMs = startMs;
@@ -45,9 +47,21 @@ export class VirtualClock implements Clock {
     this.#nowMs = endMs;
   }
 
+  /** Time stands still until this is over: work that leaves the process's one thread. */
+  outside<T>(work: Promise<T>): Promise<T> {
+    this.#outside += 1;
+    return work.finally(() => {
+      this.#outside -= 1;
+    });
+  }
+
   /** Until nothing works any more at the present moment. */
   async settle(): Promise<void> {
-    for (let turn = 0; turn < turnsUntilQuiet; turn++) await new Promise((resolve) => setImmediate(resolve));
+    for (let turn = 0; turn < mostTurns; turn++) {
+      await turnOfTheLoop();
+      if (!runImmediates() && this.#outside === 0) return;
+    }
+    throw new Error('The world does not come to rest');
   }
 }
 

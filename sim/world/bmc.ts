@@ -1,0 +1,100 @@
+/**
+ * The power devices of a world's hosts, below the real fencing: each takes orders and says what the power is, with delays, lost
+ * answers, refusals, or not at all. Orders that have arrived take effect whatever becomes of who gave them.
+ */
+import { KvasirError } from '@kvasir/api/errors.ts';
+import type { HaPower } from '@kvasir/manager/controllers/ha.ts';
+import type { PowerDriver } from '@kvasir/manager/hosts/fencing/device-driver.ts';
+import { Fencing } from '@kvasir/manager/hosts/fencing/fencing.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+/**
+ * - `works`: takes an order within a moment
+ * - `slow`: takes seconds for everything
+ * - `loses-answers`: does what it is told, but no answer ever arrives
+ * - `refuses`: says no
+ * - `dead`: neither does nor says anything
+ */
+export type BmcMode = 'works' | 'slow' | 'loses-answers' | 'refuses' | 'dead';
+
+export interface Bmc {
+  readonly deviceId: string;
+  readonly hostId: string;
+  mode: BmcMode;
+}
+
+export interface PoweredHosts {
+  isOn(hostId: string): boolean;
+  /** The device cuts the power now. */
+  cutPower(hostId: string): void;
+}
+
+const callMs = 8000;
+
+export class Bmcs {
+  readonly #clock: VirtualClock;
+  readonly #hosts: PoweredHosts;
+  readonly #between: (from: number, to: number) => number;
+  readonly #devices = new Map<string, Bmc>();
+
+  constructor(clock: VirtualClock, hosts: PoweredHosts, between: (from: number, to: number) => number) {
+    this.#clock = clock;
+    this.#hosts = hosts;
+    this.#between = between;
+  }
+
+  add(bmc: Bmc): void {
+    this.#devices.set(bmc.deviceId, bmc);
+  }
+
+  ofHost(hostId: string): Bmc | undefined {
+    return [...this.#devices.values()].find((bmc) => bmc.hostId === hostId);
+  }
+
+  /** What the controller is given: the real fencing over these devices. */
+  power(): HaPower {
+    const driver = this.#driver();
+    const fencing = new Fencing(this.#clock, {}, { ipmi: driver, redfish: driver });
+    return {
+      powerOff: async (deviceId, signal) => {
+        const bmc = this.#devices.get(deviceId);
+        if (bmc === undefined) throw new KvasirError('not-found', { kind: 'fence device', id: deviceId });
+        const place = { address: '', port: 623, userName: '', password: '', position: 0 };
+        const more = { certificateFingerprint: null, systemPath: null };
+        const device = { id: deviceId, hostId: bmc.hostId, hostName: bmc.hostId, name: 'bmc', kind: 'ipmi' } as const;
+        return await fencing.powerOff({ ...device, ...place, ...more }, signal);
+      },
+    };
+  }
+
+  #driver(): PowerDriver {
+    return {
+      state: (device, signal) =>
+        this.#ask(device.id, signal, (bmc) => (this.#hosts.isOn(bmc.hostId) ? 'on' : 'off')),
+      order: (device, signal, limit) =>
+        this.#ask(device.id, limit, (bmc) => {
+          if (signal === 'off') this.#hosts.cutPower(bmc.hostId);
+        }),
+    };
+  }
+
+  async #ask<T>(deviceId: string, signal: AbortSignal, work: (bmc: Bmc) => T): Promise<T> {
+    const bmc = this.#devices.get(deviceId)!;
+    const { mode } = bmc;
+    if (mode === 'dead') return await this.#noAnswer(signal);
+    const delayMs = mode === 'slow' ? this.#between(1000, 6000) : this.#between(20, 200);
+    // The order is on its way: who gave it may die meanwhile.
+    const result = Promise.withResolvers<T>();
+    this.#clock.after(delayMs, () => {
+      if (mode === 'refuses') result.reject(new Error('insufficient privilege level'));
+      else result.resolve(work(bmc));
+    });
+    const answer = await result.promise;
+    return mode === 'loses-answers' ? await this.#noAnswer(signal) : answer;
+  }
+
+  async #noAnswer(signal: AbortSignal): Promise<never> {
+    await this.#clock.sleep(callMs, signal);
+    throw new Error('it does not answer');
+  }
+}
