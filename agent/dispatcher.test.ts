@@ -13,6 +13,7 @@ import type { HostContext } from './handlers/handler.ts';
 import { requireLeases } from './handlers/liveness.ts';
 import { MemoryJournal } from './journal/journal.ts';
 import { MemoryServed } from './journal/served.ts';
+import { MemoryVmMetadata } from './journal/vm-metadata.ts';
 import { MemoryVmSpecs } from './journal/vm-specs.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { noLog } from './log.ts';
@@ -58,6 +59,7 @@ function host() {
     drivers,
     specs,
     served: new MemoryServed(),
+    metadata: new MemoryVmMetadata(),
     locks: new KeyedLock(),
     clock: systemClock,
     hostname: 'h1',

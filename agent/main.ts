@@ -11,6 +11,7 @@ import { type ConfigFlag, configFlags, readConfig } from './config.ts';
 import { type Identity, loadIdentity } from './identity.ts';
 import { FileJournal } from './journal/file-journal.ts';
 import { FileServed } from './journal/served.ts';
+import { FileVmMetadata } from './journal/vm-metadata.ts';
 import { FileVmSpecs } from './journal/vm-specs.ts';
 import { joinManager } from './join.ts';
 import { dialManager } from './link/dial.ts';
@@ -108,7 +109,8 @@ async function run(argv: readonly string[]): Promise<void> {
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort(new Error(signal)));
   const release = await holdHost(host.hostId);
-  const drivers = await openDrivers(config, host, directory);
+  const metadata = await FileVmMetadata.open(join(directory, 'metadata'));
+  const drivers = await openDrivers(config, host, directory, metadata);
   const agent = await startAgent(
     {
       drivers,
@@ -119,6 +121,7 @@ async function run(argv: readonly string[]): Promise<void> {
       instanceId: randomUUID(),
       journal: await FileJournal.open(join(directory, 'journal'), { now: Date.now }),
       specs: await FileVmSpecs.open(join(directory, 'vms')),
+      metadata,
       served: await FileServed.load(join(directory, 'served.json')),
       log: stderrLog,
       hostname: hostname(),

@@ -11,9 +11,15 @@ import { simDrivers } from './drivers/sim/drivers.ts';
 import { SimWorld } from './drivers/sim/world.ts';
 import { DirectoryStorageDriver } from './drivers/volumes/driver.ts';
 import type { HostIdentity } from './handlers/handler.ts';
+import type { VmMetadataStore } from './journal/vm-metadata.ts';
 import { stderrLog } from './log.ts';
 
-export async function openDrivers(config: AgentConfig, host: HostIdentity, directory: string): Promise<HostDrivers> {
+export async function openDrivers(
+  config: AgentConfig,
+  host: HostIdentity,
+  directory: string,
+  metadata: VmMetadataStore,
+): Promise<HostDrivers> {
   if (config.driver === 'sim') {
     const world = new SimWorld({ clock: systemClock, random: Math.random });
     return simDrivers(world.addHost({ hostId: host.hostId }));
@@ -36,6 +42,7 @@ export async function openDrivers(config: AgentConfig, host: HostIdentity, direc
       datapathType: config.datapathType,
       ...(config.uplinkBridge === undefined ? {} : { uplinkBridge: config.uplinkBridge }),
       ...(config.tunnelAddress === undefined ? {} : { tunnelAddress: config.tunnelAddress }),
+      metadataOf: (vmId) => metadata.get(vmId),
       numbersFile: join(directory, 'switch-numbers.json'),
       log: stderrLog,
     }),

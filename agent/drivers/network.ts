@@ -1,4 +1,5 @@
 /** Networking as the agent sees it: networks served here, and one port (a tap device on the switch) for each NIC. Implementations: `ovs/`, `sim/`. */
+import type { NetworkChanged } from '@kvasir/api/agent/link.ts';
 import type { PortCounters, TraceResult, networkTrace } from '@kvasir/api/agent/network.ts';
 import type { ParamsOf } from '@kvasir/api/agent/method.ts';
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
@@ -21,6 +22,17 @@ export interface PortDevice {
   readonly offload: boolean;
 }
 
+/** A VM as its guest is told of it. */
+export interface VmMetadata {
+  readonly vmId: string;
+  readonly name: string;
+  readonly hostname: string;
+  /** Changes when cloud-init is to run again. */
+  readonly instanceId: string;
+  readonly sshKeys: readonly string[];
+  readonly userData: string | null;
+}
+
 /** Every method is idempotent. */
 export interface NetworkDriver {
   /** Is exactly this when it returns; throws `wrong-state` for a generation older than the last one applied. */
@@ -33,5 +45,7 @@ export interface NetworkDriver {
   /** Of those ports that are here. */
   counters(nicIds: readonly string[]): Promise<PortCounters[]>;
   trace(params: ParamsOf<typeof networkTrace>): Promise<TraceResult>;
+  /** NICs, uplinks and where tunnels end. */
+  report(): Promise<NetworkChanged>;
   versions(): Promise<Record<string, string>>;
 }

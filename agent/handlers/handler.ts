@@ -7,6 +7,7 @@ import type { AgentMethod, ParamsOf, ResultOf } from '@kvasir/api/agent/method.t
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { HostDrivers } from '../drivers/drivers.ts';
 import type { Served } from '../journal/served.ts';
+import type { VmMetadataStore } from '../journal/vm-metadata.ts';
 import type { VmSpecs } from '../journal/vm-specs.ts';
 import type { KeyedLock } from '../keyed-lock.ts';
 
@@ -40,6 +41,7 @@ export interface HostContext {
   readonly drivers: HostDrivers;
   readonly specs: VmSpecs;
   readonly served: Served;
+  readonly metadata: VmMetadataStore;
   /** Keys: `vm:ID`, `volume:ID`, `image:ID`, `pools`, `networks`. */
   readonly locks: KeyedLock;
   readonly clock: Clock;

@@ -15,6 +15,7 @@ export async function readInventory(host: HostContext): Promise<Inventory> {
     usableCpuModels: [...facts.usableCpuModels],
     memoryMib: facts.memoryMib,
     versions: { ...host.versions, ...facts.versions, ...(await host.drivers.network.versions()) },
+    ...(await host.drivers.network.report()),
   };
 }
 

@@ -19,6 +19,7 @@ export async function resolveVm(host: HostContext, vm: VmSpec): Promise<DomainSp
   const { storage } = host.drivers;
   const disks = await Promise.all(vm.disks.map((disk) => locateDisk(host, disk)));
   await host.specs.set(vm);
+  await host.metadata.set(vm);
   const seed = vm.cloudInit === null ? null : await storage.writeSeed(vm.vmId, vm.name, vm.cloudInit);
   if (seed === null) await storage.removeSeed(vm.vmId);
   const nics = await Promise.all(vm.nics.map((nic) => plugNic(host, vm.vmId, nic)));
@@ -37,6 +38,7 @@ export async function unplugPorts(host: HostContext, vmId: string, keep: readonl
 export async function clearVm(host: HostContext, vmId: string): Promise<void> {
   await unplugPorts(host, vmId);
   await host.drivers.storage.removeSeed(vmId);
+  await host.metadata.delete(vmId);
   await host.specs.delete(vmId);
 }
 

@@ -5,16 +5,7 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VmSpec } from '@kvasir/api/agent/vm.ts';
-
-export interface VmMetadata {
-  readonly vmId: string;
-  readonly name: string;
-  readonly hostname: string;
-  /** Changes when cloud-init is to run again. */
-  readonly instanceId: string;
-  readonly sshKeys: readonly string[];
-  readonly userData: string | null;
-}
+import type { VmMetadata } from '../drivers/network.ts';
 
 export interface VmMetadataStore {
   get(vmId: string): VmMetadata | undefined;

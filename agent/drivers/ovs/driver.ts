@@ -8,6 +8,7 @@ import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 import type { ParamsOf } from '@kvasir/api/agent/method.ts';
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
+import type { NetworkChanged } from '@kvasir/api/agent/link.ts';
 import type { networkTrace, PortCounters, TraceResult } from '@kvasir/api/agent/network.ts';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
@@ -16,14 +17,14 @@ import { OvsdbError } from '@kvasir/ovs/ovsdb-operations.ts';
 import { optionalString } from '@kvasir/ovs/ovsdb-values.ts';
 import { Unixctl } from '@kvasir/ovs/unixctl.ts';
 import { KeyedLock } from '../../keyed-lock.ts';
-import type { NetworkDriver, Port, PortDevice } from '../network.ts';
+import type { NetworkDriver, Port, PortDevice, VmMetadata } from '../network.ts';
 import { type RunProgram, runProgram } from '../program.ts';
 import { deviceName } from './device-name.ts';
 import { FlowChannel } from './flow-channel.ts';
 import { HostKernel, switchLife } from './host-kernel.ts';
 import { LocalNumbers } from './local-numbers.ts';
+import { readNics, uplinkReport } from './network-report.ts';
 import { PacketAnswers } from './packet-answers.ts';
-import type { VmMetadata } from './responders/metadata.ts';
 import { pluggedNics } from './rows/plugged-nics.ts';
 import type { PluggedNic } from './rows/wanted-switch.ts';
 import { Services } from './services.ts';
@@ -63,6 +64,7 @@ export class OvsNetworkDriver implements NetworkDriver {
   readonly #lock = new KeyedLock();
   readonly #timeoutMs: number;
   readonly #hush: boolean;
+  readonly #tunnelAddress: string | null;
   #generation: number | null = null;
   #known: Promise<void> | null = null;
 
@@ -75,6 +77,7 @@ export class OvsNetworkDriver implements NetworkDriver {
     if (tunnelAddress !== null && isIP(tunnelAddress) === 0) throw new TypeError(`${tunnelAddress} is no address`);
     this.#timeoutMs = options.timeoutMs ?? 30_000;
     this.#hush = datapathType === 'netdev';
+    this.#tunnelAddress = tunnelAddress;
     this.#run = options.run ?? runProgram;
     this.#db = new OvsdbClient({ socketPath, timeoutMs: this.#timeoutMs });
     const kernel = new HostKernel({
@@ -207,6 +210,16 @@ export class OvsNetworkDriver implements NetworkDriver {
 
   trace(_params: ParamsOf<typeof networkTrace>): Promise<TraceResult> {
     return Promise.reject(new KvasirError('unsupported', { reason: 'This host cannot trace packets yet' }));
+  }
+
+  report(): Promise<NetworkChanged> {
+    return translated(async () => {
+      await this.#keeper.ready(this.#timeoutMs);
+      const { rows, slice } = this.#keeper;
+      const nics = await readNics(rows);
+      const uplinks = (slice?.uplinks ?? []).map((uplink) => uplinkReport(uplink, rows, nics));
+      return { tunnelAddress: this.#tunnelAddress, nics, uplinks };
+    });
   }
 
   versions(): Promise<Record<string, string>> {

@@ -7,10 +7,11 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { createServer, type Server } from 'node:http';
 import type { SlicePort } from '@kvasir/api/agent/network-slice.ts';
 import { portOfServiceClient, serviceAddress } from '@kvasir/ovs/compile/pipeline.ts';
+import type { VmMetadata } from '../network.ts';
 import type { PortDirectory } from './port-directory.ts';
 import { answerDns } from './responders/dns.ts';
 import { ipv4Bytes } from './responders/frame.ts';
-import { metadataPage, type VmMetadata } from './responders/metadata.ts';
+import { metadataPage } from './responders/metadata.ts';
 
 export interface ServicesOptions {
   readonly directory: () => PortDirectory | null;

@@ -2,6 +2,7 @@
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
+import type { NetworkChanged } from '@kvasir/api/agent/link.ts';
 import type { PortCounters, TraceResult } from '@kvasir/api/agent/network.ts';
 import type { NetworkDriver, Port, PortDevice } from '../network.ts';
 import type { SimHost } from './host.ts';
@@ -64,6 +65,14 @@ export class SimNetworkDriver implements NetworkDriver {
     return Promise.reject(new KvasirError('unsupported', { reason: 'A simulated switch has no flows to trace' }));
   }
 
+  report(): Promise<NetworkChanged> {
+    return this.#perform('report', () => ({
+      tunnelAddress: tunnelAddressOf(this.#host.hostId),
+      nics: [],
+      uplinks: [],
+    }));
+  }
+
   versions(): Promise<Record<string, string>> {
     return this.#perform('versions', () => ({ 'simulated-switch': '1' }));
   }
@@ -74,4 +83,11 @@ export class SimNetworkDriver implements NetworkDriver {
       return effect();
     });
   }
+}
+
+/** Another one for each host: three bytes of a sum over the name. */
+function tunnelAddressOf(hostId: string): string {
+  let sum = 0;
+  for (const byte of Buffer.from(hostId)) sum = (sum * 31 + byte) % 0xffffff;
+  return `10.${sum >> 16}.${(sum >> 8) & 0xff}.${sum & 0xff}`;
 }

@@ -2,17 +2,7 @@
  * What cloud-init and others ask of 169.254.169.254: the EC2 form and OpenStack's, as much of both as guests use. Pure. Directories
  * are lists of names, one a line, as EC2 has them.
  */
-
-/** A VM as its guest is told of it. */
-export interface VmMetadata {
-  readonly vmId: string;
-  readonly name: string;
-  readonly hostname: string;
-  /** Changes when cloud-init is to run again. */
-  readonly instanceId: string;
-  readonly sshKeys: readonly string[];
-  readonly userData: string | null;
-}
+import type { VmMetadata } from '../../network.ts';
 
 /** The NIC that asks. */
 export interface AskingPort {
