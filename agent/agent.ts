@@ -16,12 +16,14 @@ import type { HostContext, HostIdentity } from './handlers/handler.ts';
 import { readInventory } from './handlers/host.ts';
 import type { Journal } from './journal/journal.ts';
 import type { Served } from './journal/served.ts';
+import { MemoryVmMetadata, type VmMetadataStore } from './journal/vm-metadata.ts';
 import type { VmSpecs } from './journal/vm-specs.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { Session } from './link/session.ts';
 import type { Log } from './log.ts';
 import { LivenessWatch } from './liveness-watch.ts';
 import { clearLeftovers, serveAgain } from './reconcile.ts';
+import { NetworkWatch } from './network-watch.ts';
 import { PoolWatch } from './pool-watch.ts';
 
 export interface AgentOptions {
@@ -36,6 +38,8 @@ export interface AgentOptions {
   readonly journal: Journal;
   readonly specs: VmSpecs;
   readonly served: Served;
+  /** Absent: what guests are told of themselves is forgotten with the process. */
+  readonly metadata?: VmMetadataStore;
   readonly log: Log;
   readonly hostname: string;
   readonly agentVersion: string;
@@ -65,6 +69,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
     drivers,
     specs,
     served,
+    metadata: options.metadata ?? new MemoryVmMetadata(),
     locks: new KeyedLock(),
     clock,
     hostname: options.hostname,
@@ -98,6 +103,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
   const poolWatch = new PoolWatch(clock, drivers.storage, (pools: PoolReport[]) =>
     session.notify('pools-changed', { pools }),
   );
+  const networkWatch = new NetworkWatch(clock, drivers.network, (report) => session.notify('network-changed', report));
   session.start();
   return {
     get isConnected() {
@@ -106,6 +112,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
     close: async () => {
       stopWatching();
       poolWatch.close();
+      networkWatch.close();
       await liveness.close();
       await session.close();
       await dispatcher.settle(settleMs);

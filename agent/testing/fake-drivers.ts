@@ -220,6 +220,10 @@ export class FakeNetwork implements NetworkDriver {
     return { hops: [], verdict: 'dropped' as const, to: null, droppedBy, packet: null };
   }
 
+  async report() {
+    return { tunnelAddress: null, nics: [], uplinks: [] };
+  }
+
   async versions() {
     return { openvswitch: '0.0' };
   }
