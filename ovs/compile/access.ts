@@ -1,12 +1,11 @@
 /**
- * Tables 30/31 (out of a port) and 50/51 (into a port): security groups, stateful. Each port has a zone of its own for its connections,
+ * Tables 30 to 32 (out of a port) and 50 to 52 (into a port): security groups, stateful. Each port has a zone of its own for its connections,
  * in both directions. What belongs to a known connection passes, what opens one needs a rule, the rest is dropped under a cookie
  * of the port. Ports with the same groups share the rules' flows (their profile); a port that is not filtered is not tracked.
  *
  * Past the rules go only: ARP; neighbour discovery and multicast listeners, without which IPv6 does not work (never routed, which the
  * hop limit shows); DHCP with a server on the physical network.
  */
-import type { Action } from '../flow.ts';
 import { parseAddress } from './addresses.ts';
 import { resubmit, set, zoneIn } from './actions.ts';
 import { type AddressesOf, allowGroups, ConjunctionIds, type GroupRule, type Stage } from './conjunctions.ts';
@@ -23,6 +22,7 @@ interface Direction {
   readonly rules: Rule['direction'];
   readonly track: number;
   readonly allow: number;
+  readonly tellApart: number;
   readonly next: number;
   /** Holds the number of the port in question. */
   readonly port: 'reg6' | 'reg7';
@@ -34,6 +34,7 @@ const directions: readonly Direction[] = [
     rules: 'out',
     track: table.trackOut,
     allow: table.allowOut,
+    tellApart: table.tellApartOut,
     next: table.enterRouter,
     port: register.from,
     denied: 'denied-out',
@@ -42,6 +43,7 @@ const directions: readonly Direction[] = [
     rules: 'in',
     track: table.trackIn,
     allow: table.allowIn,
+    tellApart: table.tellApartIn,
     next: table.output,
     port: register.to,
     denied: 'denied-in',
@@ -56,9 +58,7 @@ export function access(model: Model, flows: FlowSet): void {
   for (const direction of directions) {
     pastTheRules(model, direction, flows);
     for (const port of plugged(model)) track(port, direction, flows);
-    for (const [profile, rules] of profiles(model)) {
-      allow(profile, rules, addressesOf, direction, ids, flows);
-    }
+    allow(rulesOfProfiles(model), addressesOf, direction, ids, flows);
   }
 }
 
@@ -109,7 +109,7 @@ function track({ key, number, profile }: LocalPort, direction: Direction, flows:
 }
 
 /** The rules of each combination of groups that ports here have. */
-function profiles({ slice, ports }: Model): Map<number, readonly Rule[]> {
+function rulesOfProfiles({ slice, ports }: Model): Map<number, readonly Rule[]> {
   const groups = new Map(slice.groups.map((group) => [group.groupId, group.rules]));
   const found = new Map<number, readonly Rule[]>();
   for (const port of sortedBy(ports, ({ port }) => profileKey(port))) {
@@ -124,34 +124,32 @@ function profiles({ slice, ports }: Model): Map<number, readonly Rule[]> {
 }
 
 function allow(
-  profile: number,
-  allRules: readonly Rule[],
+  profiles: ReadonlyMap<number, readonly Rule[]>,
   addressesOf: AddressesOf,
   direction: Direction,
   ids: ConjunctionIds,
   flows: FlowSet,
 ): void {
-  const rules = allRules.filter((rule) => rule.direction === direction.rules);
-  const commit: Action = { do: 'ct', commit: true, zone: zoneIn(direction.port) };
   const stage: Stage = {
     table: direction.allow,
-    profile: { [register.profile]: profile },
-    cookie: cookieOf('pipeline'),
-    allow: [commit, resubmit(direction.next)],
+    tellApart: direction.tellApart,
+    allow: [{ do: 'ct', commit: true, zone: zoneIn(direction.port) }, resubmit(direction.next)],
     opening: tracked('new'),
   };
-  for (const rule of rules) {
-    const remote = cidrMatch(rule);
-    if (isGroupRule(rule) || remote === null) continue;
-    for (const fields of serviceMatches(rule)) {
-      const opening = { ...stage.profile, ...stage.opening, ...fields, ...remote };
-      flows.add(cookieOf('rule', rule.ruleId), stage.table, 110, opening, stage.allow);
+  const groupRules: GroupRule[] = [];
+  for (const [profile, rules] of profiles) {
+    for (const rule of rules.filter((each) => each.direction === direction.rules)) {
+      if (rule.remote !== null && 'groupId' in rule.remote) {
+        groupRules.push({ profile, rule: { ...rule, remote: rule.remote } });
+        continue;
+      }
+      const remote = cidrMatch(rule);
+      if (remote === null) continue;
+      for (const fields of serviceMatches(rule)) {
+        const opening = { [register.profile]: profile, ...stage.opening, ...fields, ...remote };
+        flows.add(cookieOf('rule', rule.ruleId), stage.table, 110, opening, stage.allow);
+      }
     }
   }
-  const id = (rule: Rule): number => ids.next(`${profile} ${direction.rules} ${rule.ruleId}`);
-  allowGroups(rules.filter(isGroupRule), addressesOf, stage, id, flows);
-}
-
-function isGroupRule(rule: Rule): rule is GroupRule {
-  return rule.remote !== null && 'groupId' in rule.remote;
+  allowGroups(groupRules, addressesOf, stage, ids, flows);
 }

@@ -99,29 +99,25 @@ test('frames enter the network of their port, VNI or VLAN, and from the tunnel n
   );
 });
 
-test('flows grow with rules plus addresses, not with their product', () => {
-  const count = (rules: number, addresses: number): number => {
+test('flows grow with rules plus addresses, not with their product, whatever ports have the rules', () => {
+  const count = (ports: number, rules: number, addresses: number): number => {
+    const each = <T>(many: number, make: (n: number) => T): T[] => Array.from({ length: many }, (_, n) => make(n));
+    const toGroup = { protocol: 6, remote: { groupId: 'many' } };
     const given = slice({
       networks: [network('blue')],
-      ports: [port('a', { filtered: true, securityGroupIds: ['g'] })],
-      groups: [
-        {
-          groupId: 'g',
-          rules: Array.from({ length: rules }, (_, n) =>
-            rule(`r${n}`, { protocol: 6, ports: { from: n, to: n }, remote: { groupId: 'many' } }),
-          ),
-        },
-      ],
-      addressSets: [
-        { groupId: 'many', addresses: Array.from({ length: addresses }, (_, n) => `10.9.${n >> 8}.${n & 255}`) },
-      ],
+      ports: each(ports, (n) => port(`nic${n}`, { filtered: true, securityGroupIds: [`g${n}`] })),
+      groups: each(ports, (g) => ({
+        groupId: `g${g}`,
+        rules: each(rules, (n) => rule(`g${g}-${n}`, { ...toGroup, ports: { from: n, to: n } })),
+      })),
+      addressSets: [{ groupId: 'many', addresses: each(addresses, (n) => `10.9.${n >> 8}.${n & 255}`) }],
     });
     return compile(given, localSwitch(given)).flows.length;
   };
-  const none = count(0, 0);
+  const size = (max: number) => fc.integer({ min: 1, max });
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 400 }), (rules, addresses) => {
-      assert.equal(count(rules, addresses) - none, 2 * rules + addresses);
+    fc.property(size(5), size(40), size(400), (ports, rules, addresses) => {
+      assert.equal(count(ports, rules, addresses) - count(ports, 0, 0), 2 * ports * rules + addresses + 1);
     }),
     { numRuns: 15 },
   );

@@ -1,22 +1,30 @@
 /**
- * Rules whose remote end is a group: a rule with M services and a group with N addresses make M + N flows, not M x N, and rules
- * with the same group share its N. `conjunction` joins both sides: where one flow of either matched, `conj_id` matches.
+ * Rules whose remote end is a group. Nothing multiplies: a group makes a flow for each of its addresses, a rule one for each of its
+ * services, whatever the number of rules that name the group and of ports that have them.
+ *
+ * `conjunction` joins both sides under an id of the group: where a flow of either matched, `conj_id` does. Which rule it was is
+ * told apart in the next table, for the counters.
  */
 import type { Action } from '../flow.ts';
+import { resubmit, set } from './actions.ts';
 import type { Family } from './addresses.ts';
 import { cookieOf, fnv1a } from './cookies.ts';
-import type { Fields, FlowSet } from './flow-set.ts';
-import { flowKey, matchOf } from './flow-set.ts';
+import { type Fields, flowKey, type FlowSet, matchOf } from './flow-set.ts';
 import { ip } from './matches.ts';
+import { register } from './pipeline.ts';
 import { remoteField, serviceMatches } from './rule-match.ts';
 import type { Rule } from './slice.ts';
 
-export type GroupRule = Rule & { readonly remote: { readonly groupId: string } };
+/** A rule as one combination of groups has it. */
+export interface GroupRule {
+  readonly profile: number;
+  readonly rule: Rule & { readonly remote: { readonly groupId: string } };
+}
 
 export interface Stage {
   readonly table: number;
-  readonly profile: Fields;
-  readonly cookie: bigint;
+  /** Where the rules of one group are told apart. */
+  readonly tellApart: number;
   /** What a packet that a rule allows goes through. */
   readonly allow: readonly Action[];
   /** Of a packet that opens a connection. */
@@ -28,7 +36,7 @@ export type AddressesOf = (groupId: string, family: Family) => readonly bigint[]
 
 const priority = 100;
 
-/** Gives every conjunction of a bridge an id of its own: a hash, so that a new rule does not renumber the others. */
+/** Gives every conjunction of a bridge an id of its own: a hash, so that a new group does not renumber the others. */
 export class ConjunctionIds {
   readonly #used = new Set<number>();
 
@@ -40,42 +48,59 @@ export class ConjunctionIds {
   }
 }
 
+/** `rules`: of one direction, in a fixed order. */
 export function allowGroups(
   rules: readonly GroupRule[],
   addressesOf: AddressesOf,
   stage: Stage,
-  ids: (rule: Rule) => number,
+  ids: ConjunctionIds,
   flows: FlowSet,
 ): void {
-  const parts = new Map<string, { readonly fields: Fields; readonly actions: Action[] }>();
-  const join = (fields: Fields, ids: readonly number[], clause: number): void => {
-    const all = { ...stage.profile, ...fields };
-    const key = flowKey({ table: stage.table, priority, match: matchOf(all) });
-    const part = parts.get(key) ?? { fields: all, actions: [] };
-    for (const id of ids) part.actions.push({ do: 'conjunction', id, clause, of: 2 });
-    parts.set(key, part);
-  };
-  /** Conjunctions of the rules that have the same other end. */
-  const sharing = new Map<
-    string,
-    { readonly rule: GroupRule; readonly remotes: readonly bigint[]; readonly ids: number[] }
-  >();
-  for (const rule of rules) {
-    const name = `${rule.family} ${rule.remote.groupId}`;
-    const remotes = sharing.get(name)?.remotes ?? addressesOf(rule.remote.groupId, rule.family);
+  const parts = new Parts(stage.table);
+  const idOf = new Map<string, number>();
+  for (const { profile, rule } of rules) {
+    const { groupId } = rule.remote;
+    const name = `${rule.direction} ${rule.family} ${groupId}`;
     const services = serviceMatches(rule);
-    if (services.length === 0 || remotes.length === 0) continue;
-    const id = ids(rule);
-    const shared = sharing.get(name) ?? { rule, remotes, ids: [] };
-    shared.ids.push(id);
-    sharing.set(name, shared);
-    for (const fields of services) join(fields, [id], 2);
-    // The profile is in both sides; here it says whose rule this is in a listing.
-    const joined = { ...stage.profile, ...ip[rule.family], ...stage.opening, conj_id: id };
-    flows.add(cookieOf('rule', rule.ruleId), stage.table, priority, joined, stage.allow);
+    const remotes = services.length === 0 ? [] : addressesOf(groupId, rule.family);
+    if (remotes.length === 0) continue;
+    const id = idOf.get(name) ?? ids.next(name);
+    if (!idOf.has(name)) {
+      idOf.set(name, id);
+      for (const value of remotes) parts.join({ ...ip[rule.family], [remoteField(rule)]: value }, id, 1);
+      const joined = { ...ip[rule.family], ...stage.opening, conj_id: id };
+      const onward = [set(register.remoteGroup, id), resubmit(stage.tellApart)];
+      flows.add(cookieOf('group', groupId), stage.table, priority, joined, onward);
+    }
+    for (const fields of services) {
+      parts.join({ [register.profile]: profile, ...fields }, id, 2);
+      const exactly = { [register.profile]: profile, [register.remoteGroup]: id, ...fields };
+      flows.add(cookieOf('rule', rule.ruleId), stage.tellApart, priority, exactly, stage.allow);
+    }
   }
-  for (const { rule, remotes, ids } of sharing.values()) {
-    for (const value of remotes) join({ ...ip[rule.family], [remoteField(rule)]: value }, ids, 1);
+  parts.addTo(flows);
+}
+
+/** Flows that are part of several conjunctions: one flow with one action for each. */
+class Parts {
+  readonly #table: number;
+  readonly #parts = new Map<string, { readonly fields: Fields; readonly clauseOf: Map<number, Action> }>();
+
+  constructor(table: number) {
+    this.#table = table;
   }
-  for (const { fields, actions } of parts.values()) flows.add(stage.cookie, stage.table, priority, fields, actions);
+
+  join(fields: Fields, id: number, clause: 1 | 2): void {
+    const key = flowKey({ table: this.#table, priority, match: matchOf(fields) });
+    const part = this.#parts.get(key) ?? { fields, clauseOf: new Map() };
+    part.clauseOf.set(id, { do: 'conjunction', id, clause, of: 2 });
+    this.#parts.set(key, part);
+  }
+
+  addTo(flows: FlowSet): void {
+    for (const { fields, clauseOf } of this.#parts.values()) {
+      const actions = [...clauseOf].sort(([a], [b]) => a - b).map(([, action]) => action);
+      flows.add(cookieOf('pipeline'), this.#table, priority, fields, actions);
+    }
+  }
 }

@@ -9,6 +9,8 @@ export type Purpose =
   /** Subject: `portKey`. */
   | 'port'
   | 'router'
+  /** Of a security group as the other end of rules. */
+  | 'group'
   /** Traffic that this rule let through (only what opens a connection counts; a rule's ports and addresses do not). */
   | 'rule'
   /** Drops: nothing allowed it out of the port, into the port; the sender's address was not its own; state invalid. */
@@ -22,6 +24,7 @@ const purposes: Readonly<Record<Purpose, bigint>> = {
   network: 0x01n,
   port: 0x02n,
   router: 0x03n,
+  group: 0x04n,
   rule: 0x10n,
   'denied-out': 0x20n,
   'denied-in': 0x21n,

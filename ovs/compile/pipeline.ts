@@ -1,9 +1,10 @@
 /**
  * The stages of the switch. A packet goes downwards only; what no flow takes is dropped.
  *
- * Registers: `metadata` the network (L2 domain) it is in; `reg6` number of the port it came from (0: from the tunnel, an uplink
- * or a router); `reg7` number of the port it goes to; `reg8` profile of the rules in question; `reg9` the router; `reg10` 1:
- * it came from outside; `reg0` next hop; `reg4` which part of a long replication list.
+ * `metadata` is the network (L2 domain) that a packet is in. Registers: `reg0` next hop; `reg4` which part of a long replication
+ * list; `reg6` number of the port it came from (0: from the tunnel, an uplink or a router); `reg7` number of the port it goes to;
+ * `reg8` profile of the rules in question; `reg9` the router; `reg10` 1: it came from outside; `reg11` the group at the other
+ * end, by the id of its conjunction.
  */
 export const table = {
   classify: 0,
@@ -13,6 +14,7 @@ export const table = {
   advertise: 21,
   trackOut: 30,
   allowOut: 31,
+  tellApartOut: 32,
   enterRouter: 35,
   route: 36,
   /** On the gateway host alone. */
@@ -27,6 +29,7 @@ export const table = {
   natInNew: 45,
   trackIn: 50,
   allowIn: 51,
+  tellApartIn: 52,
   output: 60,
 } as const;
 
@@ -38,6 +41,7 @@ export const register = {
   profile: 'reg8',
   router: 'reg9',
   outside: 'reg10',
+  remoteGroup: 'reg11',
 } as const;
 
 /** Where guests find metadata and DNS, on every network. */
