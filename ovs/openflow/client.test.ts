@@ -158,7 +158,7 @@ test('meters come before the flows that use them and go after', async () => {
   );
 });
 
-test('6,000 flows in one bundle', async () => {
+test('6,000 flows go in one bundle, and come back when somebody deletes them', async () => {
   const flows = Array.from({ length: 6_000 }, (_, n) =>
     flow(
       100,
@@ -175,8 +175,11 @@ test('6,000 flows in one bundle', async () => {
   await client.replace({ flows, meters: [] });
   assert.equal((await client.flows()).length, 6_000);
   assert.ok(isEmpty(await client.replace({ flows, meters: [] })));
-  await client.replace(nothing);
   assert.equal(foreign.length, 0, 'none of that is taken for the work of others');
+  await ofctl('del-flows');
+  await until(() => foreign.length > 0, 'the loss is noticed', 2_000);
+  await client.replace({ flows, meters: [] });
+  assert.equal((await client.flows()).length, 6_000);
 });
 
 test('what others do is noticed at once and can be put right', async () => {
