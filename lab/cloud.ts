@@ -4,6 +4,7 @@
  */
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { bmcUser, powerFiles, readBmcs, watchdogInside, watchdogTimeoutMs } from './bmc.ts';
 import { attempt, type CommandResult, run } from './command.ts';
 import type { LabHost } from './host.ts';
 import type { Lab } from './lab.ts';
@@ -13,6 +14,14 @@ import { isRunning, until } from './processes.ts';
 // The lab's libvirtd listens on a management network of its own, so migration needs no TLS there.
 const agentCommand = [
   ...['{node}', '{checkout}/agent/main.ts', 'run', '--data', '{state}'],
+  ...[
+    '--watchdog-device',
+    watchdogInside,
+    '--watchdog-timeout-ms',
+    String(watchdogTimeoutMs),
+    '--uplinks',
+    insideHost.uplink,
+  ],
   ...['--datapath-type', 'netdev', '--migration-transport', 'tcp'],
   ...['--uplink-bridge', '{uplinkBridge}', '--tunnel-address', '{tunnelAddress}/24'],
 ];
@@ -112,6 +121,20 @@ export class Cloud {
     };
     await create('shared', insideHost.sharedStorage, '--shared');
     await create('local', insideHost.localStorage, '--no-shared');
+  }
+
+  /** Registers the hosts' BMCs with the manager. */
+  async registerPower(): Promise<void> {
+    const known = await this.names('fence-device');
+    const { password } = powerFiles(this.lab.layout);
+    for (const { host, port } of readBmcs(this.lab.layout)) {
+      const name = `${host}-bmc`;
+      if (known.has(name)) continue;
+      const device = ['--host', host, '--kind', 'ipmi', '--address', '127.0.0.1', '--port', String(port)];
+      const create = ['fence-device', 'create', name, ...device, '--user-name', bmcUser];
+      const made = await this.cli([...create, '--password-file', password]);
+      if (made.exitCode !== 0) throw new Error(made.stderr);
+    }
   }
 
   async importImage(imagePath: string): Promise<void> {

@@ -50,6 +50,7 @@ export async function startDemo(labName: string): Promise<number> {
   await steps.step('login as admin', () => cloud.login());
   await steps.step('hosts join', () => cloud.joinHosts());
   await steps.step('pools', () => cloud.makePools());
+  await steps.step('power devices', () => cloud.registerPower());
   await steps.step('image tiny', () => cloud.importImage(image.path));
   await steps.step(`VMs ${vmNames.join(' and ')}`, () => bootVms(cloud));
   process.stdout.write(

@@ -5,13 +5,15 @@
  */
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { bmcMode, type BmcMode, prepareBmcs, readBmcs, readPowerStatus, setBmcMode } from './bmc.ts';
 import { attempt } from './command.ts';
 import { buildFabric, networkNamespaces, setCarrier } from './fabric.ts';
 import { removeCgroups } from './cgroups.ts';
+import { prepareHostDisk } from './host-files.ts';
 import { LabHost } from './host.ts';
 import { hostLayout, hostNumber, labLayout, maxHosts, networks } from './layout.ts';
 import type { LabLayout, LabNetwork } from './layout.ts';
-import { managerProcesses, startForwarder, startManager } from './manager-process.ts';
+import { managerProcesses, powerProcesses, startForwarder, startManager, startPowerSwitch } from './manager-process.ts';
 import { endProcesses, isRunning, processesInNetworkNamespace } from './processes.ts';
 import type { ProcessIdentity } from './processes.ts';
 import { readLabState, withHost, withLabLock, writeLabState } from './state.ts';
@@ -35,6 +37,10 @@ export type HostStatus = {
   readonly agent: 'running' | 'restarting' | 'held down' | 'none';
   readonly managementAddress: string;
   readonly initPid: number | undefined;
+  /** On 127.0.0.1. */
+  readonly bmc: { readonly port: number | undefined; readonly mode: BmcMode };
+  readonly watchdog: 'off' | 'armed';
+  readonly watchdogResets: number;
 };
 
 export type LabStatus = {
@@ -123,6 +129,14 @@ export class Lab {
     await buildFabric(this.layout);
     state = { ...state, forwarder: await startForwarder(this.layout, state.forwarder) };
     writeLabState(this.layout, state);
+    progress('power');
+    for (const host of state.hosts) prepareHostDisk(hostLayout(this.layout, host.name));
+    await prepareBmcs(
+      this.layout,
+      state.hosts.map((host) => host.name),
+    );
+    state = { ...state, powerSwitch: await startPowerSwitch(this.layout, state.powerSwitch) };
+    writeLabState(this.layout, state);
     for (const host of state.hosts) new LabHost(this.layout, host.name).setAgentCommand(state.agentCommand);
     progress(`hosts ${state.hosts.map((host) => host.name).join(', ')}`);
     const boots = state.hosts
@@ -139,6 +153,8 @@ export class Lab {
     const managers = new Map(managerProcesses(layout).map((process) => [process.pid, process]));
     if (isRunning(state?.manager)) managers.set(state.manager.pid, state.manager);
     await endProcesses([...managers.values()], 5_000);
+    // First, or it would go on switching.
+    await endProcesses(powerProcesses(layout), 0);
     progress('hosts');
     const names = new Set(state?.hosts.map((host) => host.name));
     for (const namespace of networkNamespaces()) {
@@ -225,6 +241,12 @@ export class Lab {
     });
   }
 
+  /** Makes a host's BMC slow, dead or a liar, or well again. */
+  setBmc(name: string, mode: BmcMode): void {
+    this.host(name);
+    setBmcMode(this.layout, name, mode);
+  }
+
   manager(): ProcessIdentity | undefined {
     const { manager } = this.state();
     return isRunning(manager) ? manager : managerProcesses(this.layout).find(isRunning);
@@ -265,6 +287,8 @@ export class Lab {
   status(): LabStatus {
     const state = this.state();
     const manager = this.manager();
+    const bmcs = readBmcs(this.layout);
+    const power = readPowerStatus(this.layout);
     return {
       name: state.name,
       hosts: state.hosts.map((recorded) => {
@@ -284,6 +308,12 @@ export class Lab {
                 : 'restarting',
           managementAddress: host.layout.addresses.management,
           initPid: init?.pid,
+          bmc: {
+            port: bmcs.find((bmc) => bmc.host === recorded.name)?.port,
+            mode: bmcMode(this.layout, recorded.name),
+          },
+          watchdog: power[recorded.name]?.watchdog ?? 'off',
+          watchdogResets: power[recorded.name]?.resets ?? 0,
         };
       }),
       manager: manager !== undefined ? 'running' : state.managerCommand === undefined ? 'none' : 'stopped',

@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { demoLabName, startDemo, startManager, stopDemo } from './demo.ts';
 import { tinyGuestImage } from './guest/build.ts';
+import { bmcModes } from './bmc.ts';
 import { Lab } from './lab.ts';
 import { networks } from './layout.ts';
 import type { LabNetwork } from './layout.ts';
@@ -17,6 +18,7 @@ const usage = `Several real hosts on this one machine, for evaluation and tests.
   kvasir lab status [-o json]          what runs
   kvasir lab power-off HOST            power failure
   kvasir lab power-on HOST             boot
+  kvasir lab bmc HOST --ok|--slow|--broken|--lies   how its power device behaves
   kvasir lab cut HOST [--network N]    cut it off: management, storage or vm; all three unless told
   kvasir lab heal HOST [--network N]   plug it in again
   kvasir lab kill-agent HOST [--stay-down]
@@ -61,12 +63,14 @@ function printStatus(lab: Lab, format: string | undefined): void {
     return;
   }
   const rows = [
-    ['HOST', 'POWER', 'ADDRESS', 'AGENT', 'CUT OFF'],
+    ['HOST', 'POWER', 'ADDRESS', 'AGENT', 'BMC', 'WATCHDOG', 'CUT OFF'],
     ...status.hosts.map((host) => [
       host.name,
       host.power,
       host.managementAddress,
       host.agent,
+      `${host.bmc.port ?? '-'}${host.bmc.mode === 'ok' ? '' : ` ${host.bmc.mode}`}`,
+      `${host.watchdog}${host.watchdogResets > 0 ? `, ${host.watchdogResets} resets` : ''}`,
       host.cuts.join(', ') || '-',
     ]),
   ];
@@ -103,6 +107,10 @@ async function labCommand(args: readonly string[]): Promise<number> {
       network: { type: 'string' },
       output: { type: 'string', short: 'o' },
       'stay-down': { type: 'boolean', default: false },
+      ok: { type: 'boolean', default: false },
+      slow: { type: 'boolean', default: false },
+      broken: { type: 'boolean', default: false },
+      lies: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -140,6 +148,13 @@ async function labCommand(args: readonly string[]): Promise<number> {
     case 'power-on':
       await Lab.open(values.name).powerOn(target());
       return 0;
+    case 'bmc': {
+      const asked = bmcModes.filter((mode) => values[mode]);
+      if (asked[0] === undefined || asked.length > 1)
+        throw new UsageError('lab bmc takes one of --ok, --slow, --broken, --lies');
+      Lab.open(values.name).setBmc(target(), asked[0]);
+      return 0;
+    }
     case 'cut':
       await Lab.open(values.name).cut(target(), network(values.network));
       return 0;

@@ -4,14 +4,24 @@
  * its death is what tests and evaluators want to see.
  */
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { powerFiles } from './bmc.ts';
 import { expand, managerWords } from './command-line.ts';
 import { checkoutDirectory, managerEndpoint, nodeBinary } from './layout.ts';
 import type { LabLayout } from './layout.ts';
-import { identify, isRunning, processesInNetworkNamespace, processesWithEnvironment, until } from './processes.ts';
+import {
+  endProcesses,
+  identify,
+  isRunning,
+  processesInNetworkNamespace,
+  processesWithEnvironment,
+  until,
+} from './processes.ts';
 import type { ProcessIdentity } from './processes.ts';
+import { acceptsConnections } from './unix-socket.ts';
 
 const managerMark = 'KVASIR_LAB_MANAGER';
+const powerMark = 'KVASIR_LAB_POWER';
 
 /** Processes that carry the lab's mark as its manager, whatever the state file says. */
 export function managerProcesses(lab: LabLayout): ProcessIdentity[] {
@@ -44,6 +54,30 @@ export function startManager(lab: LabLayout, command: readonly string[]): Promis
     ...process.env,
     [managerMark]: lab.directory,
   });
+}
+
+/** The program that runs the lab's BMCs and watchdogs, and the BMCs. */
+export function powerProcesses(lab: LabLayout): ProcessIdentity[] {
+  return processesWithEnvironment(powerMark, lab.directory);
+}
+
+/** Starts it unless `known` runs; resolves when it listens. */
+export async function startPowerSwitch(lab: LabLayout, known: ProcessIdentity | undefined): Promise<ProcessIdentity> {
+  if (isRunning(known)) return known;
+  await endProcesses(powerProcesses(lab), 0);
+  const { control, log, socket } = powerFiles(lab);
+  // ipmi_sim runs it with the question behind the words of its own configuration.
+  const script = `#!/bin/sh\nsocket=$1\nshift\nprintf '%s\\n' "$*" | exec socat -t 20 - "UNIX-CONNECT:$socket"\n`;
+  writeFileSync(control, script, { mode: 0o700 });
+  const program = await startDetached([nodeBinary, `${checkoutDirectory}/lab/power-switch.ts`, lab.name], log, {
+    PATH: process.env['PATH'],
+    [powerMark]: lab.directory,
+  });
+  await until(`start of the lab's power switch (${log})`, 20_000, () => {
+    if (!isRunning(program)) throw new Error(`the lab's power switch ended; see ${log}`);
+    return acceptsConnections(socket);
+  });
+  return program;
 }
 
 /** Starts the forwarder in the fabric unless `known` runs; resolves when it accepts connections. */

@@ -25,6 +25,7 @@ export type LabState = {
   readonly managerCommand?: readonly string[];
   readonly manager?: ProcessIdentity;
   readonly forwarder?: ProcessIdentity;
+  readonly powerSwitch?: ProcessIdentity;
 };
 
 export class LabStateError extends Error {}

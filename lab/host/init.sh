@@ -39,6 +39,9 @@ build_root() {
   mount --bind "$disk/local" srv/kvasir/local
   mount -t proc proc proc
   mount -t sysfs sysfs sys
+  # Each boot of a host has an id of its own, as each boot of a real one.
+  cat proc/sys/kernel/random/uuid >run/boot-id
+  mount --bind run/boot-id proc/sys/kernel/random/boot_id
   build_dev
   build_cgroups
   mount_shared_storage
