@@ -2,7 +2,10 @@
 import type { Operation } from './operation.ts';
 import { clusterOperations } from './resources/cluster.ts';
 import { auditOperations, eventOperations } from './resources/event.ts';
+import { haOperations } from './resources/ha.ts';
+import { fenceDeviceOperations, hostPowerOperations } from './resources/fence-device.ts';
 import { hostOperations } from './resources/host.ts';
+import { leaseSettingsOperations } from './resources/lease-settings.ts';
 import { imageOperations } from './resources/image.ts';
 import { networkOperations } from './resources/network.ts';
 import { organizationOperations } from './resources/organization.ts';
@@ -14,6 +17,14 @@ import { taskOperations } from './resources/task.ts';
 import { userOperations } from './resources/user.ts';
 import { vmOperations } from './resources/vm-operations.ts';
 import { volumeOperations } from './resources/volume.ts';
+import { floatingAddressOperations } from './resources/floating-address.ts';
+import { mirrorOperations } from './resources/mirror.ts';
+import { traceOperations } from './resources/network-trace.ts';
+import { portOperations } from './resources/port.ts';
+import { qosPolicyOperations } from './resources/qos-policy.ts';
+import { routerOperations } from './resources/router.ts';
+import { switchOperations } from './resources/switch.ts';
+import { uplinkOperations } from './resources/uplink.ts';
 
 const resources: readonly Readonly<Record<string, unknown>>[] = [
   sessionOperations,
@@ -23,11 +34,23 @@ const resources: readonly Readonly<Record<string, unknown>>[] = [
   projectOperations,
   clusterOperations,
   hostOperations,
+  hostPowerOperations,
+  fenceDeviceOperations,
+  leaseSettingsOperations,
+  haOperations,
   poolOperations,
   imageOperations,
   volumeOperations,
+  switchOperations,
+  uplinkOperations,
   networkOperations,
+  traceOperations,
+  portOperations,
   securityGroupOperations,
+  qosPolicyOperations,
+  mirrorOperations,
+  routerOperations,
+  floatingAddressOperations,
   vmOperations,
   taskOperations,
   eventOperations,

@@ -2,18 +2,25 @@
  * What one manager does, without its doors: store, leadership, links to hosts, task runner, controllers. `start.ts` puts the
  * API in front of it; a simulation drives it on a virtual clock.
  */
+import { randomBytes } from 'node:crypto';
 import type { Clock } from '@kvasir/api/clock.ts';
+import { HaController } from './controllers/ha.ts';
+import { gateways } from './controllers/gateways.ts';
 import { revival } from './controllers/revival.ts';
 import { upkeep } from './controllers/upkeep.ts';
 import { type Hosts, startHosts } from './hosts/hosts.ts';
+import { DevicePower } from './hosts/fencing/device-power.ts';
+import { Fencing } from './hosts/fencing/fencing.ts';
 import type { ListenAddress } from './hosts/link-server.ts';
 import type { Ids } from './ids.ts';
 import { Leadership } from './leader.ts';
+import { SecretBox } from './secret-box.ts';
 import type { Environment } from './services/call.ts';
 import { ConsoleTickets } from './services/console-tickets.ts';
 import { EventFeed } from './services/event-feed.ts';
 import type { FileSpool } from './services/file-spool.ts';
 import { LoginLimit } from './services/login-limit.ts';
+import type { PowerControl } from './services/power-control.ts';
 import { ClusterSnapshots } from './store/cluster-snapshots.ts';
 import type { Store } from './store/database.ts';
 import { TaskRunner } from './tasks/runner.ts';
@@ -28,6 +35,10 @@ export interface CoreOptions {
   /** Names this process among all managers, and tells which of them are surely dead. */
   readonly holder: string;
   readonly isDead?: (holder: string) => boolean;
+  /** Cuts the power of hosts; left out: the devices that are registered are asked. */
+  readonly power?: PowerControl | undefined;
+  /** Opens the passwords of power devices; left out: with a key that is thrown away. */
+  readonly secrets?: SecretBox | undefined;
   /** Where agents dial in; left out: nowhere, links come by `hosts.accept`. */
   readonly listen?: ListenAddress | undefined;
   readonly advertised?: string | undefined;
@@ -37,6 +48,7 @@ export interface CoreOptions {
 export interface Core {
   readonly env: Environment;
   readonly hosts: Hosts;
+  readonly ha: HaController;
   readonly leadership: Leadership;
   /** Begins to ask for the lease. */
   start(): void;
@@ -72,6 +84,8 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     ...(options.advertised === undefined ? {} : { advertised: options.advertised }),
   });
   const runner = new TaskRunner({ store, clock, ids, hosts: hosts.calls, spool, log });
+  const secrets = options.secrets ?? new SecretBox(randomBytes(32));
+  const power = options.power ?? new DevicePower(store, secrets, new Fencing(clock));
   const env: Environment = {
     store,
     clock,
@@ -80,14 +94,32 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     tickets: new ConsoleTickets(() => clock.now()),
     logins: new LoginLimit(() => clock.now()),
     clusterSnapshots: new ClusterSnapshots(clock),
+    signals: {
+      lastHeartbeatMs: (hostId) => hosts.lastHeardMs(hostId),
+      liveness: (hostId) => hosts.liveness.report(hostId),
+    },
     feed: new EventFeed(store, clock),
     spool,
+    power,
+    secrets,
     version,
   };
-  const controllers = [upkeep(env, log), revival(env, log)];
+  const ha = new HaController({
+    ...env,
+    signals: {
+      lastHeartbeatMs: (hostId) => hosts.lastHeardMs(hostId),
+      liveness: (hostId) => hosts.liveness.report(hostId),
+      declareDown: (hostId) => hosts.declareDown(hostId),
+    },
+    power,
+    epoch: () => leadership.epoch,
+    log,
+  });
+  const controllers = [upkeep(env, log), revival(env, log), gateways(env, log), ha];
   return {
     env,
     hosts,
+    ha,
     leadership,
     start: () => leadership.start(),
     stop: async () => {

@@ -3,6 +3,9 @@
  * simulation hands links in by `accept`.
  */
 import type { Duplex } from 'node:stream';
+import type { ParamsOf } from '@kvasir/api/agent/method.ts';
+import { networkTrace, type PortCounters, portCounters, type TraceResult } from '@kvasir/api/agent/network.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
 import { hosts as hostRows } from '../store/hosts.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
@@ -53,6 +56,8 @@ export interface Hosts {
   isConnected(hostId: string): boolean;
   openConsole(hostId: string, vmId: string, kind: 'serial' | 'vnc'): Promise<Duplex>;
   screenshot(hostId: string, vmId: string): Promise<Buffer>;
+  portCounters(hostId: string, portId: string): Promise<PortCounters>;
+  traceNetwork(hostId: string, params: ParamsOf<typeof networkTrace>): Promise<TraceResult>;
   domains(hostId: string): Promise<{ id: string; name: string; state: string; managed: boolean }[]>;
   nudge(): void;
   createJoinToken(input: {
@@ -110,6 +115,13 @@ export async function startHosts(options: HostsOptions): Promise<Hosts> {
     isConnected: (hostId) => hub.find(hostId) !== undefined,
     openConsole: (hostId, vmId, kind) => streams.openConsole(hostId, vmId, kind),
     screenshot: (hostId, vmId) => streams.screenshot(hostId, vmId),
+    portCounters: async (hostId, portId) => {
+      const { ports } = await calls.call(hostId, portCounters, { nicIds: [portId] }, { reconnectMs: 0 });
+      const [own] = ports;
+      if (own === undefined) throw new KvasirError('not-found', { kind: 'plugged-in port', id: portId });
+      return own;
+    },
+    traceNetwork: (hostId, params) => calls.call(hostId, networkTrace, params, { reconnectMs: 0 }),
     domains: async (hostId) => {
       if (hub.find(hostId) === undefined) throw await hub.unreachable(hostId);
       const rows = await hostDomains.select(store.db, { hostId }, 'name');

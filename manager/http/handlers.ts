@@ -2,9 +2,18 @@
 import { clusterOperations } from '@kvasir/api/resources/cluster.ts';
 import { auditOperations, eventOperations } from '@kvasir/api/resources/event.ts';
 import { fenceDeviceOperations, hostPowerOperations } from '@kvasir/api/resources/fence-device.ts';
+import { haOperations } from '@kvasir/api/resources/ha.ts';
 import { hostOperations } from '@kvasir/api/resources/host.ts';
 import { leaseSettingsOperations } from '@kvasir/api/resources/lease-settings.ts';
 import { imageOperations } from '@kvasir/api/resources/image.ts';
+import { floatingAddressOperations } from '@kvasir/api/resources/floating-address.ts';
+import { mirrorOperations } from '@kvasir/api/resources/mirror.ts';
+import { traceOperations } from '@kvasir/api/resources/network-trace.ts';
+import { portOperations } from '@kvasir/api/resources/port.ts';
+import { qosPolicyOperations } from '@kvasir/api/resources/qos-policy.ts';
+import { routerOperations } from '@kvasir/api/resources/router.ts';
+import { switchOperations } from '@kvasir/api/resources/switch.ts';
+import { uplinkOperations } from '@kvasir/api/resources/uplink.ts';
 import { networkOperations } from '@kvasir/api/resources/network.ts';
 import { organizationOperations } from '@kvasir/api/resources/organization.ts';
 import { poolOperations } from '@kvasir/api/resources/pool.ts';
@@ -21,10 +30,20 @@ import { watchEvents } from '../services/event-watch.ts';
 import * as event from '../services/events.ts';
 import * as fenceDevice from '../services/fence-devices.ts';
 import * as hostPower from '../services/host-power.ts';
+import * as ha from '../services/ha.ts';
+import { confirmHostOff } from '../services/host-confirm-off.ts';
 import * as host from '../services/hosts.ts';
 import * as image from '../services/images.ts';
 import * as lease from '../services/lease-settings.ts';
+import * as floatingAddress from '../services/floating-addresses.ts';
+import * as mirror from '../services/mirrors.ts';
+import { traceNetwork } from '../services/network-trace.ts';
 import * as network from '../services/networks.ts';
+import * as port from '../services/ports.ts';
+import * as qosPolicy from '../services/qos-policies.ts';
+import * as router from '../services/routers.ts';
+import * as networkSwitch from '../services/switches.ts';
+import * as uplink from '../services/uplinks.ts';
 import * as organization from '../services/organizations.ts';
 import * as pool from '../services/pools.ts';
 import * as project from '../services/projects.ts';
@@ -84,6 +103,7 @@ export const handlers: readonly Handler[] = [
   reading(hostOperations.list, host.listHosts),
   reading(hostOperations.get, host.getHost),
   changing(hostOperations.update, host.updateHost),
+  changing(hostOperations.confirmOff, confirmHostOff),
   opening(hostOperations.delete, host.deleteHost),
   reading(hostOperations.domains, host.listHostDomains),
   opening(hostOperations.createJoinToken, host.createJoinToken),
@@ -99,6 +119,11 @@ export const handlers: readonly Handler[] = [
   opening(fenceDeviceOperations.test, fenceDevice.testFenceDevice),
   reading(leaseSettingsOperations.get, lease.getLeaseSettings),
   opening(leaseSettingsOperations.update, lease.updateLeaseSettings),
+
+  reading(haOperations.list, ha.listIncidents),
+  reading(haOperations.get, ha.getIncident),
+  reading(haOperations.explain, ha.explainVm),
+  reading(haOperations.drill, ha.drillHost),
 
   reading(poolOperations.list, pool.listPools),
   reading(poolOperations.get, pool.getPool),
@@ -125,6 +150,52 @@ export const handlers: readonly Handler[] = [
   opening(networkOperations.create, network.createNetwork),
   opening(networkOperations.update, network.updateNetwork),
   opening(networkOperations.delete, network.deleteNetwork),
+
+  reading(switchOperations.list, networkSwitch.listSwitches),
+  reading(switchOperations.get, networkSwitch.getSwitch),
+  opening(switchOperations.create, networkSwitch.createSwitch),
+  opening(switchOperations.update, networkSwitch.updateSwitch),
+  opening(switchOperations.delete, networkSwitch.deleteSwitch),
+
+  reading(uplinkOperations.list, uplink.listUplinks),
+  reading(uplinkOperations.get, uplink.getUplink),
+  opening(uplinkOperations.create, uplink.createUplink),
+  opening(uplinkOperations.update, uplink.updateUplink),
+  opening(uplinkOperations.delete, uplink.deleteUplink),
+
+  opening(traceOperations.trace, traceNetwork),
+  reading(portOperations.list, port.listPorts),
+  reading(portOperations.get, port.getPort),
+  opening(portOperations.update, port.updatePort),
+  opening(portOperations.addSubPort, port.addSubPort),
+  opening(portOperations.removeSubPort, port.removeSubPort),
+  opening(portOperations.counters, port.portCounters),
+
+  reading(qosPolicyOperations.list, qosPolicy.listQosPolicies),
+  reading(qosPolicyOperations.get, qosPolicy.getQosPolicy),
+  opening(qosPolicyOperations.create, qosPolicy.createQosPolicy),
+  opening(qosPolicyOperations.update, qosPolicy.updateQosPolicy),
+  opening(qosPolicyOperations.delete, qosPolicy.deleteQosPolicy),
+
+  reading(mirrorOperations.list, mirror.listMirrors),
+  reading(mirrorOperations.get, mirror.getMirror),
+  opening(mirrorOperations.create, mirror.createMirror),
+  opening(mirrorOperations.update, mirror.updateMirror),
+  opening(mirrorOperations.delete, mirror.deleteMirror),
+
+  reading(routerOperations.list, router.listRouters),
+  reading(routerOperations.get, router.getRouter),
+  opening(routerOperations.create, router.createRouter),
+  opening(routerOperations.update, router.updateRouter),
+  opening(routerOperations.delete, router.deleteRouter),
+  opening(routerOperations.addInterface, router.addInterface),
+  opening(routerOperations.removeInterface, router.removeInterface),
+
+  reading(floatingAddressOperations.list, floatingAddress.listFloatingAddresses),
+  reading(floatingAddressOperations.get, floatingAddress.getFloatingAddress),
+  opening(floatingAddressOperations.create, floatingAddress.createFloatingAddress),
+  opening(floatingAddressOperations.update, floatingAddress.updateFloatingAddress),
+  opening(floatingAddressOperations.delete, floatingAddress.deleteFloatingAddress),
 
   reading(securityGroupOperations.list, securityGroup.listSecurityGroups),
   reading(securityGroupOperations.get, securityGroup.getSecurityGroup),

@@ -56,6 +56,14 @@ export class FakeLinks implements HostLinks {
   async screenshot(): Promise<Buffer> {
     return Buffer.from('\x89PNG fake');
   }
+  async portCounters(_hostId: string, portId: string) {
+    const traffic = { packets: 0, bytes: 0, dropped: 0 };
+    return { nicId: portId, fromVm: traffic, toVm: traffic, rules: [], drops: [] };
+  }
+  async traceNetwork() {
+    const droppedBy = 'no rule lets it in';
+    return { hops: [], verdict: 'dropped' as const, to: null, droppedBy, packet: null };
+  }
   nudge(): void {
     this.nudges += 1;
   }
@@ -109,6 +117,7 @@ export async function openApiWorld(store: Store): Promise<ApiWorld> {
     feed,
     clusterSnapshots: new ClusterSnapshots(systemClock),
     spool: new FileSpool(join(folder, 'uploads')),
+    signals: { lastHeartbeatMs: () => undefined, liveness: () => undefined },
     power: fakePower,
     secrets: new SecretBox(randomBytes(32)),
     version: 'test',

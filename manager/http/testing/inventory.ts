@@ -5,7 +5,6 @@ import { type HostRow, hosts } from '../../store/hosts.ts';
 import { imageCopies, type ImageRow, images } from '../../store/images.ts';
 import { networks, plainNetwork, plainPort, ports } from '../../store/networks.ts';
 import { poolHosts, pools } from '../../store/pools.ts';
-import { securityGroupRules, securityGroups } from '../../store/security-groups.ts';
 import { vmDisks, type VmRow, vms } from '../../store/vms.ts';
 import { type VolumeRow, volumes } from '../../store/volumes.ts';
 import { fresh } from './api-world.ts';
@@ -158,23 +157,6 @@ export async function insertPort(tx: Tx, vmId: string, networkId: string) {
 export async function insertNetwork(tx: Tx, projectId: string, name: string, shared = false) {
   const row = { name, description: '', labels: {}, projectId, shared, ...plainNetwork, mtu: 1500 };
   return networks.insert(tx, { ...fresh(), ...row });
-}
-
-export async function insertSecurityGroup(tx: Tx, projectId: string, name: string) {
-  const group = await securityGroups.insert(tx, { ...fresh(), name, description: '', labels: {}, projectId });
-  const anything = { protocol: null, portFrom: null, portTo: null, icmpType: null, icmpCode: null };
-  const rule = await securityGroupRules.insert(tx, {
-    id: fresh().id,
-    createdAt: Date.now(),
-    description: '',
-    groupId: group.id,
-    direction: 'out',
-    family: 'ipv4',
-    ...anything,
-    remoteCidr: null,
-    remoteGroupId: null,
-  });
-  return { group, rule };
 }
 
 export async function defaultClusterId(tx: Tx): Promise<string> {

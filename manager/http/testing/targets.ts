@@ -4,9 +4,11 @@ import { apiTokens } from '../../store/api-tokens.ts';
 import { clusters } from '../../store/clusters.ts';
 import type { Tx } from '../../store/database.ts';
 import { fenceDevices } from '../../store/fence-devices.ts';
+import { haIncidents } from '../../store/ha-incidents.ts';
 import { organizationMembers, organizations } from '../../store/organizations.ts';
 import { tasks } from '../../store/tasks.ts';
 import { users } from '../../store/users.ts';
+import { insertSwitchRows } from './switch-rows.ts';
 import { type ApiWorld, fresh, insertProject } from './api-world.ts';
 import {
   attachRow,
@@ -16,7 +18,6 @@ import {
   insertNetwork,
   insertPool,
   insertPort,
-  insertSecurityGroup,
   insertVm,
   insertVolume,
 } from './inventory.ts';
@@ -61,7 +62,8 @@ export async function sampleRequest(world: ApiWorld, op: Operation, ownerId: str
     await attachRow(tx, vm.id, attached.id);
     const nic = await insertPort(tx, vm.id, network.id);
     const volume = await insertVolume(tx, project.id, `volume${n}`, pool.id);
-    const { group, rule } = await insertSecurityGroup(tx, project.id, `group${n}`);
+    const around = { projectId: project.id, clusterId, hostId: host.id, portId: nic.id, portNetworkId: network.id };
+    const rows = await insertSwitchRows(tx, n, around);
     const cluster = await clusters.insert(tx, {
       ...fresh(),
       name: `cluster${n}`,
@@ -96,28 +98,59 @@ export async function sampleRequest(world: ApiWorld, op: Operation, ownerId: str
       lastUsedAt: null,
     });
     const task = await insertTask(world, tx, project.id, vm, op.id === 'task.retry' ? 'parked' : 'running');
+    const incident = await haIncidents.insert(tx, {
+      id: fresh().id,
+      clusterId,
+      hostId: host.id,
+      hostName: host.name,
+      state: 'dead',
+      because: 'it is silent',
+      alarms: [],
+      openedAt: Date.now(),
+      closedAt: null,
+    });
     const target: Record<string, string> = {
+      incident: incident.id,
       project: op.id === 'project.delete' ? (await insertProject(tx, world, `bare${n}`)).id : project.id,
       host: host.id,
       pool: empty.id,
       fenceDevice: fenceDevice.id,
       image: image.id,
-      network: op.id === 'network.delete' ? unused.id : network.id,
+      network: op.id === 'network.delete' ? unused.id : op.resource === 'router' ? rows.inner.id : network.id,
       vm: vm.id,
       volume: op.resource === 'vm' ? attached.id : volume.id,
       nic: nic.id,
-      securityGroup: group.id,
-      rule: rule.id,
+      switch: rows.on.id,
+      uplink: rows.uplink.id,
+      port: nic.id,
+      subPort: rows.subPort.id,
+      securityGroup: rows.group.id,
+      rule: rows.rule.id,
+      qosPolicy: rows.qosPolicy.id,
+      mirror: rows.mirror.id,
+      router: rows.router.id,
+      floatingAddress: rows.floatingAddress.id,
       cluster: cluster.id,
       organization: spare?.id ?? world.organizationId,
       user: op.id === 'project.removeMember' ? world.userIds.viewer : user.id,
       token: token.id,
       task: task.id,
     };
-    const named = { image: image.name, pool: pool.name, volume: volume.name, network: network.name, host: other.name };
+    const named = {
+      image: image.name,
+      pool: pool.name,
+      volume: volume.name,
+      network: network.name,
+      host: other.name,
+      bareSwitch: rows.bare.name,
+      looseNetwork: rows.loose.name,
+      externalNetwork: rows.external.name,
+      nic: nic.id,
+    };
+    const trace = op.id === 'network.trace' ? { from: vm.name, to: '10.9.0.6' } : {};
     return {
       params: Object.fromEntries(Object.keys(op.params.properties).map((key) => [key, target[key] ?? 'missing'])),
-      query: 'project' in op.query.properties && op.access !== 'session' ? { project: project.name } : {},
+      query: 'project' in op.query.properties && op.access !== 'session' ? { project: project.name, ...trace } : {},
       body: op.body === undefined ? undefined : sampleBody(op, n, named),
     };
   });
@@ -166,7 +199,12 @@ async function insertTask(
   });
 }
 
-type Named = Readonly<Record<'image' | 'pool' | 'volume' | 'network' | 'host', string>>;
+type Named = Readonly<
+  Record<
+    'image' | 'pool' | 'volume' | 'network' | 'host' | 'bareSwitch' | 'looseNetwork' | 'externalNetwork' | 'nic',
+    string
+  >
+>;
 
 /** Bodies with required fields; a new operation that has some must get a row here. */
 function sampleBody(op: Operation, n: number, named: Named): unknown {
@@ -184,12 +222,26 @@ function sampleBody(op: Operation, n: number, named: Named): unknown {
       ...{ name: `new-bmc${n}`, host: named.host, kind: 'ipmi', address: '192.0.2.9' },
       ...{ userName: 'admin', password: 'secret' },
     },
+    'host.confirmOff': { confirm: true, statement: 'unplugged' },
     'pool.create': { name: `new-pool${n}`, path: `/new/${n}`, shared: true },
     'image.import': { name: `new-image${n}`, pool: named.pool, file: 'tiny.qcow2' },
     'image.upload': { name: `new-upload${n}`, pool: named.pool, sizeBytes: 1024 },
     'volume.create': { name: `new-volume${n}`, pool: named.pool, sizeGib: 1 },
     'volume.resize': { sizeGib: 1 },
     'network.create': { name: `new-net${n}` },
+    'switch.create': { name: `new-switch${n}` },
+    'uplink.create': { switch: named.bareSwitch, host: named.host, nics: [`f${n}`] },
+    'port.addSubPort': { network: named.looseNetwork, vlanId: 11 },
+    'qosPolicy.create': { name: `new-qos${n}` },
+    'mirror.create': {
+      name: `new-mirror${n}`,
+      sourcePorts: [named.nic],
+      targetKind: 'gre',
+      targetAddress: '192.0.2.9',
+    },
+    'router.create': { name: `new-router${n}` },
+    'router.addInterface': { network: named.looseNetwork },
+    'floatingAddress.create': { network: named.externalNetwork },
     'securityGroup.create': { name: `new-group${n}` },
     'securityGroup.addRule': { direction: 'in', protocol: 'tcp', portFrom: 22 },
     'vm.create': { name: `new-vm${n}`, image: named.image, memoryMib: 64, network: named.network },
