@@ -33,7 +33,7 @@ const purposes: Readonly<Record<Purpose, bigint>> = {
 };
 
 export function cookieOf(purpose: Purpose, subject = ''): bigint {
-  return (purposes[purpose] << 56n) | (fnv1a(`${subject}`) & 0xffffffffffffffn);
+  return (purposes[purpose] << 56n) | (fnv1a(subject) & 0xffffffffffffffn);
 }
 
 /** null: not a flow of ours. */

@@ -69,7 +69,7 @@ function domainOf(networks: readonly Network[], slice: Slice, local: LocalSwitch
   return {
     networkIds,
     number: local.numbers.networks[first.networkId] as number,
-    tunnel: vxlan ? { port: local.tunnelPort as number, vni: first.segment } : null,
+    tunnel: vxlan ? { port: local.tunnelPort, vni: first.segment } : null,
     uplink: uplink === null ? null : { port: uplink, vlan: first.segment, reflects: bond === 'balance-slb' },
     memberVteps: vxlan ? unique(networks.flatMap((network) => network.memberVteps)) : [],
     externalVteps: vxlan ? unique(networks.flatMap((network) => network.externalVteps)) : [],
