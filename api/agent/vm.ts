@@ -44,6 +44,18 @@ export type VmSpec = Static<typeof VmSpec>;
 export const DomainState = oneOf(['stopped', 'running', 'paused', 'suspended', 'crashed'] as const);
 export type DomainState = Static<typeof DomainState>;
 
+/** Whether the guest of a running domain seems to do anything. */
+export const GuestSigns = closed({
+  /** The guest let its watchdog run out since it was started or reset. */
+  watchdogFired: Type.Boolean(),
+  /**
+   * For how long its guest agent has not answered while its disks did nothing; 0: it gives signs of life; null: that cannot be
+   * told, for its agent has never answered since the start. Reported anew while it grows.
+   */
+  quietMs: nullable(Type.Integer({ minimum: 0 })),
+});
+export type GuestSigns = Static<typeof GuestSigns>;
+
 /** One domain of a host, managed or not. */
 export const DomainReport = closed({
   /** Domain UUID; for a managed VM this is the vm's id. */
@@ -52,13 +64,15 @@ export const DomainReport = closed({
   /** Carries Kvasir's own metadata mark. */
   managed: Type.Boolean(),
   state: DomainState,
-  reason: nullable(Type.String({ description: 'Why, e.g. "guest shut down", "crashed", "migrating in"' })),
+  reason: nullable(Type.String({ description: 'Why, e.g. "shutdown", "crashed", "panicked", "migrating in"' })),
   /** A migration is coming in: not this host's VM yet. */
   incoming: Type.Boolean(),
   startedAtMs: nullable(Type.Integer()),
   guest: nullable(Guest),
   /** Differences from the last spec applied here that somebody else made, in words: "memory is 256 MiB, not 128". */
   drift: Type.Array(Type.String()),
+  /** Of a running domain; left out: nothing is known. */
+  signs: Type.Optional(GuestSigns),
 });
 export type DomainReport = Static<typeof DomainReport>;
 

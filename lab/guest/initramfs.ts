@@ -22,6 +22,7 @@ const modules = [
   'nls_iso8859-1',
   'button',
   'evdev',
+  'pvpanic-mmio',
 ];
 
 export class GuestBuildError extends Error {}

@@ -55,6 +55,7 @@ export function domainXml(domain: DomainSpec, options: XmlOptions, name?: string
       element('clock', { offset: 'utc' }),
       element('on_poweroff', {}, 'destroy'),
       element('on_reboot', {}, 'restart'),
+      // A guest that panicked is powered off: libvirt tells of the panic first, and nothing is left that holds its disks.
       element('on_crash', {}, 'destroy'),
       devicesElement(domain, options),
     ),
@@ -123,6 +124,9 @@ function devicesElement(domain: DomainSpec, options: XmlOptions): Element {
     element('video', {}, element('model', { type: 'vga', vram: 16_384 })),
     element('memballoon', { model: 'virtio' }, element('stats', { period: 10 })),
     element('rng', { model: 'virtio' }, element('backend', { model: 'random' }, '/dev/urandom')),
+    // The guest says that it panicked, and has a watchdog to arm. That one only reports: the manager decides what follows.
+    element('panic', { model: 'isa' }),
+    element('watchdog', { model: 'i6300esb', action: 'none' }),
     vm.firmware === 'bios'
       ? element('input', { type: 'tablet', bus: 'virtio' })
       : element('input', { type: 'tablet', bus: 'usb' }),

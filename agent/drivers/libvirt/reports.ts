@@ -14,6 +14,7 @@ import type { DomainEvent } from '../hypervisor.ts';
 import { driftOf, specOf } from './domain-read.ts';
 import { readState, type Seen } from './domain-state.ts';
 import { isNoDomain } from './errors.ts';
+import { VitalSigns } from './vital-signs.ts';
 import type { LibvirtGuest } from './guest.ts';
 import { readXml } from './xml.ts';
 
@@ -31,6 +32,7 @@ export class Reports {
   readonly #pidDirectory: string;
   readonly #listeners = new Set<Listener>();
   readonly #guests = new Map<string, GuestReport>();
+  readonly #signs: VitalSigns;
   /** Last report's turn of each domain, so that the next one waits for it. */
   readonly #turns = new Map<string, Promise<void>>();
   #known = new Set<string>();
@@ -40,6 +42,7 @@ export class Reports {
     this.#client = client;
     this.#guest = guest;
     this.#pidDirectory = pidDirectory;
+    this.#signs = new VitalSigns(client, guest, (vmId, name) => this.#enqueue(vmId, name, 'no sign of life'));
   }
 
   start(): void {
@@ -47,12 +50,14 @@ export class Reports {
     this.#client.on('connected', () => void this.#reportAll('libvirt is connected again'));
     this.#timer = setInterval(() => void this.#refreshGuests(), guestRefreshMs);
     this.#timer.unref();
+    this.#signs.start();
     void this.#refreshGuests();
   }
 
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
+    this.#signs.stop();
     this.#listeners.clear();
   }
 
@@ -70,6 +75,7 @@ export class Reports {
   }
 
   #onEvent(event: LibvirtEvent): void {
+    this.#signs.heard(event);
     if (event.kind === 'agentLifecycle') {
       if (event.connected) void this.#refreshGuest(event.uuid, event.name, addressRetries);
       else this.#guests.delete(event.uuid);
@@ -128,6 +134,7 @@ export class Reports {
       const seen = await readState(this.#client, vmId);
       const domain = readXml(await this.#client.domain.xml(vmId));
       const spec = specOf(domain);
+      const signs = seen.state === 'running' ? this.#signs.of(vmId) : undefined;
       const incoming =
         (seen.state === 'running' || seen.state === 'paused') && !(await this.#client.domain.isPersistent(vmId));
       return {
@@ -135,16 +142,21 @@ export class Reports {
         name: spec?.name ?? name,
         managed: spec !== null,
         state: seen.state,
-        reason: incoming ? 'migrating in' : seen.reason,
+        reason: incoming ? 'migrating in' : this.#reason(vmId, seen),
         incoming: spec !== null && incoming,
         startedAtMs: await this.#startedAt(name, seen),
         guest: this.#guests.get(vmId) ?? null,
         drift: spec && !incoming ? driftOf(spec, domain) : [],
+        ...(signs === undefined ? {} : { signs }),
       };
     } catch (error) {
       if (isNoDomain(error)) return null;
       throw error;
     }
+  }
+
+  #reason(vmId: string, { state, reason }: Seen): string | null {
+    return state === 'crashed' && this.#signs.panicked(vmId) ? 'panicked' : reason;
   }
 
   /** libvirt writes the pid file when it starts QEMU. */
@@ -166,6 +178,7 @@ export class Reports {
     const report = await this.#guest.info(vmId).catch(() => null);
     if (report) this.#guests.set(vmId, report);
     else this.#guests.delete(vmId);
+    if (report) this.#signs.answered(vmId);
     if (JSON.stringify(report) !== before) this.#enqueue(vmId, name, 'guest');
     if (retries === 0 || report?.agent !== true || report.addresses.length > 0 || this.#timer === undefined) return;
     setTimeout(() => void this.#refreshGuest(vmId, name, retries - 1), addressRetryMs).unref();
