@@ -166,6 +166,16 @@ test('one tenant network reaches the floating address of another, and the rules 
   assert.deepEqual(await lab.send('green', udp(green, { mac: hop, ip: floatingBlue }, [9, 9])), {});
 });
 
+test('a guest reaches its own floating address', async () => {
+  await load(world(here));
+  assert.deepEqual(await lab.send('green', udp(green, { mac: hop, ip: floatingGreen }, [1, 2])), {
+    green: ['f>b1 203.0.113.51>10.1.0.1 udp 1>2 ttl 63'],
+  });
+  assert.deepEqual(await lab.send('green', udp(green, { mac: hop, ip: floatingGreen }, [2, 1])), {
+    green: ['f>b1 203.0.113.51>10.1.0.1 udp 2>1 ttl 63'],
+  });
+});
+
 test('the outer address of the router answers pings; an unknown neighbour costs the packet', async () => {
   await load(world(here));
   const remote: Station = { mac: internet.mac, ip: '198.51.100.9' };
