@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox';
 import { noContent, operation, resource } from '../operation.ts';
 import { closed, common, Description, listQuery, Name, NameOrId, oneOf, page } from '../schema.ts';
+import { HaPolicy, HaPolicyChange } from './ha-policy.ts';
 
 export const PlacementPolicy = oneOf(['spread', 'pack'] as const, {
   description: 'spread: the emptiest host first; pack: the fullest that fits',
@@ -19,6 +20,7 @@ export const Cluster = closed({
     maximum: 1_048_576,
     description: 'Kept free on each host for the host itself, MiB',
   }),
+  ha: HaPolicy,
 });
 export type Cluster = Static<typeof Cluster>;
 
@@ -29,6 +31,7 @@ const settings = {
   cpuOvercommit: Type.Optional(Cluster.properties.cpuOvercommit),
   memoryOvercommit: Type.Optional(Cluster.properties.memoryOvercommit),
   memoryReservedMib: Type.Optional(Cluster.properties.memoryReservedMib),
+  ha: Type.Optional(HaPolicyChange),
 };
 
 export const clusterOperations = resource('cluster', {

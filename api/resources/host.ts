@@ -20,6 +20,23 @@ export const HostState = oneOf(['up', 'down', 'joining'] as const, {
   description:
     'up: the agent is connected and its heartbeats arrive; down: they do not (its VMs may well be running); joining: has never connected',
 });
+export const HostHaState = oneOf(
+  [
+    'running',
+    'suspect',
+    'management-isolated',
+    'storage-lost',
+    'network-lost',
+    'dead',
+    'fencing',
+    'fenced',
+    'maintenance',
+  ] as const,
+  {
+    description:
+      'By what the host has lost: suspect: silent for a moment; management-isolated: silent here, but other hosts see it; dead: silent on every path; fenced: proven not to run',
+  },
+);
 export const Virtualization = oneOf(['kvm', 'emulation', 'simulated'] as const, {
   description: 'kvm only when a guest really ran with it',
 });
@@ -31,6 +48,12 @@ export const Host = closed({
   labels: Labels,
   clusterId: Id,
   state: HostState,
+  ha: closed({
+    state: HostHaState,
+    because: nullable(Type.String()),
+    since: nullable(Timestamp),
+    incidentId: nullable({ ...Id, description: 'The incident that is open, else the last one' }),
+  }),
   schedulable: Type.Boolean({ description: 'false: no new VM is placed here' }),
   address: Type.String({ description: 'Management address' }),
   virtualization: nullable(Virtualization),
@@ -70,6 +93,7 @@ export const hostOperations = resource('host', {
       columns: [
         'name',
         'state',
+        'ha.state',
         'virtualization',
         'cpus',
         'memoryMib',
@@ -98,6 +122,19 @@ export const hostOperations = resource('host', {
       labels: Type.Optional(Labels),
       schedulable: Type.Optional(Type.Boolean()),
     }),
+    response: Host,
+  }),
+  confirmOff: operation({
+    method: 'POST',
+    path: '/hosts/{host}/confirm-off',
+    summary: 'Confirm that a silent host is off, so that its VMs may be started elsewhere; a wrong word destroys data',
+    access: 'system.admin',
+    params,
+    body: closed({
+      confirm: Type.Literal(true, { description: 'I confirm that this host is off and stays off' }),
+      statement: Type.String({ minLength: 3, maxLength: 500, description: 'How you know; it is kept' }),
+    }),
+    status: 200,
     response: Host,
   }),
   delete: operation({

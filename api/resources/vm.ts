@@ -15,6 +15,7 @@ import {
 } from '../schema.ts';
 import { IpAddress } from './network.ts';
 import { Addresses, GroupReference, SecurityGroupNames } from './port.ts';
+import { VmHa, VmHaChange } from './ha-policy.ts';
 import { SizeGib } from './volume.ts';
 
 export const VmState = oneOf(
@@ -90,6 +91,7 @@ export const Vm = closed({
   nics: Type.Array(Nic),
   affinity: GroupNames,
   antiAffinity: GroupNames,
+  ha: VmHa,
   guest: nullable(Guest),
   drift: Type.Array(Type.String(), { description: 'What somebody changed behind our back on the host' }),
   startedAt: nullable(Timestamp),
@@ -162,6 +164,7 @@ export const VmCreate = closed({
   bootOrder: Type.Optional(Type.Array(BootDevice, { minItems: 1, maxItems: 3, uniqueItems: true })),
   affinity: Type.Optional(GroupNames),
   antiAffinity: Type.Optional(GroupNames),
+  ha: Type.Optional(VmHaChange),
   cloudInit: Type.Optional(CloudInit),
   start: Type.Optional(Type.Boolean({ description: 'Start it when it is made; default true' })),
 });
@@ -174,6 +177,7 @@ export const VmUpdate = closed({
   bootOrder: Type.Optional(Type.Array(BootDevice, { minItems: 1, maxItems: 3, uniqueItems: true })),
   affinity: Type.Optional(GroupNames),
   antiAffinity: Type.Optional(GroupNames),
+  ha: Type.Optional(VmHaChange),
 });
 
 export const VmResize = closed({

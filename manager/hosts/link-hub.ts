@@ -21,12 +21,14 @@ import type { Store } from '../store/database.ts';
 import { hosts } from '../store/hosts.ts';
 import { HostLink } from './host-link.ts';
 import type { Inventory } from './inventory.ts';
+import type { LivenessBoard } from './liveness.ts';
 import { readResult } from './reports.ts';
 
 export interface LinkHubOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly inventory: Inventory;
+  readonly liveness: LivenessBoard;
   readonly managerVersion: string;
   /** Epoch of the leader's lease that this manager holds; undefined while it holds none. */
   readonly epoch: () => number | undefined;
@@ -54,6 +56,8 @@ export class LinkHub {
   readonly #links = new Map<string, HostLink>();
   readonly #open = new Set<HostLink>();
   readonly #beats = new Map<string, Beat>();
+  /** When each host was really heard last; unlike a beat, never moved for a manager that was held up. */
+  readonly #heard = new Map<string, number>();
   readonly #waiters = new Map<string, Set<(link: HostLink) => void>>();
   #cancelTick: () => void = () => {};
   #nextSeenMs = 0;
@@ -88,6 +92,10 @@ export class LinkHub {
       domainChanged: (self, report) => this.#write(self, this.#options.inventory.domainChanged(self.hostId, report)),
       poolsChanged: (self, { pools }) => this.#write(self, this.#options.inventory.pools(self.hostId, pools)),
       networkChanged: (self, report) => this.#write(self, this.#options.inventory.network(self.hostId, report)),
+      liveness: (self, report) => {
+        // What an older link still says is old.
+        if (this.#links.get(hostId) === self) this.#options.liveness.take(hostId, report, this.#options.clock.now());
+      },
       ended: (self, { reason, breach }) => this.#ended(self, reason, breach),
     });
     this.#open.add(opened);
@@ -100,6 +108,18 @@ export class LinkHub {
 
   connectedHosts(): string[] {
     return [...this.#links.keys()];
+  }
+
+  /** When the host was heard last since this manager leads. */
+  lastHeardMs(hostId: string): number | undefined {
+    return this.#heard.get(hostId);
+  }
+
+  /** The host counts as down, although its heartbeats have not been missed for long enough, until it is heard again. */
+  async declareDown(hostId: string): Promise<void> {
+    const beat = this.#beats.get(hostId);
+    if (beat !== undefined) beat.up = false;
+    await this.#options.inventory.hostDown(hostId);
   }
 
   /** The host's link, as soon as it has one. @throws KvasirError host-unreachable after `ms`; the signal's reason */
@@ -127,9 +147,11 @@ export class LinkHub {
   /** Closes the host's link, and forgets that it was ever there. */
   forget(hostId: string): void {
     this.#beats.delete(hostId);
+    this.#heard.delete(hostId);
     for (const link of this.#open) if (link.hostId === hostId) link.peer.close('the host was removed');
     this.#links.delete(hostId);
     this.#options.inventory.known.forget(hostId);
+    this.#options.liveness.forget(hostId);
   }
 
   /** The error that says so, with the name of the host. */
@@ -147,6 +169,7 @@ export class LinkHub {
     if (current === undefined) throw new KvasirError('not-leader');
     if (!link.peer.isOpen) throw new Error('the link closed during hello');
     this.#beats.set(link.hostId, { lastMs: clock.now(), up: true });
+    this.#heard.set(link.hostId, clock.now());
     this.#links.set(link.hostId, link);
     for (const resolve of this.#waiters.get(link.hostId) ?? []) resolve(link);
     onConnected(link.hostId);
@@ -186,6 +209,7 @@ export class LinkHub {
     const beat = this.#beats.get(link.hostId);
     if (beat === undefined || this.#links.get(link.hostId) !== link) return;
     beat.lastMs = Math.max(beat.lastMs, this.#options.clock.now());
+    this.#heard.set(link.hostId, this.#options.clock.now());
     if (beat.up) return;
     beat.up = true;
     this.#write(link, this.#recover(link));
@@ -249,6 +273,7 @@ export class LinkHub {
   #standBy(): void {
     this.#leads = false;
     this.#beats.clear();
+    this.#heard.clear();
     for (const link of this.#open) link.peer.close('this manager does not lead');
   }
 

@@ -14,6 +14,7 @@ import type { Ids } from '../ids.ts';
 import type { SecretBox } from '../secret-box.ts';
 import type { ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import type { Executor, Store, Tx } from '../store/database.ts';
+import type { HostSignals } from '../tasks/ha-snapshot.ts';
 import type { ConsoleTickets } from './console-tickets.ts';
 import type { EventFeed } from './event-feed.ts';
 import type { FileSpool } from './file-spool.ts';
@@ -34,6 +35,8 @@ export interface Environment {
   readonly feed: EventFeed;
   /** What placement chooses by. */
   readonly clusterSnapshots: ClusterSnapshots;
+  /** What hosts were heard to say, for high availability. */
+  readonly signals: HostSignals;
   /** Where the content of uploads waits. */
   readonly spool: FileSpool;
   /** Devices that control the power of hosts. */

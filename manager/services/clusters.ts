@@ -8,6 +8,7 @@ import { vms } from '../store/vms.ts';
 import { byNameOrId, notFoundAt } from './access.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
 import { announceLife, checkName, checkRevision, fresh, updateRow } from './changes.ts';
+import { changePolicy, policiesOf } from './ha-settings.ts';
 import { versionedView } from './views.ts';
 
 /** The cluster that requests without one mean. */
@@ -16,14 +17,15 @@ export const defaultClusterName = 'default';
 export const listClusters: ReadService<typeof clusterOperations.list> = async (call, { query }) => {
   const { name, ...paging } = query;
   const page = await clusters.list(call.db, { sort: 'name', ...paging, where: { name } });
-  return { ...page, items: page.items.map(clusterView) };
+  return { ...page, items: await clusterViews(call, page.items) };
 };
 
 export const getCluster: ReadService<typeof clusterOperations.get> = async (call, { params }) =>
-  clusterView(await findCluster(call, params.cluster));
+  clusterView(call, await findCluster(call, params.cluster));
 
 export const createCluster: ChangeService<typeof clusterOperations.create> = async (change, { body }) => {
   checkName(body.name);
+  const { ha, ...settings } = body;
   const row: ClusterRow = {
     ...fresh(change),
     description: '',
@@ -31,16 +33,20 @@ export const createCluster: ChangeService<typeof clusterOperations.create> = asy
     cpuOvercommit: 8,
     memoryOvercommit: 1,
     memoryReservedMib: 512,
-    ...body,
+    ...settings,
   };
   await clusters.insert(change.tx, row);
+  await changePolicy(change, row.id, ha);
   await announceLife(change, 'created', clusters.kind, row);
-  return clusterView(row);
+  return clusterView(change, row);
 };
 
 export const updateCluster: ChangeService<typeof clusterOperations.update> = async (change, { params, body }) => {
   checkName(body.name);
-  return clusterView(await updateRow(change, clusters, await findCluster(change, params.cluster), body));
+  const { ha, ...settings } = body;
+  const row = await updateRow(change, clusters, await findCluster(change, params.cluster), settings);
+  await changePolicy(change, row.id, ha);
+  return clusterView(change, row);
 };
 
 export const deleteCluster: ChangeService<typeof clusterOperations.delete> = async (change, { params }) => {
@@ -63,17 +69,28 @@ export async function findCluster(call: Call, nameOrId: string = defaultClusterN
   return row;
 }
 
-function clusterView(row: ClusterRow) {
-  const { name, description, placementPolicy, cpuOvercommit, memoryOvercommit, memoryReservedMib } = row;
-  return {
-    ...versionedView(row),
-    name,
-    description,
-    placementPolicy,
-    cpuOvercommit,
-    memoryOvercommit,
-    memoryReservedMib,
-  };
+async function clusterView(call: Call, row: ClusterRow) {
+  return (await clusterViews(call, [row]))[0]!;
+}
+
+async function clusterViews(call: Call, rows: readonly ClusterRow[]) {
+  const policies = await policiesOf(
+    call.db,
+    rows.map(({ id }) => id),
+  );
+  return rows.map((row) => {
+    const { name, description, placementPolicy, cpuOvercommit, memoryOvercommit, memoryReservedMib } = row;
+    return {
+      ...versionedView(row),
+      name,
+      description,
+      placementPolicy,
+      cpuOvercommit,
+      memoryOvercommit,
+      memoryReservedMib,
+      ha: policies.get(row.id)!,
+    };
+  });
 }
 
 /** For lists: the id that a cluster's name or id means; undefined: no filter. @throws not-found */

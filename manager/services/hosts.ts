@@ -11,6 +11,7 @@ import { byNameOrId } from './access.ts';
 import type { Call, ChangeService, OpenService, ReadService } from './call.ts';
 import { announceLife, checkRevision, updateRow } from './changes.ts';
 import { clusterFilter, findCluster } from './clusters.ts';
+import { hostHaViews } from './host-ha-views.ts';
 import { iso, isoOrNull, versionedView } from './views.ts';
 
 const joinTokenMinutes = 60;
@@ -75,12 +76,14 @@ export async function findHost(call: Call, nameOrId: string): Promise<HostRow> {
   return row;
 }
 
-async function hostView(call: Call, row: HostRow) {
+export async function hostView(call: Call, row: HostRow) {
   return (await hostViews(call, [row]))[0]!;
 }
 
 async function hostViews(call: Call, rows: readonly HostRow[]) {
-  const committed = await committedOn(call.db, { hostIds: rows.map(({ id }) => id) });
+  const hostIds = rows.map(({ id }) => id);
+  const committed = await committedOn(call.db, { hostIds });
+  const ha = await hostHaViews(call.db, hostIds);
   return rows.map((row) => {
     const { name, description, labels, clusterId, state, schedulable, address, virtualization } = row;
     const { cpus, cpuModel, memoryMib, versions } = row;
@@ -91,6 +94,7 @@ async function hostViews(call: Call, rows: readonly HostRow[]) {
       labels: { ...labels },
       clusterId,
       state,
+      ha: ha.get(row.id)!,
       schedulable,
       address,
       virtualization,

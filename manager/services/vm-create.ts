@@ -12,6 +12,7 @@ import { type VmRow, vms } from '../store/vms.ts';
 import { actorOf, forbidden, projectOf } from './access.ts';
 import type { ChangeService } from './call.ts';
 import { announceLife, checkName, fresh } from './changes.ts';
+import { changeVmHa } from './ha-settings.ts';
 import { findCluster } from './clusters.ts';
 import { findHost } from './hosts.ts';
 import { chooseHost } from './placement.ts';
@@ -78,6 +79,7 @@ export const createVm: ChangeService<typeof vmOperations.create> = async (change
     purgeAt: null,
   };
   await vms.insert(change.tx, row);
+  await changeVmHa(change, row, body.ha);
   const volumes = [];
   for (const disk of disks) volumes.push(await insertDisk(change, row, disk, hostId));
   for (const nic of nics) await insertNic(change, row.id, nic);

@@ -1,5 +1,7 @@
 /** VMs as people see them: rows of several tables put together, a page at a time. Tenants do not see hosts. */
 import type { Vm } from '@kvasir/api/resources/vm.ts';
+import type { VmHa } from '@kvasir/api/resources/ha-policy.ts';
+import { vmHaOf } from '../store/ha-settings.ts';
 import { hosts } from '../store/hosts.ts';
 import { networks, type PortRow, ports } from '../store/networks.ts';
 import { taskIdsByTarget } from '../store/tasks.ts';
@@ -28,6 +30,7 @@ export async function vmViews(call: Call, rows: readonly VmRow[]): Promise<Vm[]>
   const disksOf = Map.groupBy(disks, ({ vmId }) => vmId);
   const nicsOf = Map.groupBy(nics, ({ vmId }) => vmId);
   const tasks = await taskIdsByTarget(db, ids);
+  const ha = await vmHaOf(db, ids);
   const seesHosts = isOperator(actorOf(call));
   const hostIds = rows.flatMap(({ hostId }) => (hostId === null ? [] : [hostId]));
   const hostOf = seesHosts ? byId(await hosts.select(db, { id: unique(hostIds) })) : new Map<string, never>();
@@ -58,12 +61,17 @@ export async function vmViews(call: Call, rows: readonly VmRow[]): Promise<Vm[]>
     })),
     affinity: [...row.affinity],
     antiAffinity: [...row.antiAffinity],
+    ha: haView(ha.get(row.id)!),
     guest: row.guest && { ...row.guest },
     drift: [...row.drift],
     startedAt: isoOrNull(row.startedAt),
     trashedAt: isoOrNull(row.trashedAt),
     purgeAt: isoOrNull(row.purgeAt),
   }));
+}
+
+function haView({ enabled, priority, dependsOn }: VmHa): VmHa {
+  return { enabled, priority, dependsOn: [...dependsOn] };
 }
 
 function diskView(disk: VmDiskRow, volume: VolumeRow | undefined) {

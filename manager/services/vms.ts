@@ -9,6 +9,7 @@ import { type VmRow, vms } from '../store/vms.ts';
 import { actorOf, byNameOrId, forbidden, isId, isOperator, notFoundAt, ownedRow, projectOf } from './access.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
 import { checkName, checkRevision, updateRow } from './changes.ts';
+import { changeVmHa } from './ha-settings.ts';
 import { vmView, vmViews } from './vm-views.ts';
 
 /** The trash shows only when it is asked for. */
@@ -39,7 +40,10 @@ export const updateVm: ChangeService<typeof vmOperations.update> = async (change
   checkName(body.name);
   const row = await findVm(change, params.vm, query.project);
   await requireAction(change, 'update', row, 'change');
-  return vmView(change, await updateRow(change, vms, row, body));
+  const { ha, ...changes } = body;
+  const updated = await updateRow(change, vms, row, changes);
+  await changeVmHa(change, updated, ha);
+  return vmView(change, updated);
 };
 
 /** By name: the living one, else the one that went to the trash last. @throws not-found, forbidden */

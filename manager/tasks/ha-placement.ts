@@ -3,12 +3,13 @@
  * what those before it left. VMs with groups take the longer way, for their groups have to be looked up.
  */
 import { describeRefusals, placeVm } from '@kvasir/control/placement/place-vm.ts';
-import type { PlacementDecision, PlacementRequest } from '@kvasir/control/placement/world.ts';
-import type { ClusterSnapshots } from '../store/cluster-snapshots.ts';
+import type { CommittedVm, PlacementDecision, PlacementRequest } from '@kvasir/control/placement/world.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
+import { ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import type { Executor, Tx } from '../store/database.ts';
 import { vmDisks, type VmRow, vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
-import { decidePlacement } from './vm-placement.ts';
+import { decidePlacement, groupMembers } from './vm-placement.ts';
 
 export interface PlacedVm {
   readonly vm: VmRow;
@@ -61,6 +62,41 @@ export async function placeMany(
   }
   await write();
   return placed;
+}
+
+/** Where they would go, one after the other, without promising anything. Groups count among what runs and what was placed. */
+export async function placeInThought(
+  db: Executor,
+  clock: Clock,
+  clusterId: string,
+  vmIds: readonly string[],
+  excludeHostIds: readonly string[],
+): Promise<ReadonlyMap<string, { readonly hostId: string | null; readonly because: string }>> {
+  const snapshot = await new ClusterSnapshots(clock).read(db, clusterId);
+  const single = new Map<string, CommittedVm[]>();
+  const add = (hostId: string, vm: CommittedVm): void => void single.set(hostId, [...(single.get(hostId) ?? []), vm]);
+  const requests = await requestsFor(db, vmIds);
+  for (const { request } of requests) {
+    for (const { vm, hostIds } of await groupMembers(db, clusterId, request)) {
+      for (const hostId of hostIds) if (hostId !== null && !vmIds.includes(vm.id)) add(hostId, vm);
+    }
+  }
+  const nothing = { cpus: 0, memoryMib: 0 };
+  const places = new Map<string, { readonly hostId: string | null; readonly because: string }>();
+  for (const { vm, request } of requests) {
+    const hosts = snapshot.hosts.map((host) => host.withPromised(nothing, single.get(host.id) ?? []));
+    const decision = placeVm({ ...request, excludeHostIds }, { cluster: snapshot.cluster, hosts });
+    const because = decision.ok ? decision.because : describeRefusals(decision.refusals);
+    places.set(vm.id, { hostId: decision.ok ? decision.hostId : null, because });
+    if (!decision.ok) continue;
+    snapshot.promise(decision.hostId, request);
+    add(decision.hostId, { ...nothing, id: vm.id, ...groupsOf(request) });
+  }
+  return places;
+}
+
+function groupsOf({ projectId, affinity, antiAffinity }: PlacementRequest) {
+  return { projectId, affinity, antiAffinity };
 }
 
 async function reserve(tx: Tx, placed: readonly PlacedVm[]): Promise<void> {

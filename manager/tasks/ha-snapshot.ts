@@ -32,8 +32,13 @@ export interface HaSnapshotSeams {
   readonly fencings: RunningFencings;
 }
 
-/** @throws KvasirError `not-found` without such a cluster */
-export async function readHaSnapshot(db: Executor, seams: HaSnapshotSeams, clusterId: string): Promise<HaSnapshot> {
+/** With the VMs of `alsoHostIds` although these hosts are well. @throws KvasirError `not-found` without such a cluster */
+export async function readHaSnapshot(
+  db: Executor,
+  seams: HaSnapshotSeams,
+  clusterId: string,
+  alsoHostIds: readonly string[] = [],
+): Promise<HaSnapshot> {
   const cluster = await clusters.get(db, clusterId);
   const settings = await clusterHa.find(db, { clusterId });
   const hosts = await readHosts(db, seams, clusterId);
@@ -47,7 +52,7 @@ export async function readHaSnapshot(db: Executor, seams: HaSnapshotSeams, clust
       suspectsItself: settings?.suspectsItself ?? false,
     },
     hosts,
-    vms: await readHaVms(db, clusterId, troubled),
+    vms: await readHaVms(db, clusterId, [...new Set([...troubled, ...alsoHostIds])]),
   };
 }
 

@@ -16,9 +16,10 @@ import type {
 import { sql } from 'kysely';
 import type { ClusterSnapshot, ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import { isCommitted, type OwnPromise, ownPromise } from '../store/commitments.ts';
-import type { Tx } from '../store/database.ts';
+import type { Executor, Tx } from '../store/database.ts';
 import { networks } from '../store/networks.ts';
 import { pools } from '../store/pools.ts';
+import { hostsWithoutUplink } from '../store/switches.ts';
 import { vms } from '../store/vms.ts';
 
 /** Refusals call pools by their names, and are exact when the VM is refused. @throws not-found without such a cluster */
@@ -28,8 +29,10 @@ export async function decidePlacement(
   clusterId: string,
   asked: PlacementRequest,
 ): Promise<PlacementDecision> {
-  // Every host has every network.
-  const request = { ...asked, networkIds: [] };
+  // Every host has every network, but for those of a switch that it has no uplink of.
+  const unlinked = await hostsWithoutUplink(tx, asked.networkIds);
+  const excludeHostIds = unlinked.length === 0 ? asked.excludeHostIds : [...(asked.excludeHostIds ?? []), ...unlinked];
+  const request = { ...asked, networkIds: [], excludeHostIds };
   const around = { own: await ownPromise(tx, request.vmId), members: await groupMembers(tx, clusterId, request) };
   // Where a host is asked for there is nothing to choose, and a snapshot of any age will do.
   const young = await snapshots.of(tx, clusterId, { anyAge: request.hostId !== undefined });
@@ -52,7 +55,7 @@ interface Around {
   readonly members: readonly Member[];
 }
 
-interface Member {
+export interface Member {
   readonly vm: CommittedVm;
   readonly hostIds: readonly (string | null)[];
 }
@@ -104,7 +107,7 @@ function promise(
 }
 
 /** Members of groups of the request's project, without sizes: those are in the sums already. */
-async function groupMembers(tx: Tx, clusterId: string, request: PlacementRequest): Promise<Member[]> {
+export async function groupMembers(tx: Executor, clusterId: string, request: PlacementRequest): Promise<Member[]> {
   if (request.affinity.length === 0 && request.antiAffinity.length === 0) return [];
   const { projectId, vmId } = request;
   const rows = await tx

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { rehearse } from './rehearsal.ts';
+import { cluster, now, vm } from './testing/facts.ts';
+
+const ha = (priority: 'high' | 'medium' | 'low', ...dependsOn: string[]) => ({ enabled: true, priority, dependsOn });
+
+it('a rehearsal says how a host would be proven dead, and why not', () => {
+  const about = (snapshot: ReturnType<typeof cluster>) =>
+    rehearse(snapshot, 'h1', now).proofs.map(({ method, possible }) => `${method} ${possible}`);
+  assert.deepEqual(about(cluster({ h1: {}, h2: {}, h3: {} })), [
+    'ipmi true',
+    'redfish false',
+    'lease true',
+    'operator true',
+  ]);
+  assert.deepEqual(about(cluster({ h1: { guarded: false }, h2: {} }, { policy: { fencing: ['lease'] } })), [
+    'lease false',
+  ]);
+  assert.deepEqual(about(cluster({ h1: {} }, { policy: { fencing: ['ipmi', 'lease'] } })), [
+    'ipmi false',
+    'lease false',
+  ]);
+});
+
+it('a rehearsal lists what would start in its order, and the rest with reasons', () => {
+  const vms = [
+    vm('low', { ha: ha('low') }),
+    vm('web', { ha: ha('high', 'db') }),
+    vm('db'),
+    vm('local', { shared: false }),
+    vm('off', { desiredState: 'stopped', lastSeen: 'stopped' }),
+    vm('elsewhere', { hostId: 'h2' }),
+  ].map((each) => ({ ...each, state: 'running' }));
+  const { restarts, left } = rehearse(cluster({ h1: {}, h2: {} }, { vms }), 'h1', now);
+  assert.deepEqual(
+    restarts.map((each) => `${each.vm.name} after ${each.after.join()}`),
+    ['db after ', 'web after db', 'low after '],
+  );
+  assert.deepEqual(
+    left.map((each) => `${each.vm.name}: ${each.because}`),
+    ['local: a disk of it lies on the host alone', 'off: it is not wanted to run'],
+  );
+});

@@ -1,0 +1,57 @@
+/**
+ * An operator's word that a host is off. It counts as a proof, so it is refused while anything at all speaks against it: an agent
+ * that is heard, a lease that is renewed, another host that hears it.
+ */
+import { KvasirError } from '@kvasir/api/errors.ts';
+import type { hostOperations } from '@kvasir/api/resources/host.ts';
+import { operatorProof } from '@kvasir/control/ha/fence-proof.ts';
+import { signalsOf } from '@kvasir/control/ha/signals.ts';
+import type { Executor } from '../store/database.ts';
+import { recordProof } from '../store/fence-proofs.ts';
+import { appendTimeline, haIncidents } from '../store/ha-incidents.ts';
+import { hostHa } from '../store/host-ha.ts';
+import { type HostRow, hosts } from '../store/hosts.ts';
+import { readHaSnapshot } from '../tasks/ha-snapshot.ts';
+import { actorOf } from './access.ts';
+import type { Call, ChangeService } from './call.ts';
+import { announce } from './changes.ts';
+import { findHost, hostView } from './hosts.ts';
+
+export const confirmHostOff: ChangeService<typeof hostOperations.confirmOff> = async (change, { params, body }) => {
+  const host = await findHost(change, params.host);
+  const sign = await signOfLife(change, change.tx, host);
+  if (sign !== undefined) {
+    throw new KvasirError('wrong-state', { action: 'take for off', kind: hosts.kind, name: host.name, state: sign });
+  }
+  const { userId, userName } = actorOf(change);
+  const now = change.env.clock.now();
+  const bootId = (await hostHa.find(change.tx, { hostId: host.id }))?.bootId ?? null;
+  const word = { userId, userName, statement: body.statement };
+  const proof = operatorProof({ hostId: host.id, hostName: host.name, bootId }, word, now);
+  const incident = await haIncidents.find(change.tx, { hostId: host.id, closedAt: null });
+  await recordProof(change.tx, change.env.ids.uuid(), proof, incident?.id ?? null);
+  if (incident !== undefined) {
+    const message = `${host.name} is off by ${userName}'s word`;
+    await appendTimeline(change.tx, incident.id, [{ at: now, kind: 'done', message, because: proof.because }]);
+  }
+  await announce(change, {
+    kind: 'host.confirmed-off',
+    severity: 'warning',
+    message: proof.because,
+    target: { kind: 'host', id: host.id, name: host.name },
+  });
+  return hostView(change, host);
+};
+
+/** Why the host is not off; undefined: nothing shows that it runs. */
+async function signOfLife(call: Call, db: Executor, host: HostRow): Promise<string | undefined> {
+  if (host.state !== 'down') return host.state;
+  const { clock, signals } = call.env;
+  const manager = { leadingSinceMs: 0, heldUpAtMs: null };
+  const snapshot = await readHaSnapshot(db, { signals, manager, fencings: new Map() }, host.clusterId);
+  const facts = snapshot.hosts.find(({ id }) => id === host.id)!;
+  const { silentMs, lease, peers } = signalsOf(facts, snapshot, clock.now());
+  if (silentMs < snapshot.cluster.policy.fenceAfterMs) return 'heard';
+  if (lease === 'alive') return 'alive: it renews its lease';
+  return peers === 'alive' ? 'alive: other hosts hear it' : undefined;
+}
