@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { compile } from './compile.ts';
+import { cookieOf } from './cookies.ts';
 import { FlowLab } from './testing/flow-lab.ts';
 import {
   advertisement,
@@ -81,3 +82,10 @@ for (const [what, frame] of Object.entries(passes)) {
 for (const [what, frame] of Object.entries(forgeries)) {
   test(`stays: ${what}`, async () => assert.deepEqual(await lab.send('guest', frame), {}));
 }
+
+test('what was forged is counted by port', async () => {
+  await lab.appctl('revalidator/purge');
+  const dump = await lab.ofctl('dump-flows', `cookie=0x${cookieOf('spoofed', 'guest').toString(16)}/-1`);
+  const counted = [...dump.matchAll(/n_packets=(\d+)/g)].reduce((sum, [, packets]) => sum + Number(packets), 0);
+  assert.equal(counted, Object.keys(forgeries).length);
+});

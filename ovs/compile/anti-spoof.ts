@@ -25,11 +25,12 @@ export function antiSpoof(model: Model, flows: FlowSet): void {
 
 function protect({ key, number, mac, addresses }: PluggedPort, flows: FlowSet): void {
   const cookie = cookieOf('port', key);
+  const spoofed = cookieOf('spoofed', key);
   const from = { [register.from]: number };
   const pass = (priority: number, fields: Fields, next: number = table.respond): void => {
     flows.add(cookie, table.antiSpoof, priority, { ...from, eth_src: mac, ...fields }, [resubmit(next)]);
   };
-  flows.add(cookieOf('spoofed', key), table.antiSpoof, 1, from, []);
+  flows.add(spoofed, table.antiSpoof, 1, from, []);
   // A guest that arrives announces its MAC by RARP (QEMU does it at the end of a move).
   pass(90, { eth_type: ethernet.rarp });
   for (const { family, value } of addresses) {
@@ -43,23 +44,24 @@ function protect({ key, number, mac, addresses }: PluggedPort, flows: FlowSet): 
   if (ipv4) pass(90, { ...arp, arp_sha: mac, arp_spa: 0 });
   pass(90, { ...dhcpRequest, ipv4_src: 0, ipv4_dst: 0xffffffffn });
   const ipv6 = addresses.filter(({ family }) => family === 'ipv6').map(({ value }) => value);
-  if (ipv6.length > 0) protectIpv6([...ipv6, linkLocal(mac)], { cookie, from, mac, pass }, flows);
+  if (ipv6.length > 0) protectIpv6([...ipv6, linkLocal(mac)], { cookie, spoofed, from, mac, pass }, flows);
 }
 
 interface Protected {
   readonly cookie: bigint;
+  readonly spoofed: bigint;
   readonly from: Fields;
   readonly mac: bigint;
   readonly pass: (priority: number, fields: Fields, next?: number) => void;
 }
 
-function protectIpv6(own: readonly bigint[], { cookie, from, mac, pass }: Protected, flows: FlowSet): void {
+function protectIpv6(own: readonly bigint[], { cookie, spoofed, from, mac, pass }: Protected, flows: FlowSet): void {
   pass(90, { ...ip.ipv6, ipv6_src: linkLocal(mac) }, table.antiSpoofNd);
   for (const target of own) pass(90, { ...solicitation, ipv6_src: 0, nd_target: target });
   pass(90, { ...icmpv6, icmpv6_type: 143, ipv6_src: 0 });
   const nd = (priority: number, fields: Fields, through: boolean): void => {
     const actions = through ? [resubmit(table.respond)] : [];
-    flows.add(through ? cookie : cookieOf('spoofed'), table.antiSpoofNd, priority, { ...from, ...fields }, actions);
+    flows.add(through ? cookie : spoofed, table.antiSpoofNd, priority, { ...from, ...fields }, actions);
   };
   // A link-layer address in the message is the sender's own, or there is none (0).
   for (const linkLayer of [mac, 0n]) {
