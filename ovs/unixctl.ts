@@ -48,9 +48,13 @@ export class Unixctl {
     }
   }
 
-  /** What the pipeline does with a packet, such as `in_port=1,tcp,nw_src=…`, table by table. Nothing is sent. */
-  trace(bridge: string, flow: string): Promise<string> {
-    return this.call('ofproto/trace', bridge, flow);
+  /**
+   * What the pipeline does with a packet, such as `in_port=1,tcp,nw_src=…`, table by table, to be read with `parseTrace`.
+   * Nothing is sent. `ctStates`: what the first, second … conntrack is to find; default: `trk,new`.
+   * @throws UnixctlError
+   */
+  trace(bridge: string, flow: string, ctStates: readonly string[] = []): Promise<string> {
+    return this.call('ofproto/trace', bridge, flow, ...ctStates.flatMap((state) => ['--ct-next', state]));
   }
 
   /** LACP as negotiated, of one bond or of all. */
