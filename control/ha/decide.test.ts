@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { defaultVmHa } from '@kvasir/api/resources/ha-policy.ts';
 import type { HaAction } from './actions.ts';
 import { decide } from './decide.ts';
 import { operatorProof, powerOffProof } from './fence-proof.ts';
@@ -248,7 +249,7 @@ describe('restarts', () => {
     );
   const placed = (name: string, more: Parameters<typeof vm>[1] = {}) =>
     vm(name, { restart: restart('placed'), ...more });
-  const ha = (priority: 'high' | 'medium' | 'low', ...dependsOn: string[]) => ({ enabled: true, priority, dependsOn });
+  const ha = (priority: 'high' | 'medium' | 'low', ...dependsOn: string[]) => ({ ...defaultVmHa, priority, dependsOn });
 
   it('are listed for what ran on a lost host, is wanted and can be reached from others', () => {
     const vms = [

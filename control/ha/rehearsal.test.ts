@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { defaultVmHa } from '@kvasir/api/resources/ha-policy.ts';
 import { rehearse } from './rehearsal.ts';
 import { cluster, now, vm } from './testing/facts.ts';
 
-const ha = (priority: 'high' | 'medium' | 'low', ...dependsOn: string[]) => ({ enabled: true, priority, dependsOn });
+const ha = (priority: 'high' | 'medium' | 'low', ...dependsOn: string[]) => ({ ...defaultVmHa, priority, dependsOn });
 
 it('a rehearsal says how a host would be proven dead, and why not', () => {
   const about = (snapshot: ReturnType<typeof cluster>) =>

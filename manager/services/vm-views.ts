@@ -70,8 +70,8 @@ export async function vmViews(call: Call, rows: readonly VmRow[]): Promise<Vm[]>
   }));
 }
 
-function haView({ enabled, priority, dependsOn }: VmHa): VmHa {
-  return { enabled, priority, dependsOn: [...dependsOn] };
+function haView(settings: VmHa): VmHa {
+  return { ...settings, dependsOn: [...settings.dependsOn] };
 }
 
 function diskView(disk: VmDiskRow, volume: VolumeRow | undefined) {

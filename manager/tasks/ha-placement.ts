@@ -7,6 +7,8 @@ import type { CommittedVm, PlacementDecision, PlacementRequest } from '@kvasir/c
 import type { Clock } from '@kvasir/api/clock.ts';
 import { ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import type { Executor, Tx } from '../store/database.ts';
+import { ports } from '../store/networks.ts';
+import { hostsWithoutUplink } from '../store/switches.ts';
 import { vmDisks, type VmRow, vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { decidePlacement, groupMembers } from './vm-placement.ts';
@@ -22,6 +24,8 @@ export interface ManyOptions {
   readonly excludeHostIds: readonly string[];
   /** The host where a VM is defined, when that is to be preferred: nothing has to move. */
   readonly stayAt: (vm: VmRow) => string | undefined;
+  /** A host that it only gets when no other takes it: it was tried there in vain. */
+  readonly avoid?: (vm: VmRow) => string | undefined;
 }
 
 /** In the order of the ids, each with its `reservedHostId` written; ids of VMs that are gone are left out. */
@@ -30,7 +34,7 @@ export async function placeMany(
   snapshots: ClusterSnapshots,
   clusterId: string,
   vmIds: readonly string[],
-  { excludeHostIds, stayAt }: ManyOptions,
+  { excludeHostIds, stayAt, avoid }: ManyOptions,
 ): Promise<PlacedVm[]> {
   const requests = await requestsFor(tx, vmIds);
   let snapshot = await snapshots.read(tx, clusterId);
@@ -52,7 +56,7 @@ export async function placeMany(
     };
     const own = stayAt(vm);
     const stays = own === undefined ? undefined : await decideOne({ ...request, hostId: own, residentHostId: own });
-    const decision = stays?.ok ? stays : await decideOne({ ...request, excludeHostIds });
+    const decision = stays?.ok ? stays : await decideOne({ ...request, excludeHostIds: both(request, excludeHostIds) });
     const because = decision.ok ? decision.because : describeRefusals(decision.refusals);
     placed.push({ vm, hostId: decision.ok ? decision.hostId : null, because });
     if (grouped) {
@@ -85,7 +89,10 @@ export async function placeInThought(
   const places = new Map<string, { readonly hostId: string | null; readonly because: string }>();
   for (const { vm, request } of requests) {
     const hosts = snapshot.hosts.map((host) => host.withPromised(nothing, single.get(host.id) ?? []));
-    const decision = placeVm({ ...request, excludeHostIds }, { cluster: snapshot.cluster, hosts });
+    const decision = placeVm(
+      { ...request, excludeHostIds: both(request, excludeHostIds) },
+      { cluster: snapshot.cluster, hosts },
+    );
     const because = decision.ok ? decision.because : describeRefusals(decision.refusals);
     places.set(vm.id, { hostId: decision.ok ? decision.hostId : null, because });
     if (!decision.ok) continue;
@@ -93,6 +100,10 @@ export async function placeInThought(
     add(decision.hostId, { ...nothing, id: vm.id, ...groupsOf(request) });
   }
   return places;
+}
+
+function both({ excludeHostIds = [] }: PlacementRequest, more: readonly string[]): readonly string[] {
+  return [...excludeHostIds, ...more];
 }
 
 function groupsOf({ projectId, affinity, antiAffinity }: PlacementRequest) {
@@ -113,9 +124,15 @@ export async function requestsFor(
   const disks = Map.groupBy(await vmDisks.select(db, { vmId: vmIds }), ({ vmId }) => vmId);
   const volumeIds = [...disks.values()].flat().map(({ volumeId }) => volumeId);
   const volumeOf = new Map((await volumes.select(db, { id: volumeIds })).map((row) => [row.id, row]));
-  return vmIds.flatMap((id) => {
+  const networksOf = Map.groupBy(await ports.select(db, { vmId: vmIds }), ({ vmId }) => vmId);
+  const unlinked = new Map<string, readonly string[]>();
+  const requests: { readonly vm: VmRow; readonly request: PlacementRequest }[] = [];
+  for (const id of vmIds) {
     const vm = rows.get(id);
-    if (vm === undefined) return [];
+    if (vm === undefined) continue;
+    const networkIds = [...new Set((networksOf.get(id) ?? []).map(({ networkId }) => networkId))].sort();
+    const key = networkIds.join();
+    if (!unlinked.has(key)) unlinked.set(key, await hostsWithoutUplink(db, networkIds));
     const used = (disks.get(id) ?? []).flatMap(({ volumeId }) => volumeOf.get(volumeId) ?? []);
     const request: PlacementRequest = {
       vmId: id,
@@ -126,9 +143,11 @@ export async function requestsFor(
       poolIds: [...new Set(used.map(({ poolId }) => poolId))],
       volumeHostIds: used.flatMap(({ hostId }) => hostId ?? []),
       networkIds: [],
+      excludeHostIds: unlinked.get(key),
       affinity: vm.affinity,
       antiAffinity: vm.antiAffinity,
     };
-    return [{ vm, request }];
-  });
+    requests.push({ vm, request });
+  }
+  return requests;
 }
