@@ -67,6 +67,7 @@ export class SwitchPushes {
   readonly #options: SwitchPushesOptions;
   readonly #lines = new Map<string, Line>();
   readonly #taken = new WeakMap<HostLink, Taken>();
+  readonly #deliveries = new Set<Promise<void>>();
   #pictures = 0;
   #again = false;
   #running: Promise<void> | null = null;
@@ -98,9 +99,10 @@ export class SwitchPushes {
     if (!this.#resting) this.#running ??= this.#rounds();
   }
 
-  /** Waits until the last nudge is worked off. */
+  /** Waits until the last nudge is worked off and has arrived. */
   async settle(): Promise<void> {
     await this.#running;
+    await Promise.allSettled([...this.#deliveries]);
   }
 
   /**
@@ -127,10 +129,9 @@ export class SwitchPushes {
       const connected = hub.connectedHosts();
       if (connected.length === 0 || epoch() === undefined) continue;
       try {
-        const { queued, size } = await this.#picture(connected);
+        const { size } = await this.#picture(connected);
         const restMs = Math.floor(size / portsForRestMs);
         if (restMs > 0) return this.#rest(restMs);
-        await Promise.allSettled(Object.values(queued).map(({ delivered }) => delivered));
       } catch (error) {
         log('the distributed switch could not be sent to the hosts', error);
       }
@@ -180,7 +181,10 @@ export class SwitchPushes {
     const parcel = { ...content, delivered: waiting?.delivered ?? Promise.withResolvers<void>() };
     parcel.delivered.promise.catch(() => {});
     line.next = parcel;
-    if (!line.busy) void this.#deliver(hostId, line);
+    if (!line.busy) {
+      const delivering = this.#deliver(hostId, line).finally(() => this.#deliveries.delete(delivering));
+      this.#deliveries.add(delivering);
+    }
     return parcel.delivered.promise;
   }
 
@@ -203,7 +207,11 @@ export class SwitchPushes {
     const { hub, calls } = this.#options;
     const link = hub.find(hostId);
     const taken = link && this.#taken.get(link);
-    if (taken !== undefined && (taken.hash === hash || taken.generation > generation)) return;
+    if (taken !== undefined && taken.generation > generation) return;
+    if (taken?.hash === hash) {
+      this.#taken.set(link!, { generation, hash });
+      return;
+    }
     await calls.call(hostId, networkApply, { generation, slice });
     // On a link that came meanwhile it is not known who took it.
     if (link !== undefined && hub.find(hostId) === link) this.#taken.set(link, { generation, hash });

@@ -1,5 +1,6 @@
 /** Distributed switches, and the uplinks by which hosts take part in them. */
 import type { Labels } from '@kvasir/api/schema.ts';
+import type { Executor } from './database.ts';
 import { Table } from './table.ts';
 import { type Versioned, versioned } from './versioned.ts';
 
@@ -56,3 +57,20 @@ export const uplinks = new Table<UplinkRow>({
     lacpFast: 'flag',
   },
 });
+
+/** Hosts that lack an uplink of a switch which these networks are on. Empty when none is on a switch. */
+export async function hostsWithoutUplink(db: Executor, networkIds: readonly string[]): Promise<string[]> {
+  if (networkIds.length === 0) return [];
+  const on = await db
+    .selectFrom('networks')
+    .select('switchId')
+    .distinct()
+    .where('id', 'in', [...networkIds])
+    .where('switchId', 'is not', null)
+    .execute();
+  if (on.length === 0) return [];
+  const switchIds = on.flatMap(({ switchId }) => switchId ?? []);
+  const linked = Map.groupBy(await uplinks.select(db, { switchId: switchIds }), ({ hostId }) => hostId);
+  const all = await db.selectFrom('hosts').select('id').execute();
+  return all.flatMap(({ id }) => ((linked.get(id)?.length ?? 0) < switchIds.length ? [id] : []));
+}
