@@ -43,6 +43,7 @@ export class HostMachine {
   #cut = new Set<Direction>();
   #life: Life | null = null;
   #heldDown = false;
+  #booted = true;
   #keeperFaultMs = Number.NEGATIVE_INFINITY;
 
   constructor(name: string, sim: SimHost, seams: MachineSeams) {
@@ -69,7 +70,6 @@ export class HostMachine {
       this.#cut.size === 0 &&
       sim.onManagementNetwork &&
       this.agentRuns &&
-      this.skewMs === 0 &&
       !sim.isStorageCut('/shared') &&
       !sim.ignoresKills
     );
@@ -110,7 +110,7 @@ export class HostMachine {
 
   startAgent(): void {
     this.#heldDown = false;
-    if (this.#life === null && this.sim.isOn) this.#start();
+    if (this.#life === null && this.sim.isOn && this.#booted) this.#start();
   }
 
   /** kill -9; its supervisor starts it anew unless it is to stay down. */
@@ -141,10 +141,14 @@ export class HostMachine {
 
   #boots(): void {
     const bootId = this.sim.bootId;
+    this.#booted = false;
     this.#cable = this.#newCable();
     this.#cable.cut(...this.#cut);
+    this.noteHealth();
     this.#seams.clock.after(bootMs, () => {
-      if (this.sim.bootId === bootId && this.sim.isOn && !this.#heldDown && this.#life === null) this.#start();
+      if (this.sim.bootId !== bootId || !this.sim.isOn) return;
+      this.#booted = true;
+      if (!this.#heldDown && this.#life === null) this.#start();
     });
   }
 

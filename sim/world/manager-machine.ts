@@ -26,6 +26,7 @@ export class ManagerMachine {
   #life: Life | null = null;
   #core: Core | undefined;
   #starts = 0;
+  #commitsLeft = Number.POSITIVE_INFINITY;
   /** Since when it has led without a break; null: it does not. */
   #leadsSinceMs: number | null = null;
 
@@ -73,7 +74,13 @@ export class ManagerMachine {
     this.#life = null;
     this.#core = undefined;
     this.#leadsSinceMs = null;
+    this.#commitsLeft = Number.POSITIVE_INFINITY;
     life.end();
+  }
+
+  /** Killed as soon as that many further transactions of it are committed: their answers never reach it. */
+  killAfter(commits: number): void {
+    if (this.#life !== null) this.#commitsLeft = commits;
   }
 
   accept(link: Link, hostId: string): void {
@@ -83,7 +90,7 @@ export class ManagerMachine {
   async #open(life: Life, holder: string): Promise<void> {
     const { clock, chance, store, power, tell } = this.#seams;
     const core = await openCore({
-      store: mortal(store, life),
+      store: mortal(store, life, () => this.#committed(life)),
       clock: life.clock(clock),
       ids: chance.ids(),
       version: 'simulated',
@@ -97,6 +104,12 @@ export class ManagerMachine {
     this.#core = core;
     core.start();
   }
+
+  #committed(life: Life): void {
+    if (this.#life !== life) return;
+    this.#commitsLeft -= 1;
+    if (this.#commitsLeft <= 0) this.kill();
+  }
 }
 
 /** Nobody uploads anything here, and nothing reads a real disk. */
@@ -107,12 +120,16 @@ class NoUploads extends FileSpool {
 }
 
 /** The store as one process sees it: when that is dead, no transaction begins, none that was asked for answers, and nothing wakes it. */
-function mortal(store: Store, life: Life): Store {
+function mortal(store: Store, life: Life, committed: () => void): Store {
   const held = life.holds(store);
   return {
     kind: store.kind,
     db: store.db,
-    transaction: (work) => held.transaction(work),
+    transaction: (work) =>
+      held.transaction(work).then((result) => {
+        committed();
+        return life.isAlive ? result : new Promise<never>(() => {});
+      }),
     onCommit: (listener) => {
       const end = store.onCommit(() => life.isAlive && listener());
       life.onEnd(end);

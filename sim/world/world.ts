@@ -129,6 +129,12 @@ export class World {
     return machine;
   }
 
+  manager(name: string): ManagerMachine {
+    const manager = this.managers.find((each) => each.name === name);
+    if (manager === undefined) throw new Error(`no manager ${name}`);
+    return manager;
+  }
+
   nameOf(hostId: string): string {
     return [...this.machines.values()].find((machine) => machine.hostId === hostId)?.name ?? hostId;
   }
