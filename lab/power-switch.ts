@@ -113,7 +113,11 @@ class PowerSwitch {
   #reset(device: Device): void {
     this.#cut(device);
     device.booting = true;
-    this.#later(device, (lab) => lab.powerOn(device.host.name));
+    this.#later(device, async (lab) => {
+      // Until its last process is gone it would look as if it ran already.
+      await device.host.powerOff();
+      await lab.powerOn(device.host.name);
+    });
   }
 
   #later(device: Device, work: (lab: Lab) => Promise<void>): void {

@@ -82,7 +82,7 @@ export async function withLabLock<T>(layout: LabLayout, work: () => Promise<T>, 
       });
       server.listen(`\0${layout.lockName}`, () => resolve('locked'));
     });
-    server.removeAllListeners('error');
+    server.removeAllListeners('error').removeAllListeners('listening');
     return outcome === 'locked';
   });
   try {

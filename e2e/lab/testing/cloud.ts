@@ -139,6 +139,7 @@ async function startTestCloud(name: string, directory: string): Promise<TestClou
   await cloud.login();
   await cloud.joinHosts();
   await cloud.makePools();
+  await cloud.registerPower();
   await cloud.importImage(image.path);
   const { profiles } = JSON.parse(readFileSync(configFile, 'utf8')) as {
     readonly profiles: Readonly<Record<string, { readonly token: string }>>;
