@@ -6,7 +6,9 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '@kvasir/api/clock.ts';
 import { HaController } from './controllers/ha.ts';
 import { gateways } from './controllers/gateways.ts';
+import { leftovers } from './controllers/leftovers.ts';
 import { revival } from './controllers/revival.ts';
+import { watchVmFailures } from './controllers/vm-failures.ts';
 import { upkeep } from './controllers/upkeep.ts';
 import { type Hosts, startHosts } from './hosts/hosts.ts';
 import { DevicePower } from './hosts/fencing/device-power.ts';
@@ -115,7 +117,23 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     epoch: () => leadership.epoch,
     log,
   });
-  const controllers = [upkeep(env, log), revival(env, log), gateways(env, log), ha];
+  const failures = watchVmFailures(
+    {
+      ...env,
+      withoutLife: () => hosts.withoutLife(),
+      epoch: () => leadership.epoch,
+      nudge: () => ha.nudge(),
+    },
+    log,
+  );
+  const controllers = [
+    upkeep(env, log),
+    revival(env, log),
+    gateways(env, log),
+    leftovers({ ...env, calls: hosts.calls }, log),
+    ha,
+    failures,
+  ];
   return {
     env,
     hosts,

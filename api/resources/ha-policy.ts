@@ -19,6 +19,11 @@ export const FailureReaction = oneOf(['leave', 'restart'] as const, {
   description: 'leave: only say so; restart: the affected VMs start elsewhere, once they are known to be stopped',
 });
 
+export const VmFailureReaction = oneOf(['restart', 'alarm', 'none'] as const, {
+  description:
+    'Of a VM whose QEMU died, whose guest panicked, hangs, or let its watchdog run out: restart it, in place if that works; only raise an alarm; nothing',
+});
+
 const Ms = (minimum: number, description: string) => Type.Integer({ minimum, maximum: 86_400_000, description });
 
 export const HaPolicy = closed({
@@ -54,6 +59,16 @@ export const HaPolicy = closed({
   }),
   restartBackoffMs: Ms(100, 'Pause after the first failed try; it doubles each time, to 5 minutes at most'),
   dependencyWaitMs: Ms(0, 'How long a VM waits for the guest of one that it depends on, once that one runs'),
+  vmFailure: VmFailureReaction,
+  vmFailureLimit: Type.Integer({
+    minimum: 1,
+    maximum: 1000,
+    description: 'Failures of one VM within an hour after which it is no longer restarted, but an alarm is raised',
+  }),
+  vmHungAfterMs: Ms(
+    0,
+    'A guest whose agent has answered before counts as hung when it has not done so for that long while its disks did nothing; 0: never',
+  ),
 });
 export type HaPolicy = Static<typeof HaPolicy>;
 
@@ -79,6 +94,9 @@ export const defaultHaPolicy: HaPolicy = {
   restartLimit: 5,
   restartBackoffMs: 5000,
   dependencyWaitMs: 60_000,
+  vmFailure: 'restart',
+  vmFailureLimit: 5,
+  vmHungAfterMs: 120_000,
 };
 
 export const HaPriority = oneOf(['high', 'medium', 'low'] as const, { description: 'Which VMs are restarted first' });
@@ -91,6 +109,9 @@ export const VmHa = closed({
     uniqueItems: true,
     description: 'VMs of the same project that have to run first when several are restarted',
   }),
+  onFailure: oneOf(['cluster', 'restart', 'alarm', 'none'] as const, {
+    description: 'When it itself fails, not its host; cluster: as the cluster says',
+  }),
 });
 export type VmHa = Static<typeof VmHa>;
 
@@ -98,6 +119,7 @@ export const VmHaChange = closed({
   enabled: Type.Optional(VmHa.properties.enabled),
   priority: Type.Optional(VmHa.properties.priority),
   dependsOn: Type.Optional(VmHa.properties.dependsOn),
+  onFailure: Type.Optional(VmHa.properties.onFailure),
 });
 
-export const defaultVmHa: VmHa = { enabled: true, priority: 'medium', dependsOn: [] };
+export const defaultVmHa: VmHa = { enabled: true, priority: 'medium', dependsOn: [], onFailure: 'cluster' };

@@ -127,7 +127,7 @@ export interface VmFacts {
   readonly desiredState: 'running' | 'stopped' | 'paused' | 'suspended';
   /** The last word of its host about its domain; null: there was none. */
   readonly lastSeen: string | null;
-  readonly ha: VmHa;
+  readonly ha: Omit<VmHa, 'onFailure'>;
   readonly poolIds: readonly string[];
   /** All its disks can be reached from other hosts. */
   readonly shared: boolean;

@@ -74,9 +74,11 @@ export async function place(write: RestartWrite, seams: RestartSeams, { vmIds }:
     const host = snapshot.hosts.find(({ id }) => id === hostId);
     return host?.ha.state === 'running' && host.state === 'up' && host.proof === null;
   };
+  const attemptsOf = (vmId: string): number => snapshot.vms.find(({ id }) => id === vmId)?.restart?.attempts ?? 0;
   const placed = await placeMany(tx, seams.clusterSnapshots, snapshot.cluster.id, vmIds, {
     excludeHostIds: snapshot.hosts.filter(({ id }) => !well(id)).map(({ id }) => id),
-    stayAt: ({ hostId }) => (hostId !== null && well(hostId) ? hostId : undefined),
+    stayAt: ({ id, hostId }) => (hostId !== null && well(hostId) && attemptsOf(id) === 0 ? hostId : undefined),
+    avoid: ({ id, hostId }) => (hostId !== null && attemptsOf(id) > 0 ? hostId : undefined),
   });
   for (const [hostId, some] of Map.groupBy(placed, (each) => each.hostId)) {
     const ids = some.map(({ vm }) => vm.id);

@@ -8,6 +8,7 @@ import { networkTrace, type PortCounters, portCounters, type TraceResult } from 
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
 import { hosts as hostRows } from '../store/hosts.ts';
+import type { DomainReport } from '@kvasir/api/agent/vm.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Ids } from '../ids.ts';
 import type { Store } from '../store/database.ts';
@@ -49,6 +50,8 @@ export interface Hosts {
   lastHeardMs(hostId: string): number | undefined;
   /** The host counts as down, its VMs as unknown, until it is heard again. */
   declareDown(hostId: string): Promise<void>;
+  /** Running VMs whose guests give no sign of life, as their hosts say. */
+  withoutLife(): Iterable<{ readonly hostId: string; readonly report: DomainReport }>;
   /** Of the agents' server; 0 for a unix socket or none. */
   readonly port: number;
   /** Takes a link of a host whose identity is already proved. */
@@ -110,6 +113,7 @@ export async function startHosts(options: HostsOptions): Promise<Hosts> {
     liveness,
     lastHeardMs: (hostId) => hub.lastHeardMs(hostId),
     declareDown: (hostId) => hub.declareDown(hostId),
+    withoutLife: () => inventory.known.withoutLife(),
     port,
     accept: (link, hostId) => hub.accept(link, hostId),
     isConnected: (hostId) => hub.find(hostId) !== undefined,

@@ -22,6 +22,17 @@ export class KnownDomains {
     return this.#active.get(vmId)?.has(hostId) === true;
   }
 
+  /** Managed VMs whose guests seem to do nothing any more, or let their watchdog run out. */
+  *withoutLife(): Iterable<{ readonly hostId: string; readonly report: DomainReport }> {
+    for (const [hostId, domains] of this.#hosts) {
+      for (const report of domains.values()) {
+        const { signs } = report;
+        if (!report.managed || !isActive(report) || signs === undefined) continue;
+        if (signs.watchdogFired || (signs.quietMs ?? 0) > 0) yield { hostId, report };
+      }
+    }
+  }
+
   activeHosts(vmId: string): string[] {
     return [...(this.#active.get(vmId) ?? [])];
   }

@@ -38,6 +38,16 @@ describe('a report of a VM', () => {
     assert.deepEqual(changes, { state: 'crashed', stateReason: 'guest panicked' });
   });
 
+  it('that the guest shut itself down also changes what is wanted, unless a task is at work', () => {
+    const ended = report({ state: 'stopped', reason: 'shutdown', startedAtMs: null });
+    const running = row({ desiredState: 'running' });
+    const seen = { state: 'stopped', stateReason: 'shutdown', startedAt: null };
+    assert.deepEqual(observeVm(running, { ...quiet, report: ended }), { ...seen, desiredState: 'stopped' });
+    assert.deepEqual(observeVm(running, { ...quiet, report: ended, locked: true }), seen);
+    const crashed = report({ state: 'crashed', reason: 'panicked', startedAtMs: null });
+    assert.equal(observeVm(running, { ...quiet, report: crashed })?.desiredState, undefined);
+  });
+
   it('from another host changes nothing', () => {
     assert.equal(observeVm(row(), { ...quiet, hostId: 'h2', report: report({ state: 'stopped' }) }), null);
   });

@@ -8,7 +8,9 @@
 import type { DomainReport } from '@kvasir/api/agent/vm.ts';
 import type { VmRow } from '../store/vms.ts';
 
-export type VmChanges = Partial<Pick<VmRow, 'state' | 'stateReason' | 'guest' | 'drift' | 'startedAt'>>;
+export type VmChanges = Partial<
+  Pick<VmRow, 'state' | 'stateReason' | 'desiredState' | 'guest' | 'drift' | 'startedAt'>
+>;
 
 export interface Observation {
   readonly hostId: string;
@@ -26,7 +28,8 @@ export function observeVm(row: VmRow, { hostId, report, locked, arrivedElsewhere
   if (row.hostId === hostId) {
     if (arrivedElsewhere) return null;
     if (report === null) return locked ? null : observeAbsence(row);
-    return report.incoming ? null : differences(row, seen(row, report));
+    if (report.incoming) return null;
+    return differences(row, { ...seen(row, report), ...(locked ? {} : wish(row, report)) });
   }
   if (row.reservedHostId === hostId && report !== null && isActive(report)) return differences(row, seen(row, report));
   return null;
@@ -44,6 +47,12 @@ function seen(row: VmRow, report: DomainReport): VmChanges {
     drift: report.drift,
     startedAt: report.startedAtMs,
   };
+}
+
+/** Who shuts a VM down from inside wants it to be off: nothing shall start it again by itself. */
+function wish(row: VmRow, report: DomainReport): VmChanges {
+  const ended = report.state === 'stopped' && report.reason === 'shutdown' && row.state !== 'stopped';
+  return ended && row.desiredState === 'running' ? { desiredState: 'stopped' } : {};
 }
 
 function observeAbsence(row: VmRow): VmChanges | null {

@@ -7,6 +7,7 @@ import { indexesForMany } from './migrations/0003-indexes-for-many.ts';
 import { distributedSwitch } from './migrations/0004-distributed-switch.ts';
 import { highAvailability } from './migrations/0005-high-availability.ts';
 import { leasesAndFencing } from './migrations/0006-leases-and-fencing.ts';
+import { failuresAndBalance } from './migrations/0007-failures-and-balance.ts';
 
 export interface Migration {
   /** Sorts and names it for ever: `0001-first-slice`. */
@@ -22,6 +23,7 @@ const migrations: readonly Migration[] = [
   distributedSwitch,
   highAvailability,
   leasesAndFencing,
+  failuresAndBalance,
 ];
 
 export async function migrate(store: Store): Promise<void> {

@@ -10,6 +10,7 @@ import type { ClusterHaRow, VmHaRow } from './ha-settings.ts';
 import type { FenceDeviceRow } from './fence-devices.ts';
 import type { HostDomainRow } from './host-domains.ts';
 import type { HostHaRow } from './host-ha.ts';
+import type { HostMaintenanceRow } from './host-maintenance.ts';
 import type { HostRow } from './hosts.ts';
 import type { IdempotencyKeyRow } from './idempotency-keys.ts';
 import type { ImageCopyRow, ImageRow } from './images.ts';
@@ -29,6 +30,7 @@ import type { SwitchRow, UplinkRow } from './switches.ts';
 import type { TaskLockRow, TaskRow, TaskStepRow } from './tasks.ts';
 import type { UploadRow } from './uploads.ts';
 import type { UserRow } from './users.ts';
+import type { VmFailureRow } from './vm-failures.ts';
 import type { VmDiskRow, VmRow } from './vms.ts';
 import type { VolumeRow } from './volumes.ts';
 
@@ -74,6 +76,8 @@ export interface Schema {
   haRestarts: Stored<HaRestartRow>;
   fenceProofs: Stored<FenceProofRow>;
   fenceAttempts: Stored<FenceAttemptRow>;
+  vmFailures: Stored<VmFailureRow>;
+  hostMaintenance: Stored<HostMaintenanceRow>;
   vmDisks: Stored<VmDiskRow>;
   hostDomains: Stored<HostDomainRow>;
   tasks: Stored<TaskRow>;

@@ -56,7 +56,13 @@ export async function placeMany(
     };
     const own = stayAt(vm);
     const stays = own === undefined ? undefined : await decideOne({ ...request, hostId: own, residentHostId: own });
-    const decision = stays?.ok ? stays : await decideOne({ ...request, excludeHostIds: both(request, excludeHostIds) });
+    const avoided = avoid?.(vm);
+    const elsewhere =
+      stays?.ok || avoided === undefined
+        ? undefined
+        : await decideOne({ ...request, excludeHostIds: both(request, [...excludeHostIds, avoided]) });
+    const taken = [stays, elsewhere].find((each) => each?.ok === true);
+    const decision = taken ?? (await decideOne({ ...request, excludeHostIds: both(request, excludeHostIds) }));
     const because = decision.ok ? decision.because : describeRefusals(decision.refusals);
     placed.push({ vm, hostId: decision.ok ? decision.hostId : null, because });
     if (grouped) {

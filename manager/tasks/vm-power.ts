@@ -1,6 +1,8 @@
 /** What the tasks that change only a VM's power have in common: one call, and the state that it answers. */
 import { type DomainState, vmDefine } from '@kvasir/api/agent/vm.ts';
 import type { Vm } from '@kvasir/api/resources/vm.ts';
+import { openRestart } from '../store/ha-incidents.ts';
+import { openFailure } from '../store/vm-failures.ts';
 import { recordVmState } from '../store/vm-state.ts';
 import { vms } from '../store/vms.ts';
 import { type ApplyContext, defineStep, type Step, type StepContext } from './kind.ts';
@@ -40,8 +42,9 @@ export function defineStopped<P extends VmParams>(): Step<P, null> {
   };
 }
 
-/** The task came to nothing: what is wanted is again what is seen. */
+/** The task came to nothing: what is wanted is again what is seen. Not where high availability tried: it still wants it to run. */
 export async function wantWhatIsSeen({ tx, params, now }: ApplyContext<VmParams>): Promise<void> {
+  if ((await openRestart(tx, params.vmId)) !== undefined || (await openFailure(tx, params.vmId)) !== undefined) return;
   const vm = await vms.get(tx, params.vmId);
   const desiredState = desiredFor(vm.state);
   if (desiredState !== vm.desiredState) await vms.update(tx, vm.id, { desiredState }, { now });
