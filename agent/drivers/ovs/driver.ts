@@ -20,6 +20,7 @@ import { KeyedLock } from '../../keyed-lock.ts';
 import type { NetworkDriver, Port, PortDevice, VmMetadata } from '../network.ts';
 import { type RunProgram, runProgram } from '../program.ts';
 import { deviceName } from './device-name.ts';
+import { ExternalNeighbours } from './external-neighbours.ts';
 import { FlowChannel } from './flow-channel.ts';
 import { HostKernel, switchLife } from './host-kernel.ts';
 import { LocalNumbers } from './local-numbers.ts';
@@ -60,6 +61,7 @@ export class OvsNetworkDriver implements NetworkDriver {
   readonly #flows: FlowChannel;
   readonly #answers: PacketAnswers;
   readonly #services: Services | null;
+  readonly #neighbours: ExternalNeighbours;
   readonly #run: RunProgram;
   readonly #lock = new KeyedLock();
   readonly #timeoutMs: number;
@@ -102,6 +104,10 @@ export class OvsNetworkDriver implements NetworkDriver {
       onDrift: () => this.#keeper.nudge(),
       onPacket: (packet) => this.#answers.take(packet),
     });
+    this.#neighbours = new ExternalNeighbours({
+      send: (packet) => this.#flows.send(packet),
+      changed: () => this.#keeper.nudge(),
+    });
     this.#keeper = new SwitchKeeper({
       ...{ bridge, datapathType, uplinkBridge, tunnelAddress },
       db: this.#db,
@@ -114,7 +120,7 @@ export class OvsNetworkDriver implements NetworkDriver {
         // Guests without metadata are better off than guests without a network.
         await this.#services?.open().catch((error: unknown) => options.log?.('metadata is not served', error));
       },
-      neighbours: () => ({}),
+      neighbours: this.#neighbours,
       log: options.log ?? (() => undefined),
     });
     const directory = () => this.#keeper.directory;
@@ -122,6 +128,7 @@ export class OvsNetworkDriver implements NetworkDriver {
       directory,
       ports: () => this.#keeper.slice?.ports ?? [],
       portOf: (nicId) => this.#keeper.rows.portNumber(deviceName(nicId)),
+      neighbours: this.#neighbours,
       send: (packet) => this.#flows.send(packet),
     });
     this.#services =
@@ -130,6 +137,7 @@ export class OvsNetworkDriver implements NetworkDriver {
 
   close(): Promise<void> {
     this.#answers.close();
+    this.#neighbours.close();
     this.#services?.close();
     this.#keeper.close();
     this.#flows.close();

@@ -1,8 +1,10 @@
-/** Answers the packets that flows hand to the agent: DHCP and router solicitations of this host's ports. */
+/** Answers the packets that flows hand to the agent: DHCP and router solicitations of this host's ports, and what its
+ * gateways want to know of their neighbours. */
 import type { Action } from '@kvasir/ovs/flow.ts';
 import { decodeQuestion } from '@kvasir/ovs/compile/packet-in.ts';
 import type { PacketIn, PacketOut } from '@kvasir/ovs/openflow/packets.ts';
 import type { SlicePort } from '@kvasir/api/agent/network-slice.ts';
+import type { ExternalNeighbours } from './external-neighbours.ts';
 import type { PortDirectory } from './port-directory.ts';
 import { answerDhcp } from './responders/dhcp.ts';
 import { advertise, answerSolicitation } from './responders/router-advertisement.ts';
@@ -13,6 +15,7 @@ export interface PacketAnswersOptions {
   readonly ports: () => readonly SlicePort[];
   /** OpenFlow port of a NIC; undefined: not plugged in. */
   readonly portOf: (nicId: string) => number | undefined;
+  readonly neighbours: ExternalNeighbours;
   readonly send: (packet: PacketOut) => void;
 }
 
@@ -33,7 +36,12 @@ export class PacketAnswers {
   take({ userdata, data }: PacketIn): void {
     const question = decodeQuestion(userdata);
     const directory = this.#options.directory();
-    if (question === null || directory === null || !('port' in question)) return;
+    if (question === null || directory === null) return;
+    if ('router' in question) {
+      if (question.asks === 'neighbour') this.#options.neighbours.needed(question.router, data);
+      else this.#options.neighbours.heard(question.router, data);
+      return;
+    }
     const port = directory.port(question.port);
     if (port === undefined) return;
     if (question.asks === 'dhcp') {

@@ -13,6 +13,7 @@ import type { LocalSwitch } from '@kvasir/ovs/compile/local.ts';
 import type { FlowTable } from '@kvasir/ovs/flow.ts';
 import type { OvsdbClient } from '@kvasir/ovs/ovsdb-client.ts';
 import { optionalString } from '@kvasir/ovs/ovsdb-values.ts';
+import type { Exit, ExternalNeighbours } from './external-neighbours.ts';
 import type { LocalNumbering, LocalNumbers } from './local-numbers.ts';
 import { CurrentRows, watchedTables } from './rows/current.ts';
 import { difference, removePort } from './rows/difference.ts';
@@ -41,7 +42,7 @@ export interface KeeperOptions extends SwitchOptions {
   readonly flushZone: (zone: number) => Promise<void>;
   /** Puts in order what lies in the kernel, after the rows. */
   readonly tendKernel: (rows: CurrentRows, bridges: readonly WantedBridge[], slice: NetworkSlice) => Promise<void>;
-  readonly neighbours: () => LocalSwitch['neighbours'];
+  readonly neighbours: ExternalNeighbours;
   readonly log: (message: string, error?: unknown) => void;
 }
 
@@ -170,7 +171,9 @@ export class SwitchKeeper {
       await this.#monitor.until(agreed, rowsTimeoutMs, 'the database taking over our rows');
     }
     await this.#options.tendKernel(this.rows, bridges, slice);
-    await this.#options.program(compile(slice, this.#local(slice)));
+    const local = this.#local(slice);
+    await this.#options.program(compile(slice, local));
+    this.#options.neighbours.serve(slice, numbering.numbers, exitsOf(slice, local));
     this.#directory = new PortDirectory(slice, numbering.numbers, servicesMac);
     const before = this.#programmed;
     this.#programmed = slice;
@@ -247,9 +250,19 @@ export class SwitchKeeper {
       tunnelPort: input.tunnelAddress === null ? null : (rows.portNumber(tunnelPort) ?? null),
       services: services === undefined ? null : { port: services, macAddress: servicesMac },
       bridgeMac: bridgeMac(rows, input.bridge),
-      neighbours: this.#options.neighbours(),
+      neighbours: this.#options.neighbours.macs,
     };
   }
+}
+
+/** Where frames of each network leave this host untunnelled. */
+function exitsOf(slice: NetworkSlice, local: LocalSwitch): Map<string, Exit> {
+  return new Map(
+    slice.networks.flatMap(({ networkId, kind, segment, switchId }): [string, Exit][] => {
+      const port = switchId === null ? (kind === 'flat' ? local.defaultUplinkPort : null) : local.uplinkPorts[switchId];
+      return kind === 'vxlan' || port === null || port === undefined ? [] : [[networkId, { port, vlan: segment }]];
+    }),
+  );
 }
 
 function defined(entries: readonly (readonly [string, number | undefined])[]): Record<string, number> {
