@@ -2,9 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { invalidField } from '@kvasir/api/errors.ts';
 import type { leaseSettingsOperations } from '@kvasir/api/resources/lease-settings.ts';
+import { clusters } from '../store/clusters.ts';
 import { type ClusterLeasesRow, clusterLeases, defaultLeases } from '../store/leases.ts';
 import type { Call, OpenService, ReadService } from './call.ts';
-import { announce, nudging } from './changes.ts';
+import { announce, checkRevision, nudging } from './changes.ts';
 import { findCluster } from './clusters.ts';
 
 export const getLeaseSettings: ReadService<typeof leaseSettingsOperations.get> = async (call, { params }) =>
@@ -14,10 +15,12 @@ export const updateLeaseSettings: OpenService<typeof leaseSettingsOperations.upd
   typeof leaseSettingsOperations.update
 >(async (change, { params, body }) => {
   const cluster = await findCluster(change, params.cluster);
+  checkRevision(change, clusters.kind, cluster);
   const row = { ...(await settingsOf(change, cluster.id)), ...body };
   if (row.killAfterMs < 3 * row.renewEveryMs) throw invalidField('/body/killAfterMs', 'must be at least 3 renewals');
   if (row.leaseMs < row.killAfterMs + 2000)
     throw invalidField('/body/leaseMs', 'must be killAfterMs and 2000 at least');
+  await clusters.update(change.tx, cluster.id, {}, { now: change.env.clock.now(), revision: cluster.revision });
   await clusterLeases.put(change.tx, row, ['clusterId']);
   await announce(change, {
     kind: 'cluster.leases-changed',

@@ -1,0 +1,263 @@
+/** What others may believe of a guarded lease, on a clock of its own: VMs are gone or the host is reset before the lease is over. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { describe, it } from 'node:test';
+import type { LivenessPlan } from '@kvasir/api/agent/liveness.ts';
+import { LeaseKeeper, longestTimeout, marginOf } from './keeper.ts';
+import { NothingWrittenError, type PoolIo } from './parts.ts';
+import type { LeaseRecord, Slot } from './record.ts';
+import { FakeTime } from './testing/fake-time.ts';
+
+const place = { poolId: randomUUID(), path: '/shared' };
+const terms = { renewEveryMs: 1000, killAfterMs: 6000, leaseMs: 9000 };
+
+function planOf(changes: Partial<LivenessPlan> = {}): LivenessPlan {
+  const pools = [{ poolId: place.poolId, slot: 0 }];
+  return { generation: 1, ...terms, pools, peers: [], probePort: null, probeKey: null, ...changes };
+}
+
+/** A storage, VMs and a watchdog that do what a test says. */
+class Rig {
+  readonly time = new FakeTime();
+  readonly slots = new Map<number, LeaseRecord>();
+  storage: 'well' | 'hangs' | 'fails' | 'unsupported' = 'well';
+  vms = ['vm1'];
+  killable = true;
+  endedAtMs: number | null = null;
+  resetAtMs: number | null = null;
+  renewals: Readonly<Record<string, number>> = {};
+  disarmed = 0;
+  #waiting: (() => void)[] = [];
+  #cancelReset: () => void = () => {};
+  #timeoutMs = 0;
+
+  heal(): void {
+    this.storage = 'well';
+    for (const go of this.#waiting.splice(0)) go();
+  }
+
+  keeper(options: { readonly watchdog?: boolean } = {}): LeaseKeeper {
+    const { time } = this;
+    const count = (): void => {
+      this.#cancelReset();
+      this.#cancelReset = time.after(this.#timeoutMs, () => (this.resetAtMs ??= time.nowMs()));
+    };
+    return new LeaseKeeper({
+      hostId: 'h1',
+      bootId: 'boot-1',
+      time,
+      openPool: () => this.#io(),
+      ender: {
+        find: async () => this.vms,
+        end: async () => {
+          const vmIds = this.vms;
+          if (!this.killable) return { vmIds, left: vmIds.length };
+          if (vmIds.length > 0) this.endedAtMs ??= time.nowMs();
+          this.vms = [];
+          return { vmIds, left: 0 };
+        },
+      },
+      watchdog:
+        options.watchdog === false
+          ? null
+          : {
+              arm: async (maxTimeoutMs) => {
+                this.#timeoutMs = maxTimeoutMs;
+                count();
+                return { timeoutMs: maxTimeoutMs };
+              },
+              pet: count,
+              disarm: () => {
+                this.disarmed += 1;
+                this.#cancelReset();
+              },
+            },
+      renewals: { load: () => this.renewals, save: (renewals) => (this.renewals = renewals) },
+      log: () => {},
+      onEvent: () => {},
+    });
+  }
+
+  #io(): PoolIo {
+    return {
+      exchange: async (own, read) => {
+        if (this.storage === 'unsupported') throw new NothingWrittenError('no direct access', true);
+        if (this.storage === 'fails') throw new Error('I/O error');
+        if (this.storage === 'hangs') await new Promise<void>((resolve) => this.#waiting.push(resolve));
+        if (own !== null) this.slots.set(own.slot, own.record);
+        return read.map((slot): Slot => {
+          const record = this.slots.get(slot);
+          return record === undefined ? { kind: 'empty' } : { kind: 'record', record };
+        });
+      },
+      close: () => {},
+    };
+  }
+}
+
+describe('a keeper', () => {
+  it('says guarded only once the watchdog is armed, and pets it through a long quiet time', async () => {
+    const rig = new Rig();
+    const keeper = rig.keeper();
+    keeper.apply(planOf(), [place]);
+    await rig.time.pass(60_000);
+    assert.equal(rig.slots.get(0)?.guarded, true);
+    assert.ok((rig.slots.get(0)?.counter ?? 0) >= 59);
+    assert.equal(rig.resetAtMs, null);
+    assert.deepEqual(rig.vms, ['vm1']);
+    keeper.kill();
+  });
+
+  it('without a watchdog keeps the lease, but says that nobody may rely on it', async () => {
+    const rig = new Rig();
+    const keeper = rig.keeper({ watchdog: false });
+    keeper.apply(planOf(), [place]);
+    await rig.time.pass(5000);
+    assert.equal(rig.slots.get(0)?.guarded, false);
+    assert.equal(keeper.report().guard, 'none');
+    keeper.kill();
+  });
+
+  for (const storage of ['hangs', 'fails'] as const) {
+    it(`whose storage ${storage} ends its VMs in time, counted from the start of the last renewal, and is not reset`, async () => {
+      const rig = new Rig();
+      const keeper = rig.keeper();
+      keeper.apply(planOf(), [place]);
+      await rig.time.pass(10_500);
+      rig.storage = storage;
+      const lastMs = rig.renewals[place.poolId]!;
+      await rig.time.pass(60_000);
+      assert.ok(rig.endedAtMs !== null && rig.endedAtMs >= lastMs + terms.killAfterMs);
+      assert.ok(rig.endedAtMs < lastMs + terms.leaseMs - marginOf(terms.leaseMs));
+      assert.equal(rig.resetAtMs, null, 'a storage that is lost gets no host reset');
+      assert.equal(keeper.report().own[0]?.lost, true);
+
+      rig.heal();
+      await rig.time.pass(10_000);
+      assert.equal(keeper.report().own[0]?.lost, false);
+      rig.vms = ['vm2'];
+      await rig.time.pass(10_000);
+      assert.deepEqual(rig.vms, ['vm2']);
+      keeper.kill();
+    });
+  }
+
+  it('that hiccups for less than that touches nobody', async () => {
+    const rig = new Rig();
+    const keeper = rig.keeper();
+    keeper.apply(planOf(), [place]);
+    await rig.time.pass(10_500);
+    rig.storage = 'hangs';
+    await rig.time.pass(4500);
+    rig.heal();
+    await rig.time.pass(30_000);
+    assert.deepEqual([rig.vms, rig.endedAtMs, rig.resetAtMs], [['vm1'], null, null]);
+    keeper.kill();
+  });
+
+  it('whose VMs cannot be ended lets the watchdog reset the host before the lease is over', async () => {
+    const rig = new Rig();
+    rig.killable = false;
+    const keeper = rig.keeper();
+    keeper.apply(planOf(), [place]);
+    await rig.time.pass(10_500);
+    rig.storage = 'hangs';
+    const lastMs = rig.renewals[place.poolId]!;
+    await rig.time.pass(20_000);
+    assert.ok(rig.resetAtMs !== null && rig.resetAtMs <= lastMs + terms.leaseMs - marginOf(terms.leaseMs));
+    keeper.kill();
+  });
+
+  it('that is killed at any moment, storage lost or not, has its host reset before the lease is over', async () => {
+    for (let killedMs = 0; killedMs <= 5750; killedMs += 250) {
+      const rig = new Rig();
+      const keeper = rig.keeper();
+      keeper.apply(planOf(), [place]);
+      await rig.time.pass(10_500);
+      rig.storage = 'hangs';
+      const lastMs = rig.renewals[place.poolId]!;
+      await rig.time.pass(killedMs);
+      keeper.kill();
+      await rig.time.pass(20_000);
+      assert.ok(rig.resetAtMs !== null, `killed after ${killedMs} ms`);
+      const inTime = rig.resetAtMs <= lastMs + terms.leaseMs - marginOf(terms.leaseMs);
+      assert.ok(inTime || rig.vms.length === 0, `killed after ${killedMs} ms`);
+    }
+  });
+
+  it('that starts after another of this boot counts from the other one’s last renewal', async () => {
+    const rig = new Rig();
+    const first = rig.keeper();
+    first.apply(planOf(), [place]);
+    await rig.time.pass(10_500);
+    rig.storage = 'hangs';
+    const lastMs = rig.renewals[place.poolId]!;
+    await rig.time.pass(3000);
+    first.kill();
+    const second = rig.keeper();
+    second.apply(planOf(), [place]);
+    await rig.time.pass(20_000);
+    assert.ok(rig.endedAtMs !== null && rig.endedAtMs < lastMs + terms.leaseMs - marginOf(terms.leaseMs));
+    second.kill();
+  });
+
+  it('stops only after its slot says that nobody may rely on it', async () => {
+    const rig = new Rig();
+    const keeper = rig.keeper();
+    keeper.apply(planOf(), [place]);
+    await rig.time.pass(10_500);
+    rig.storage = 'hangs';
+    let stopped = false;
+    void keeper.stop().then(() => (stopped = true));
+    await rig.time.pass(2000);
+    assert.equal(stopped, false);
+    assert.equal(rig.disarmed, 0);
+    rig.heal();
+    await rig.time.pass(5000);
+    assert.ok(stopped);
+    assert.equal(rig.slots.get(0)?.guarded, false);
+    assert.equal(rig.disarmed, 1);
+    assert.equal(rig.resetAtMs, null);
+  });
+
+  it('takes its promise back in a pool that leaves the plan', async () => {
+    const rig = new Rig();
+    const keeper = rig.keeper();
+    keeper.apply(planOf(), [place]);
+    await rig.time.pass(5000);
+    keeper.apply(planOf({ generation: 2, pools: [] }), []);
+    await rig.time.pass(5000);
+    assert.equal(rig.slots.get(0)?.guarded, false);
+    assert.deepEqual(keeper.report().own, []);
+    assert.deepEqual(rig.vms, ['vm1']);
+    keeper.kill();
+  });
+
+  it('ends no VM where no lease was ever to be had', async () => {
+    const rig = new Rig();
+    rig.storage = 'unsupported';
+    const keeper = rig.keeper();
+    keeper.apply(planOf(), [place]);
+    await rig.time.pass(60_000);
+    assert.deepEqual([rig.vms, rig.resetAtMs], [['vm1'], null]);
+    assert.equal(keeper.report().own[0]?.lost, false);
+    keeper.kill();
+  });
+
+  it('told shorter terms keeps the stricter of both until its slot shows the new ones', async () => {
+    const rig = new Rig();
+    const keeper = rig.keeper();
+    keeper.apply(planOf(), [place]);
+    await rig.time.pass(10_500);
+    rig.storage = 'hangs';
+    const lastMs = rig.renewals[place.poolId]!;
+    keeper.apply(planOf({ generation: 2, killAfterMs: 30_000, leaseMs: 40_000 }), [place]);
+    await rig.time.pass(20_000);
+    assert.ok(rig.endedAtMs !== null && rig.endedAtMs < lastMs + terms.leaseMs);
+    keeper.kill();
+  });
+
+  it('gives a watchdog as much time as the lease has room for', () => {
+    assert.equal(longestTimeout({ leaseMs: 9000 }), 4050);
+  });
+});
