@@ -56,6 +56,9 @@ describe('a host', () => {
     assert.equal(stateOf(cluster({ h1: { ownMs: 7000 }, h2: {}, h3: {} }), 'h1'), 'storage-lost');
     assert.equal(stateOf(cluster({ h1: { ownMs: null, ownError: 'EIO' }, h2: {}, h3: {} }), 'h1'), 'storage-lost');
     assert.equal(stateOf(cluster({ h1: { ownMs: 4000 }, h2: {}, h3: {} }), 'h1'), undefined);
+    assert.equal(stateOf(cluster({ h1: { ownMs: 400, ownLost: true }, h2: {}, h3: {} }), 'h1'), 'storage-lost');
+    // It has booted a moment ago.
+    assert.equal(stateOf(cluster({ h1: { ownMs: null, ownLost: true }, h2: {}, h3: {} }), 'h1'), undefined);
   });
 
   it('whose uplink is down has lost its network', () => {

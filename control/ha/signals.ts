@@ -107,8 +107,9 @@ export function lostPools({ liveness, leasePlan }: HostFacts): string[] {
   const { killAfterMs, poolIds } = leasePlan;
   return liveness.report.own
     .filter(({ lost, renewedMsAgo, error }) => {
-      const late = renewedMsAgo === null ? error !== null : renewedMsAgo >= killAfterMs;
-      return lost || late;
+      // Just booted, it has not come to renewing it yet: that is no loss.
+      if (renewedMsAgo === null) return error !== null;
+      return lost || renewedMsAgo >= killAfterMs;
     })
     .map(({ poolId }) => poolId)
     .filter((poolId) => poolIds.includes(poolId));

@@ -18,6 +18,7 @@ export interface Look {
   /** What it says of its own lease. */
   readonly ownMs?: number | null;
   readonly ownError?: string;
+  readonly ownLost?: boolean;
   readonly uplink?: boolean;
 }
 
@@ -48,7 +49,7 @@ export function cluster(
               poolId: 'gold',
               renewedMsAgo: look.ownMs === undefined ? 300 : look.ownMs,
               error: look.ownError ?? null,
-              lost: false,
+              lost: look.ownLost ?? false,
             },
           ]
         : [],
