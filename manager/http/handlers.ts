@@ -5,6 +5,7 @@ import { fenceDeviceOperations, hostPowerOperations } from '@kvasir/api/resource
 import { haOperations } from '@kvasir/api/resources/ha.ts';
 import { hostOperations } from '@kvasir/api/resources/host.ts';
 import { leaseSettingsOperations } from '@kvasir/api/resources/lease-settings.ts';
+import { hostMaintenanceOperations } from '@kvasir/api/resources/host-maintenance.ts';
 import { imageOperations } from '@kvasir/api/resources/image.ts';
 import { floatingAddressOperations } from '@kvasir/api/resources/floating-address.ts';
 import { mirrorOperations } from '@kvasir/api/resources/mirror.ts';
@@ -32,6 +33,7 @@ import * as fenceDevice from '../services/fence-devices.ts';
 import * as hostPower from '../services/host-power.ts';
 import * as ha from '../services/ha.ts';
 import { confirmHostOff } from '../services/host-confirm-off.ts';
+import * as hostMaintenance from '../services/host-maintenance.ts';
 import * as host from '../services/hosts.ts';
 import * as image from '../services/images.ts';
 import * as lease from '../services/lease-settings.ts';
@@ -58,6 +60,7 @@ import * as vmDevice from '../services/vm-devices.ts';
 import { migrateVm } from '../services/vm-migrate.ts';
 import * as vmPower from '../services/vm-power.ts';
 import { resizeVm } from '../services/vm-resize.ts';
+import { startVm } from '../services/vm-start.ts';
 import * as vm from '../services/vms.ts';
 import * as volume from '../services/volumes.ts';
 import { changing, type Handler, opening, reading } from './handler.ts';
@@ -108,6 +111,9 @@ export const handlers: readonly Handler[] = [
   reading(hostOperations.domains, host.listHostDomains),
   opening(hostOperations.createJoinToken, host.createJoinToken),
 
+  changing(hostMaintenanceOperations.enterMaintenance, hostMaintenance.enterMaintenance),
+  reading(hostMaintenanceOperations.showMaintenance, hostMaintenance.showMaintenance),
+  changing(hostMaintenanceOperations.exitMaintenance, hostMaintenance.exitMaintenance),
   opening(hostPowerOperations.show, hostPower.showHostPower),
   opening(hostPowerOperations.on, hostPower.switchHostOn),
   opening(hostPowerOperations.off, hostPower.switchHostOff),
@@ -212,7 +218,7 @@ export const handlers: readonly Handler[] = [
   changing(vmOperations.resize, resizeVm),
   changing(vmOperations.delete, deleteVm),
   changing(vmOperations.restore, restoreVm),
-  changing(vmOperations.start, vmPower.startVm),
+  changing(vmOperations.start, startVm),
   changing(vmOperations.stop, vmPower.stopVm),
   changing(vmOperations.reset, vmPower.resetVm),
   changing(vmOperations.pause, vmPower.pauseVm),

@@ -1,7 +1,6 @@
 /**
- * Starting, stopping and pausing. A VM starts where it is defined and nowhere else: its host must be up and have room. One
- * whose host is not connected is `unknown`, and nothing here starts it on another host, because nothing here can prove that it
- * does not run any more.
+ * Stopping, pausing and the rest, where a VM is defined; and what starting it needs besides. Of a VM whose host is not connected
+ * the state is `unknown`, and nothing here can be done with it.
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Vm } from '@kvasir/api/resources/vm.ts';
@@ -17,13 +16,6 @@ import { startTask } from './tasks.ts';
 import { findVm, requireAction } from './vms.ts';
 
 const stopTimeoutMs = 60_000;
-
-export const startVm: ChangeService<typeof vmOperations.start> = async (change, { params, query, body }) => {
-  const paused = body.paused ?? false;
-  const vm = await wanted(change, params.vm, query.project, 'start', paused ? 'paused' : 'running');
-  await requireRoom(change, vm, vm);
-  return startTask(change, { kind: 'vm-start', params: { vmId: vm.id, paused }, ...about(vm) });
-};
 
 export const stopVm: ChangeService<typeof vmOperations.stop> = async (change, { params, query, body }) => {
   const vm = await wanted(change, params.vm, query.project, 'stop', 'stopped');
@@ -53,7 +45,7 @@ export const suspendVm: ChangeService<typeof vmOperations.suspend> = async (chan
 };
 
 /** The VM, allowed to do this, with the wanted state noted. */
-async function wanted(
+export async function wanted(
   change: Change,
   nameOrId: string,
   project: string | undefined,

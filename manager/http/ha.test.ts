@@ -1,0 +1,156 @@
+/** High availability through the API: settings, an operator's word, what is shown of incidents, and rehearsals. */
+import assert from 'node:assert/strict';
+import { after, before, it } from 'node:test';
+import { createClient } from '@kvasir/api/client.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
+import { clusterOperations } from '@kvasir/api/resources/cluster.ts';
+import { haOperations } from '@kvasir/api/resources/ha.ts';
+import { hostOperations } from '@kvasir/api/resources/host.ts';
+import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
+import { validProof } from '../store/fence-proofs.ts';
+import { appendTimeline, haIncidents } from '../store/ha-incidents.ts';
+import { hostDomains } from '../store/host-domains.ts';
+import { type HostRow, hosts } from '../store/hosts.ts';
+import { tasks } from '../store/tasks.ts';
+import { type VmRow, vms } from '../store/vms.ts';
+import { volumes } from '../store/volumes.ts';
+import { forEachDatabase } from '../testing/databases.ts';
+import { type ApiWorld, insertProject, openApiWorld } from './testing/api-world.ts';
+import { attachRow, defaultClusterId, insertHost, insertPool, insertVm, insertVolume } from './testing/inventory.ts';
+
+function refused(code: string, words: RegExp): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof KvasirError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, words);
+    return true;
+  };
+}
+
+forEachDatabase('high availability in the API', (open) => {
+  let world: ApiWorld;
+  let clusterId: string;
+  let h1: HostRow;
+  let h2: HostRow;
+  let projectId: string;
+  const query = { project: 'shop' };
+  const admin = () => createClient({ baseUrl: world.baseUrl, token: world.tokens['system-admin'] });
+
+  async function vm(name: string, facts: Partial<VmRow> = {}): Promise<VmRow> {
+    return await world.store.transaction(async (tx) => {
+      const row = await insertVm(tx, projectId, name, clusterId, { hostId: h1.id, desiredState: 'running', ...facts });
+      const state = facts.state === 'unknown' || facts.state === undefined ? 'running' : facts.state;
+      const seen = { name, state, managed: true, vmId: row.id, seenAt: 1 };
+      await hostDomains.insert(tx, { hostId: h1.id, domainId: row.id, ...seen });
+      return row;
+    });
+  }
+
+  before(async () => {
+    world = await openApiWorld(await open());
+    await world.store.transaction(async (tx) => {
+      clusterId = await defaultClusterId(tx);
+      projectId = (await insertProject(tx, world, 'shop')).id;
+      h1 = await insertHost(tx, clusterId, 'h1');
+      h2 = await insertHost(tx, clusterId, 'h2');
+      const pool = await insertPool(tx, clusterId, 'gold', [h1.id, h2.id]);
+      const local = await insertPool(tx, clusterId, 'tin', [h1.id, h2.id], false);
+      await insertVolume(tx, projectId, 'disk', pool.id);
+      await insertVolume(tx, projectId, 'own-disk', local.id, { hostId: h1.id });
+    });
+  });
+  after(() => world.close());
+
+  it('takes a part of a policy and keeps the rest; refuses times that do not go together', async () => {
+    const send = (ha: object) =>
+      admin().call(clusterOperations.update, { params: { cluster: clusterId }, body: { ha } });
+    const { ha } = await send({ isolation: 'restart', maxParallelRestarts: 3 });
+    assert.deepEqual([ha.isolation, ha.maxParallelRestarts, ha.enabled], ['restart', 3, true]);
+    const next = await send({ maxParallelRestarts: 4 });
+    assert.deepEqual([next.ha.isolation, next.ha.maxParallelRestarts], ['restart', 4]);
+    await assert.rejects(send({ fenceAfterMs: 2000 }), refused('invalid-request', /fenceAfterMs/));
+  });
+
+  it('shows and changes how a VM is treated', async () => {
+    const { id } = await vm('web');
+    const send = (ha: object) => admin().call(vmOperations.update, { params: { vm: id }, query, body: { ha } });
+    assert.deepEqual((await send({ priority: 'high', dependsOn: ['db'] })).ha.dependsOn, ['db']);
+    assert.equal((await admin().call(vmOperations.get, { params: { vm: 'web' }, query })).ha.priority, 'high');
+    await assert.rejects(send({ dependsOn: ['web'] }), refused('invalid-request', /itself/));
+  });
+
+  it('rehearses the death of a host, and explains what would become of a VM', async () => {
+    await vm('db');
+    const local = await vm('local');
+    await world.store.transaction(async (tx) => {
+      await attachRow(tx, local.id, (await volumes.find(tx, { name: 'own-disk' }))!.id);
+    });
+    const before = await tasks.count(world.store.db);
+    const drill = await admin().call(haOperations.drill, { params: { host: 'h1' } });
+    assert.deepEqual(
+      drill.restarts.map(({ vmName, position, hostName }) => [vmName, position, hostName]),
+      [
+        ['db', 1, 'h2'],
+        ['web', 2, 'h2'],
+        ['local', null, null],
+      ],
+    );
+    assert.equal(drill.fenced, false);
+    const why = await admin().call(haOperations.explain, { params: { vm: 'web' }, query });
+    assert.deepEqual([why.position, why.hostName, why.currentHostName, why.after], [2, 'h2', 'h1', ['db']]);
+    const not = await admin().call(haOperations.explain, { params: { vm: 'local' }, query });
+    assert.match(not.because, /lies on the host alone/);
+    assert.equal(await tasks.count(world.store.db), before, 'nothing was touched');
+  });
+
+  const confirm = () =>
+    admin().call(hostOperations.confirmOff, {
+      params: { host: 'h1' },
+      body: { confirm: true, statement: 'the rack is dark' },
+    });
+
+  it('takes no word that a host is off which is up', async () => {
+    await assert.rejects(confirm(), refused('wrong-state', /while it is up/));
+  });
+
+  it('takes a word about a silent host, and starts VMs elsewhere by it', async () => {
+    const { id } = await vm('stopped-before', { state: 'unknown', desiredState: 'stopped' });
+    await world.store.transaction((tx) => hosts.set(tx, { id: h1.id }, { state: 'down' }));
+    const start = () => admin().call(vmOperations.start, { params: { vm: id }, query, body: {} });
+    await assert.rejects(start(), refused('wrong-state', /may still be running/));
+    await confirm();
+    assert.equal((await validProof(world.store.db, h1.id))?.kind, 'operator');
+    const task = await start();
+    assert.equal(task.kind, 'vm-restart');
+    assert.equal((await vms.get(world.store.db, id)).reservedHostId, h2.id);
+    await assert.rejects(start(), refused('busy', /locked/));
+  });
+
+  it('shows incidents with their timelines', async () => {
+    const incidentId = world.env.ids.uuid();
+    await world.store.transaction(async (tx) => {
+      const about = { hostId: h1.id, hostName: 'h1', state: 'dead', because: 'silent', alarms: ['host-lost'] };
+      await haIncidents.insert(tx, { id: incidentId, clusterId, ...about, openedAt: 1000, closedAt: null });
+      await appendTimeline(tx, incidentId, [
+        { at: 1000, kind: 'seen', message: 'h1 is dead', because: 'silent' },
+        { at: 3500, kind: 'done', message: 'h1 is proven dead' },
+      ]);
+    });
+    const { items } = await admin().call(haOperations.list, { query: { host: 'h1', open: true } });
+    assert.deepEqual(
+      items.map(({ id }) => id),
+      [incidentId],
+    );
+    assert.deepEqual((await admin().call(haOperations.list, { query: { open: false } })).items, []);
+    const one = await admin().call(haOperations.get, { params: { incident: incidentId } });
+    assert.deepEqual(
+      one.timeline.map(({ sinceMs, message }) => [sinceMs, message]),
+      [
+        [0, 'h1 is dead'],
+        [2500, 'h1 is proven dead'],
+      ],
+    );
+    const host = await admin().call(hostOperations.get, { params: { host: 'h1' } });
+    assert.deepEqual(host.ha, { state: 'running', because: null, since: null, incidentId });
+  });
+});
