@@ -38,6 +38,8 @@ if (values.seed !== undefined) {
     }
   }
   const ms = performance.now() - began;
-  console.log(`${count} seeds in ${(ms / 1000).toFixed(1)} s, ${(ms / count).toFixed(0)} ms each, ${(virtual / count / 1000).toFixed(0)} s of virtual time each`);
+  console.log(
+    `${count} seeds in ${(ms / 1000).toFixed(1)} s, ${(ms / count).toFixed(0)} ms each, ${(virtual / count / 1000).toFixed(0)} s of virtual time each`,
+  );
   for (const [kind, seeds] of kinds) console.log(`${kind}: ${seeds.length}: ${seeds.slice(0, 20).join(' ')}`);
 }

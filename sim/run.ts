@@ -113,7 +113,9 @@ class Play {
   async #requireDecided(): Promise<void> {
     const world = this.#world;
     const machines = [...world.machines.values()];
-    const lost = machines.filter(({ sim, agentRuns, isWell }) => !isWell && (!sim.isOn || !agentRuns || !sim.onManagementNetwork));
+    const lost = machines.filter(
+      ({ sim, agentRuns, isWell }) => !isWell && (!sim.isOn || !agentRuns || !sim.onManagementNetwork),
+    );
     const unwell = machines.filter(({ isWell }) => !isWell);
     const enough = unwell.length * 2 < machines.length && unwell.length <= lost.length;
     const provable = lost.every(({ hostId, sim }) => !sim.isOn && world.bmcs.ofHost(hostId)?.mode === 'works');
@@ -131,6 +133,8 @@ class Play {
     let reasons: string[] = [];
     while (world.nowMs < endMs) {
       await this.#until(world.nowMs + lookEveryMs);
+      // Who finds a host switched off switches it on again.
+      for (const machine of world.machines.values()) machine.powerOn();
       reasons = await unrest(world);
       const events = await eventCount(world);
       if (reasons.length > 0 || events !== count) quietSinceMs = world.nowMs;
@@ -156,6 +160,8 @@ async function wholeTrace(world: World): Promise<string[]> {
   return [
     ...world.trace,
     ...events.map(({ at, message }) => line(at, `event: ${message}`)),
-    ...timeline.map(({ at, message, because }) => line(at, `timeline: ${message}${because === null ? '' : ` because ${because}`}`)),
+    ...timeline.map(({ at, message, because }) =>
+      line(at, `timeline: ${message}${because === null ? '' : ` because ${because}`}`),
+    ),
   ].toSorted((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
 }

@@ -9,7 +9,10 @@ const spanMs = 40_000;
 
 export function makePlan(seed: number): Plan {
   const chance = new Chance(`plan ${seed}`);
-  const hosts = Array.from({ length: chance.between(3, 5) }, (_, index) => ({ name: `h${index + 1}`, memoryMib: 8192 }));
+  const hosts = Array.from({ length: chance.between(3, 5) }, (_, index) => ({
+    name: `h${index + 1}`,
+    memoryMib: 8192,
+  }));
   const vmCount = chance.between(2, 10);
   const vms = Array.from({ length: vmCount }, (_, index) => ({
     name: `vm${index + 1}`,
@@ -21,7 +24,12 @@ export function makePlan(seed: number): Plan {
     },
   }));
   const managers = chance.happens(0.3) ? 2 : 1;
-  const stories = new Stories(chance, hosts.map(({ name }) => name), vms.map(({ name }) => name), managers);
+  const stories = new Stories(
+    chance,
+    hosts.map(({ name }) => name),
+    vms.map(({ name }) => name),
+    managers,
+  );
   const count = chance.between(1, 5);
   for (let story = 0; story < count; story++) stories.add();
   const calmMs = chance.happens(0.2) ? 60_000 : chance.between(0, 15_000);
@@ -170,7 +178,7 @@ class Stories {
         this.#created += 1;
         return this.#put(atMs, { do: 'create-vm', vm: `new${this.#created}` });
       case 2:
-        return this.#put(atMs, { do: 'crash-vm', vm });
+        return this.#put(atMs, { do: 'start-vm', vm });
       default:
         return this.#put(atMs, { do: 'migrate-vm', vm, host: chance.pick(this.#hosts) });
     }

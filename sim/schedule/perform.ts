@@ -13,12 +13,12 @@ export function perform(world: World, operator: Operator, action: PlannedAction)
       return world.machine(action.host).powerOn();
     case 'cut-management': {
       const machine = world.machine(action.host);
-      if (action.peers) machine.sim.onManagementNetwork = false;
+      if (action.peers) machine.setPeersHear(false);
       return action.direction === 'both' ? machine.cut('to-manager', 'to-host') : machine.cut(action.direction);
     }
     case 'mend-management': {
       const machine = world.machine(action.host);
-      machine.sim.onManagementNetwork = true;
+      machine.setPeersHear(true);
       return machine.mend();
     }
     case 'cut-peers':
@@ -73,7 +73,7 @@ export function heal(world: World): void {
   world.tell('plan: everything is mended');
   for (const machine of world.machines.values()) {
     for (const other of world.machines.values()) world.sim.heal(machine.hostId, other.hostId);
-    machine.sim.onManagementNetwork = true;
+    machine.setPeersHear(true);
     machine.mend();
     machine.sim.healStorage(sharedPath);
     machine.skewMs = 0;

@@ -3,7 +3,10 @@ import type { BmcMode } from '../world/bmc.ts';
 import type { Population } from '../world/population.ts';
 
 export type PlannedAction =
-  | { readonly do: 'power-off' | 'power-on' | 'mend-management' | 'cut-storage' | 'mend-storage'; readonly host: string }
+  | {
+      readonly do: 'power-off' | 'power-on' | 'mend-management' | 'cut-storage' | 'mend-storage';
+      readonly host: string;
+    }
   | {
       readonly do: 'cut-management';
       readonly host: string;

@@ -15,7 +15,10 @@ export async function notRunning(world: World): Promise<string[]> {
   const wanted = rows.filter(({ state }) => state !== 'failed' && state !== 'creating');
   return wanted
     .filter(({ id }) => world.sim.runningOn(id).length === 0)
-    .map(({ name, state, stateReason }) => `${name} does not run (${state}${stateReason === null ? '' : `: ${stateReason}`})`);
+    .map(
+      ({ name, state, stateReason }) =>
+        `${name} does not run (${state}${stateReason === null ? '' : `: ${stateReason}`})`,
+    );
 }
 
 /** Why the world is not quiet yet; empty: it is. */
@@ -35,7 +38,8 @@ export async function unrest(world: World): Promise<string[]> {
   for (const { hostId, state } of await hostHa.select(db)) {
     if (state !== 'running') reasons.push(`${world.nameOf(hostId)} is ${state}`);
   }
-  if ((await clusterHa.select(db)).some(({ suspectsItself }) => suspectsItself)) reasons.push('the manager suspects itself');
+  if ((await clusterHa.select(db)).some(({ suspectsItself }) => suspectsItself))
+    reasons.push('the manager suspects itself');
   for (const { name, id, state, desiredState, hostId } of await vms.select(db, { trashedAt: null })) {
     const [where] = world.sim.runningOn(id);
     if (state === 'running' && where !== hostId) reasons.push(`${name} is said to run where it does not`);

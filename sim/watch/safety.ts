@@ -55,7 +55,10 @@ export class SafetyWatch {
       const machine = [...this.#world.machines.values()].find((each) => each.hostId === hostId)!;
       // Only who lost its keeper, or cannot end its VMs, may be reset: not who has a slow storage.
       if (machine.sim.ignoresKills || atMs - machine.keeperFaultMs < 30_000) continue;
-      return this.#violation('healthy-host-fenced', `${machine.name} was reset by its watchdog, though its keeper runs`);
+      return this.#violation(
+        'healthy-host-fenced',
+        `${machine.name} was reset by its watchdog, though its keeper runs`,
+      );
     }
     return undefined;
   }
@@ -75,7 +78,8 @@ export class SafetyWatch {
       const runs = [...sim.domains.values()].find(
         (domain) =>
           domain.isActive &&
-          (proof.poolIds === null || domain.spec?.disks.some(({ spec }) => proof.poolIds!.includes(spec.poolId)) === true),
+          (proof.poolIds === null ||
+            domain.spec?.disks.some(({ spec }) => proof.poolIds!.includes(spec.poolId)) === true),
       );
       if (runs === undefined) continue;
       const what = `${name} is taken for dead (${proof.kind}: ${proof.because}), and ${this.#vmName(runs.vmId)} runs there`;
@@ -94,7 +98,8 @@ export class SafetyWatch {
       if (proofId === null) continue;
       const proof = await fenceProofs.find(db, { id: proofId });
       const what = `${this.#vmName(vmId)} is to be restarted`;
-      if (proof?.hostId !== fromHostId) return this.#violation('restart-without-proof', `${what}, and nothing is proven`);
+      if (proof?.hostId !== fromHostId)
+        return this.#violation('restart-without-proof', `${what}, and nothing is proven`);
       if (proof.poolIds === null) continue;
       const disks = await vmDisks.select(db, { vmId });
       const used = await volumes.select(db, { id: disks.map(({ volumeId }) => volumeId) });

@@ -3,9 +3,10 @@
  * answers, refusals, or not at all. Orders that have arrived take effect whatever becomes of who gave them.
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { HaPower } from '@kvasir/manager/controllers/ha.ts';
+import type { PowerControl } from '@kvasir/manager/services/power-control.ts';
 import type { PowerDriver } from '@kvasir/manager/hosts/fencing/device-driver.ts';
 import { Fencing } from '@kvasir/manager/hosts/fencing/fencing.ts';
+import type { FenceDevice } from '@kvasir/manager/hosts/fencing/power-reading.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 /**
@@ -52,25 +53,28 @@ export class Bmcs {
   }
 
   /** What the controller is given: the real fencing over these devices. */
-  power(): HaPower {
+  power(): PowerControl {
     const driver = this.#driver();
     const fencing = new Fencing(this.#clock, {}, { ipmi: driver, redfish: driver });
     return {
-      powerOff: async (deviceId, signal) => {
-        const bmc = this.#devices.get(deviceId);
-        if (bmc === undefined) throw new KvasirError('not-found', { kind: 'fence device', id: deviceId });
-        const place = { address: '', port: 623, userName: '', password: '', position: 0 };
-        const more = { certificateFingerprint: null, systemPath: null };
-        const device = { id: deviceId, hostId: bmc.hostId, hostName: bmc.hostId, name: 'bmc', kind: 'ipmi' } as const;
-        return await fencing.powerOff({ ...device, ...place, ...more }, signal);
-      },
+      powerState: async (deviceId, signal) => await fencing.powerState(this.#described(deviceId), signal),
+      powerOn: async (deviceId, signal) => await fencing.powerOn(this.#described(deviceId), signal),
+      powerOff: async (deviceId, signal) => await fencing.powerOff(this.#described(deviceId), signal),
     };
+  }
+
+  #described(deviceId: string): FenceDevice {
+    const bmc = this.#devices.get(deviceId);
+    if (bmc === undefined) throw new KvasirError('not-found', { kind: 'fence device', id: deviceId });
+    const place = { address: '', port: 623, userName: '', password: '', position: 0 };
+    const more = { certificateFingerprint: null, systemPath: null };
+    const device = { id: deviceId, hostId: bmc.hostId, hostName: bmc.hostId, name: 'bmc', kind: 'ipmi' } as const;
+    return { ...device, ...place, ...more };
   }
 
   #driver(): PowerDriver {
     return {
-      state: (device, signal) =>
-        this.#ask(device.id, signal, (bmc) => (this.#hosts.isOn(bmc.hostId) ? 'on' : 'off')),
+      state: (device, signal) => this.#ask(device.id, signal, (bmc) => (this.#hosts.isOn(bmc.hostId) ? 'on' : 'off')),
       order: (device, signal, limit) =>
         this.#ask(device.id, limit, (bmc) => {
           if (signal === 'off') this.#hosts.cutPower(bmc.hostId);

@@ -44,7 +44,7 @@ export class Cable {
   }
 
   /** The two ends of a new link: the manager's and the host's. Dialling over a cut cable is for the caller to refuse. */
-  link(): { readonly manager: Link; readonly host: Link } {
+  link(): { readonly manager: CableEnd; readonly host: CableEnd } {
     const manager = this.#end('to-host');
     const host = this.#end('to-manager');
     manager.other = host;
@@ -84,6 +84,10 @@ class CableEnd implements Link {
 
   constructor(seams: Seams) {
     this.#seams = seams;
+  }
+
+  get isOpen(): boolean {
+    return !this.#closed;
   }
 
   attach(receiver: LinkReceiver): void {
@@ -136,7 +140,8 @@ class CableEnd implements Link {
     if (message.closes) {
       this.#told = true;
       this.#closed = true;
-      this.#seams.gone();
+      // Until the other side has heard it too, it may lie in a cable that is to be mended.
+      if (this.other!.#told) for (const end of [this, this.other!]) end.#seams.gone();
     }
     if (this.#receiver === null) this.#inbox.push(message);
     else message.deliver(this.#receiver);

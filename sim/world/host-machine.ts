@@ -9,6 +9,7 @@ import { type Journal, MemoryJournal } from '@kvasir/agent/journal/journal.ts';
 import { MemoryServed } from '@kvasir/agent/journal/served.ts';
 import { MemoryVmSpecs } from '@kvasir/agent/journal/vm-specs.ts';
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
+import type { Clock } from '@kvasir/api/clock.ts';
 import { Cable, type Direction } from './cable.ts';
 import type { Chance } from './chance.ts';
 import { Life } from './life.ts';
@@ -27,6 +28,9 @@ export interface MachineSeams {
 const restartMs = 1000;
 const bootMs = 20_000;
 const dialTimeoutMs = 3000;
+/** As the real dialler does, which notices a dead peer by unanswered pings. */
+const pingEveryMs = 5000;
+const maxUnansweredPings = 2;
 
 export class HostMachine {
   readonly name: string;
@@ -34,6 +38,7 @@ export class HostMachine {
   readonly specs = new MemoryVmSpecs();
   /** By how much its wall clock is wrong. */
   skewMs = 0;
+  #peersHear = true;
   /** Since when nothing is wrong with it; null: something is. */
   wellSinceMs: number | null;
   readonly #seams: MachineSeams;
@@ -68,7 +73,7 @@ export class HostMachine {
     return (
       sim.isOn &&
       this.#cut.size === 0 &&
-      sim.onManagementNetwork &&
+      this.#peersHear &&
       this.agentRuns &&
       !sim.isStorageCut('/shared') &&
       !sim.ignoresKills
@@ -139,15 +144,28 @@ export class HostMachine {
     this.noteHealth();
   }
 
+  /** Whether its probes reach the other hosts, as far as its own cable goes. */
+  setPeersHear(hear: boolean): void {
+    this.#peersHear = hear;
+    this.#noteNetwork();
+  }
+
+  /** A host that boots answers nobody. */
+  #noteNetwork(): void {
+    this.sim.onManagementNetwork = this.#peersHear && this.#booted;
+    this.noteHealth();
+  }
+
   #boots(): void {
     const bootId = this.sim.bootId;
     this.#booted = false;
     this.#cable = this.#newCable();
     this.#cable.cut(...this.#cut);
-    this.noteHealth();
+    this.#noteNetwork();
     this.#seams.clock.after(bootMs, () => {
       if (this.sim.bootId !== bootId || !this.sim.isOn) return;
       this.#booted = true;
+      this.#noteNetwork();
       if (!this.#heldDown && this.#life === null) this.#start();
     });
   }
@@ -221,7 +239,16 @@ export class HostMachine {
       manager.close('refused');
       throw new Error('connection refused');
     }
+    this.#watchSilence(own, host, 0);
     return life.link(host);
+  }
+
+  #watchSilence(clock: Clock, link: Link & { readonly isOpen: boolean }, unanswered: number): void {
+    clock.after(pingEveryMs, () => {
+      if (!link.isOpen) return;
+      if (unanswered >= maxUnansweredPings) return link.close('no pings were answered');
+      this.#watchSilence(clock, link, this.#cut.size > 0 ? unanswered + 1 : 0);
+    });
   }
 
   #newCable(): Cable {

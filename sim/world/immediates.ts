@@ -15,7 +15,8 @@ let worlds = 0;
 export function holdImmediates(): void {
   worlds += 1;
   if (worlds > 1) return;
-  const put = (work: (...given: unknown[]) => void, ...given: unknown[]): void => void waiting.push(() => work(...given));
+  const put = (work: (...given: unknown[]) => void, ...given: unknown[]): void =>
+    void waiting.push(() => work(...given));
   globalThis.setImmediate = put as unknown as typeof setImmediate;
   timersPromises.setImmediate = (<T>(value?: T) => new Promise((resolve) => put(() => resolve(value)))) as never;
   syncBuiltinESMExports();

@@ -7,7 +7,8 @@ import type { Actor, Call, ChangeService } from '@kvasir/manager/services/call.t
 import { confirmHostOff } from '@kvasir/manager/services/host-confirm-off.ts';
 import { createVm } from '@kvasir/manager/services/vm-create.ts';
 import { migrateVm } from '@kvasir/manager/services/vm-migrate.ts';
-import { startVm, stopVm } from '@kvasir/manager/services/vm-power.ts';
+import { stopVm } from '@kvasir/manager/services/vm-power.ts';
+import { startVm } from '@kvasir/manager/services/vm-start.ts';
 import type { World } from './world.ts';
 
 export class Operator {
@@ -35,7 +36,11 @@ export class Operator {
   }
 
   migrateVm(vm: string, host: string): void {
-    this.#ask(`migrate ${vm} to ${host}`, vmOperations.migrate, migrateVm, { params: { vm }, query: {}, body: { host } });
+    this.#ask(`migrate ${vm} to ${host}`, vmOperations.migrate, migrateVm, {
+      params: { vm },
+      query: {},
+      body: { host },
+    });
   }
 
   createVm(name: string): void {
@@ -80,4 +85,3 @@ export class Operator {
     );
   }
 }
-

@@ -159,7 +159,14 @@ async function addVm(
     ...{ cloudInit: null, guest: null, drift: [], startedAt: nowMs, purgeAt: null },
   };
   await vms.insert(tx, row);
-  await vmDisks.insert(tx, { volumeId: volume.id, vmId: row.id, device: 'vda', bus: 'virtio', position: 0, readOnly: false });
+  await vmDisks.insert(tx, {
+    volumeId: volume.id,
+    vmId: row.id,
+    device: 'vda',
+    bus: 'virtio',
+    position: 0,
+    readOnly: false,
+  });
   if (planned.ha !== undefined) await setVmHa(tx, row.id, planned.ha);
   await putOnHost(tx, machine, row.id, poolId);
   return row.id;
@@ -174,7 +181,10 @@ async function putOnHost(tx: Tx, { sim, specs }: HostMachine, vmId: string, pool
     const name = `${disk.volumeId}.${disk.format}`;
     const sizeBytes = 2 ** 30;
     directory.addVolume(name, { format: disk.format, sizeBytes, backingImageId: null, allocatedBytes: 200_000 });
-    return { spec: disk, source: { kind: 'file', path: `${sharedPath}/volumes/${name}`, format: disk.format } } as const;
+    return {
+      spec: disk,
+      source: { kind: 'file', path: `${sharedPath}/volumes/${name}`, format: disk.format },
+    } as const;
   });
   const domainSpec: DomainSpec = { vm: spec, disks, nics: [], seed: null };
   const domain = new SimDomain(vmId, spec.name, domainSpec);

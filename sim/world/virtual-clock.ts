@@ -26,7 +26,8 @@ export class VirtualClock implements Clock {
   }
 
   after(ms: number, work: () => void): () => void {
-    return this.#timers.add(this.#nowMs + Math.max(0, ms), work);
+    // Whole milliseconds, as timers of the runtime have them.
+    return this.#timers.add(this.#nowMs + Math.max(0, Math.trunc(ms)), work);
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {

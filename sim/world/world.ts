@@ -4,7 +4,7 @@
  */
 import { SimWorld } from '@kvasir/agent/drivers/sim/world.ts';
 import type { Journal } from '@kvasir/agent/journal/journal.ts';
-import type { HaPower } from '@kvasir/manager/controllers/ha.ts';
+import type { PowerControl } from '@kvasir/manager/services/power-control.ts';
 import type { Environment } from '@kvasir/manager/services/call.ts';
 import type { Store } from '@kvasir/manager/store/database.ts';
 import { Bmcs } from './bmc.ts';
@@ -18,7 +18,7 @@ import { VirtualClock } from './virtual-clock.ts';
 
 /** Parts that a test replaces to plant a bug, and the product never. */
 export interface Planted {
-  readonly power?: (real: HaPower, world: World) => HaPower;
+  readonly power?: (real: PowerControl, world: World) => PowerControl;
   /** Made anew at each start of an agent. */
   readonly journal?: () => Journal;
   readonly store?: (real: Store, world: World) => Store;
