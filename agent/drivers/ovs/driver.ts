@@ -113,6 +113,7 @@ export class OvsNetworkDriver implements NetworkDriver {
       db: this.#db,
       numbers: new LocalNumbers(options.numbersFile ?? null),
       program: (table) => this.#flows.program(table),
+      purgeCache: () => control.purgeRevalidators(),
       flushZone: async (zone) => void (await control.call('dpctl/flush-conntrack', `zone=${zone}`)),
       tendKernel: async (rows, bridges, slice) => {
         await kernel.tend(rows, bridges);

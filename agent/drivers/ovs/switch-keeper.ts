@@ -16,7 +16,7 @@ import { optionalString } from '@kvasir/ovs/ovsdb-values.ts';
 import type { Exit, ExternalNeighbours } from './external-neighbours.ts';
 import type { LocalNumbering, LocalNumbers } from './local-numbers.ts';
 import { CurrentRows, watchedTables } from './rows/current.ts';
-import { difference, removePort } from './rows/difference.ts';
+import { changesMirrors, difference, removePort } from './rows/difference.ts';
 import { pluggedNics } from './rows/plugged-nics.ts';
 import type { WantedBridge } from './rows/wanted.ts';
 import {
@@ -40,6 +40,8 @@ export interface KeeperOptions extends SwitchOptions {
   readonly numbers: LocalNumbers;
   readonly program: (table: FlowTable) => Promise<void>;
   readonly flushZone: (zone: number) => Promise<void>;
+  /** What the switch decided once it repeats for a while; a mirror counts for running streams only after this. */
+  readonly purgeCache: () => Promise<void>;
   /** Puts in order what lies in the kernel, after the rows. */
   readonly tendKernel: (rows: CurrentRows, bridges: readonly WantedBridge[], slice: NetworkSlice) => Promise<void>;
   readonly neighbours: ExternalNeighbours;
@@ -169,6 +171,7 @@ export class SwitchKeeper {
       await db.commit(operations);
       const agreed = () => difference(this.rows, bridges).length === 0;
       await this.#monitor.until(agreed, rowsTimeoutMs, 'the database taking over our rows');
+      if (changesMirrors(operations)) await this.#options.purgeCache();
     }
     await this.#options.tendKernel(this.rows, bridges, slice);
     const local = this.#local(slice);

@@ -105,6 +105,14 @@ function createBridge(
   ];
 }
 
+export function changesMirrors(operations: readonly Operation[]): boolean {
+  return operations.some(
+    (operation) =>
+      (operation.op === 'insert' && operation.table === 'Mirror') ||
+      (operation.op === 'mutate' && operation.mutations.some(([column]) => column === 'mirrors')),
+  );
+}
+
 /** Takes a port out of whichever bridge has it. */
 export function removePort(current: CurrentRows, name: string): Operation[] {
   const port = current.byName('Port', name);
