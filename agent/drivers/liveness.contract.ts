@@ -32,7 +32,7 @@ export interface LivenessWorld {
   close(): Promise<void>;
 }
 
-export const contractTerms = { renewEveryMs: 100, killAfterMs: 1500, leaseMs: 4000 };
+export const contractTerms = { renewEveryMs: 100, killAfterMs: 1500, leaseMs: 3500 };
 
 export function contractPlan(world: LivenessWorld, own: 0 | 1, generation = 1): LivenessPlan {
   const peer = world.hosts[own === 0 ? 1 : 0];

@@ -8,7 +8,15 @@
  * host reset in time, and a storage that is merely slow gets nobody reset.
  */
 import type { Liveness, LivenessPlan } from '@kvasir/api/agent/liveness.ts';
-import type { KeeperTime, PoolIo, PoolPlace, Renewals, VmEnder, Watchdog } from './parts.ts';
+import {
+  type KeeperTime,
+  notServed,
+  type PoolIo,
+  type PoolPlace,
+  type Renewals,
+  type VmEnder,
+  type Watchdog,
+} from './parts.ts';
 import { PoolLease } from './pool-lease.ts';
 
 export interface KeeperOptions {
@@ -75,7 +83,7 @@ export class LeaseKeeper {
     for (const { poolId, slot } of plan.pools) {
       const place = places.find((candidate) => candidate.poolId === poolId);
       if (place === undefined) {
-        this.#missing.push({ poolId, error: 'this host does not serve the pool' });
+        this.#missing.push({ poolId, error: notServed });
         continue;
       }
       wanted.add(poolId);

@@ -8,6 +8,14 @@ export interface KeeperTime {
   after(ms: number, work: () => void): () => void;
 }
 
+export const notServed = 'this host does not serve the pool';
+const noDirectAccess = 'no direct access';
+
+/** Whether this reason says that a lease is never to be had there: then nobody can rely on one, and none is asked for. */
+export function isNeverKept(error: string | null): boolean {
+  return error !== null && (error === notServed || error.includes(noDirectAccess));
+}
+
 /** An exchange failed before anything was written. */
 export class NothingWrittenError extends Error {
   /** It can never be written there. */

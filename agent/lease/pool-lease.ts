@@ -31,9 +31,6 @@ export interface PoolLeaseOptions {
   readonly onBack: () => void;
 }
 
-/** How long a lost pool has to be renewed well before VMs may be started there again. */
-const settleMs = 3000;
-
 export class PoolLease {
   readonly observations = new Observations();
   readonly #options: PoolLeaseOptions;
@@ -45,7 +42,6 @@ export class PoolLease {
   #counter: number | null = null;
   #renewedMs: number | null;
   #error: string | null = null;
-  #unsupported = false;
   #busy = false;
   #closed = false;
   #cancel: () => void = () => {};
@@ -81,11 +77,8 @@ export class PoolLease {
   get error(): string | null {
     return this.#error;
   }
-  /** Not held now; it may have been never since the boot. */
+  /** The VMs of this pool were ended, and none may start there yet. */
   get isLost(): boolean {
-    return !this.#unsupported && (this.#lost || this.#renewedMs === null);
-  }
-  get wasLost(): boolean {
     return this.#lost;
   }
   get mayShowGuarded(): boolean {
@@ -161,6 +154,8 @@ export class PoolLease {
       return;
     }
     this.#backSinceMs ??= this.#options.time.nowMs();
+    // Starts that hung in the storage come through now, and are ended as long as this takes.
+    const settleMs = this.#terms.killAfterMs / 2;
     if (this.#options.time.nowMs() - this.#backSinceMs < settleMs || !this.#empty) return;
     this.#lost = false;
     this.#backSinceMs = null;
@@ -264,14 +259,11 @@ export class PoolLease {
     if (!guarded) this.#mayShowGuarded = false;
     if (this.#error !== null) this.#options.log(`pool ${this.poolId}: the lease is renewed`);
     this.#error = null;
-    this.#unsupported = false;
     this.#options.onRenewed();
   }
 
   #failed(error: unknown): void {
     const reason = words(error);
-    // No record of ours can lie where none can be written: nobody relies on it.
-    this.#unsupported = this.#renewedMs === null && error instanceof NothingWrittenError && error.isUnsupported;
     if (reason !== this.#error) this.#options.log(`pool ${this.poolId}: the lease could not be renewed: ${reason}`);
     this.#error = reason;
   }

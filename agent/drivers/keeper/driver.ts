@@ -11,6 +11,7 @@ import type { Liveness, LivenessPlan } from '@kvasir/api/agent/liveness.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { type KeeperFile, readKeeperFile, writeKeeperFile } from '../../lease/keeper-file.ts';
 import { type FromKeeper, readMessages, writeMessage } from '../../lease/keeper-socket.ts';
+import { isNeverKept } from '../../lease/parts.ts';
 import { keeperSocket } from '../../lease/run-files.ts';
 import type { LeasePlace, LivenessDriver, LivenessEvent } from '../liveness.ts';
 
@@ -89,7 +90,8 @@ export class KeeperDriver implements LivenessDriver {
     if (this.#file?.plan?.pools.some((pool) => pool.poolId === poolId) !== true) return 'none';
     const own = this.report()?.own.find((pool) => pool.poolId === poolId);
     if (own === undefined || own.lost) return 'lost';
-    return own.renewedMsAgo === null ? 'none' : 'held';
+    if (own.renewedMsAgo !== null) return 'held';
+    return isNeverKept(own.error) ? 'none' : 'lost';
   }
 
   endedBecause(vmId: string): string | null {

@@ -1,5 +1,6 @@
 /** LivenessDriver on a simulated host: the agent's hand on the host's keeper. Like the real one it starts a keeper that died. */
 import type { Liveness, LivenessPlan } from '@kvasir/api/agent/liveness.ts';
+import { isNeverKept } from '../../lease/parts.ts';
 import type { LeasePlace, LivenessDriver, LivenessEvent } from '../liveness.ts';
 import type { SimHost } from './host.ts';
 
@@ -48,7 +49,8 @@ export class SimLivenessDriver implements LivenessDriver {
     if (keeper.plan?.plan.pools.some((pool) => pool.poolId === poolId) !== true) return 'none';
     const own = keeper.report()?.own.find((pool) => pool.poolId === poolId);
     if (own === undefined || own.lost) return 'lost';
-    return own.renewedMsAgo === null ? 'none' : 'held';
+    if (own.renewedMsAgo !== null) return 'held';
+    return isNeverKept(own.error) ? 'none' : 'lost';
   }
 
   endedBecause(vmId: string): string | null {
