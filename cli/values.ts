@@ -104,6 +104,13 @@ function parseRecord(name: string, given: readonly string[]): Record<string, str
   return Object.fromEntries(entries);
 }
 
+/** Commas part the fields of an object, so a list in it is written with `+`. */
+function parseWithin(name: string, field: Field, text: string): unknown {
+  if (field.nullable && text === 'none') return null;
+  if (field.kind === 'words' || field.kind === 'lines') return text.split('+').filter((one) => one !== '');
+  return parseScalar(name, field, text);
+}
+
 async function parseObjects(name: string, field: Field, given: string, source: ValueSource): Promise<unknown[]> {
   if (given === '') return [];
   const text = given.startsWith('@') || given === '-' ? await readText(given, source) : given;
@@ -118,7 +125,7 @@ async function parseObjects(name: string, field: Field, given: string, source: V
     if (!known) {
       throw new UsageError(`${name}: there is no "${key}"; there are ${fields.map((one) => one.flag).join(', ')}`);
     }
-    object[known.path[0] ?? ''] = parseScalar(`${name} ${key}`, known, value);
+    object[known.path[0] ?? ''] = parseWithin(`${name} ${key}`, known, value);
   }
   return [object];
 }

@@ -15,9 +15,15 @@ import {
   projectQuery,
 } from '../schema.ts';
 
-export const Rate = closed({
-  rateKbps: Type.Integer({ minimum: 64, maximum: 1_000_000_000, description: 'Kilobits a second' }),
-  burstKb: Type.Integer({ minimum: 8, maximum: 100_000_000, description: 'Kilobits that may come at once on top' }),
+const RateKbps = Type.Integer({
+  minimum: 64,
+  maximum: 1_000_000_000,
+  description: 'Kilobits a second; null: no limit',
+});
+const BurstKb = Type.Integer({
+  minimum: 8,
+  maximum: 100_000_000,
+  description: 'Kilobits that may come at once on top; default: a tenth of a second',
 });
 const Dscp = Type.Integer({ minimum: 0, maximum: 63 });
 
@@ -28,8 +34,10 @@ export const QosPolicy = closed({
   labels: Labels,
   projectId: Id,
   shared: Type.Boolean({ description: 'true: for ports of every project' }),
-  fromVm: nullable({ ...Rate, description: 'null: no limit' }),
-  toVm: nullable({ ...Rate, description: 'null: no limit' }),
+  fromVmKbps: nullable(RateKbps),
+  fromVmBurstKb: nullable(BurstKb),
+  toVmKbps: nullable(RateKbps),
+  toVmBurstKb: nullable(BurstKb),
   dscp: nullable({ ...Dscp, description: 'Mark of what the VM sends; null: as the guest says' }),
   ports: Type.Integer({ description: 'Ports that it holds for' }),
 });
@@ -41,8 +49,10 @@ const settings = {
   description: Type.Optional(Description),
   labels: Type.Optional(Labels),
   shared: Type.Optional(Type.Boolean()),
-  fromVm: Type.Optional(nullable(Rate)),
-  toVm: Type.Optional(nullable(Rate)),
+  fromVmKbps: Type.Optional(nullable(RateKbps)),
+  fromVmBurstKb: Type.Optional(BurstKb),
+  toVmKbps: Type.Optional(nullable(RateKbps)),
+  toVmBurstKb: Type.Optional(BurstKb),
   dscp: Type.Optional(nullable(Dscp)),
 };
 
@@ -54,7 +64,7 @@ export const qosPolicyOperations = resource('qosPolicy', {
     access: 'project.viewer',
     query: listQuery(['name', 'createdAt'], { ...projectQuery, name: Type.Optional(Name) }),
     response: page(QosPolicy),
-    cli: { columns: ['id', 'name', 'fromVm.rateKbps', 'toVm.rateKbps', 'dscp', 'ports'] },
+    cli: { columns: ['id', 'name', 'fromVmKbps', 'toVmKbps', 'dscp', 'ports'] },
   }),
   get: operation({
     method: 'GET',

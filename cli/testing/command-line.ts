@@ -62,7 +62,12 @@ function wordsOf(field: Field, value: unknown): string[] {
 function objectWord(object: Record<string, unknown>): string {
   const entries = Object.entries(object);
   if (entries.length === 0 || entries.length % 2 === 0) return JSON.stringify(object);
-  return entries.map(([key, value]) => `${key}=${String(value)}`).join(',');
+  return entries.map(([key, value]) => `${key}=${within(value)}`).join(',');
+}
+
+function within(value: unknown): string {
+  if (value === null) return 'none';
+  return Array.isArray(value) ? value.join('+') : String(value);
 }
 
 function valueOf(request: SampleRequest, field: Field): unknown {

@@ -18,6 +18,9 @@ export class Slices {
   readonly #world: SwitchWorld;
   readonly #tunnels: ReadonlyMap<string, string | null>;
   readonly #networks: ReadonlyMap<string, WorldNetwork>;
+  /** What is the same for many hosts is made once. */
+  readonly #memberVteps = new Map<string, readonly string[]>();
+  readonly #settled = new Map<WorldPort, SliceRemotePort[]>();
   readonly #portsByHost = new Map<string, WorldPort[]>();
   readonly #portsByNetwork: ReadonlyMap<string, readonly WorldPort[]>;
 
@@ -78,10 +81,10 @@ export class Slices {
   #network(network: WorldNetwork, hostId: string): SliceNetwork {
     const ports = this.#portsByNetwork.get(network.networkId) ?? [];
     const vxlan = network.kind === 'vxlan';
+    const own = this.#tunnels.get(hostId);
     // On a wire everybody finds everybody; elsewhere only names are of use here.
     const remotePorts =
       vxlan || network.domain !== null ? ports.flatMap((port) => this.#remote(port, hostId, vxlan)) : [];
-    const members = new Set(ports.flatMap(hostsOf));
     return {
       networkId: network.networkId,
       name: network.name,
@@ -92,16 +95,34 @@ export class Slices {
       domain: network.domain,
       subnets: network.subnets.map((subnet) => ({ ...subnet, dnsServers: [...subnet.dnsServers] })),
       remotePorts,
-      memberVteps: vxlan ? this.#vteps(members, hostId) : [],
+      memberVteps: vxlan ? this.#members(network.networkId, ports).filter((vtep) => vtep !== own) : [],
       externalVteps: vxlan ? [...network.externalVteps] : [],
     };
   }
 
   #remote(port: WorldPort, hostId: string, vxlan: boolean): SliceRemotePort[] {
+    // Most are at one place, and look the same from everywhere else.
+    const settled = port.incomingHostId === null;
+    if (settled && (port.hostId === null || port.hostId === hostId)) return [];
+    const known = settled ? this.#settled.get(port) : undefined;
+    if (known !== undefined) return known;
     const elsewhere = hostsOf(port).filter((other) => other !== hostId);
     if (elsewhere.length === 0) return [];
     const { macAddress, addresses, name } = port;
-    return [{ macAddress, addresses: [...addresses], name, vteps: vxlan ? this.#vteps(elsewhere, hostId) : [] }];
+    const remote = [
+      { macAddress, addresses: [...addresses], name, vteps: vxlan ? this.#vteps(elsewhere, hostId) : [] },
+    ];
+    if (settled) this.#settled.set(port, remote);
+    return remote;
+  }
+
+  #members(networkId: string, ports: readonly WorldPort[]): readonly string[] {
+    const known = this.#memberVteps.get(networkId);
+    if (known !== undefined) return known;
+    const vteps = [...new Set(ports.flatMap(hostsOf))].flatMap((id) => this.#tunnels.get(id) ?? []);
+    const members = [...new Set(vteps)].sort();
+    this.#memberVteps.set(networkId, members);
+    return members;
   }
 
   #vteps(hostIds: Iterable<string>, hostId: string): string[] {

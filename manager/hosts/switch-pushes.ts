@@ -60,7 +60,7 @@ const retryMs = 30_000;
 /** Everything is looked through this often even if nobody says that something changed. */
 const roundMs = 30_000;
 /** A rest of a millisecond for so many ports, after all of them were looked through. */
-const portsForRestMs = 20;
+const portsForRestMs = 5;
 const peersMs = 5000;
 
 export class SwitchPushes {

@@ -1,9 +1,9 @@
 /** QoS policies: operators make them, for their project's ports or (shared) for everybody's. */
-import { KvasirError } from '@kvasir/api/errors.ts';
+import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import type { qosPolicyOperations } from '@kvasir/api/resources/qos-policy.ts';
 import { sql } from 'kysely';
 import { ports } from '../store/networks.ts';
-import { type QosPolicyRow, qosPolicies } from '../store/port-policies.ts';
+import { type QosPolicyRow, qosPolicies, type Rate } from '../store/port-policies.ts';
 import { ownedRow, projectOf } from './access.ts';
 import type { Call, OpenService, ReadService } from './call.ts';
 import { announceLife, checkName, checkRevision, fresh, nudging, updateRow } from './changes.ts';
@@ -31,8 +31,7 @@ export const createQosPolicy: OpenService<typeof qosPolicyOperations.create> = n
       labels: body.labels ?? {},
       projectId: project.id,
       shared: body.shared ?? false,
-      fromVm: body.fromVm ?? null,
-      toVm: body.toVm ?? null,
+      ...rates(body, { fromVm: null, toVm: null }),
       dscp: body.dscp ?? null,
     };
     await qosPolicies.insert(change.tx, row);
@@ -45,7 +44,9 @@ export const updateQosPolicy: OpenService<typeof qosPolicyOperations.update> = n
   async (change, { params, query, body }) => {
     checkName(body.name);
     const row = await ownedRow(change, qosPolicies, params.qosPolicy, query.project);
-    return policyView(change, await updateRow(change, qosPolicies, row, body));
+    const { fromVmKbps, fromVmBurstKb, toVmKbps, toVmBurstKb, ...changes } = body;
+    const limits = rates({ fromVmKbps, fromVmBurstKb, toVmKbps, toVmBurstKb }, row);
+    return policyView(change, await updateRow(change, qosPolicies, row, { ...changes, ...limits }));
   },
 );
 
@@ -61,9 +62,40 @@ export const deleteQosPolicy: OpenService<typeof qosPolicyOperations.delete> = n
   },
 );
 
+interface AskedRates {
+  readonly fromVmKbps?: number | null | undefined;
+  readonly fromVmBurstKb?: number | undefined;
+  readonly toVmKbps?: number | null | undefined;
+  readonly toVmBurstKb?: number | undefined;
+}
+
+/** @throws invalid-request for a burst without a rate */
+function rates(
+  asked: AskedRates,
+  before: Pick<QosPolicyRow, 'fromVm' | 'toVm'>,
+): Pick<QosPolicyRow, 'fromVm' | 'toVm'> {
+  const one = (which: 'fromVm' | 'toVm'): Rate | null => {
+    const [kbps, burst] = [asked[`${which}Kbps`], asked[`${which}BurstKb`]];
+    const rateKbps = kbps === undefined ? (before[which]?.rateKbps ?? null) : kbps;
+    if (rateKbps === null) {
+      if (burst !== undefined) throw invalidField(`/body/${which}BurstKb`, `needs ${which}Kbps`);
+      return null;
+    }
+    const kept = kbps === undefined ? before[which]?.burstKb : undefined;
+    return { rateKbps, burstKb: burst ?? kept ?? Math.max(64, Math.round(rateKbps / 10)) };
+  };
+  return { fromVm: one('fromVm'), toVm: one('toVm') };
+}
+
 async function policyView(call: Call, row: QosPolicyRow) {
   const { name, description, labels, projectId, shared, fromVm, toVm, dscp } = row;
+  const limits = {
+    fromVmKbps: fromVm?.rateKbps ?? null,
+    fromVmBurstKb: fromVm?.burstKb ?? null,
+    toVmKbps: toVm?.rateKbps ?? null,
+    toVmBurstKb: toVm?.burstKb ?? null,
+  };
   const count = await ports.count(call.db, { qosPolicyId: row.id });
-  const facts = { name, description, labels: { ...labels }, projectId, shared, fromVm, toVm, dscp };
+  const facts = { name, description, labels: { ...labels }, projectId, shared, ...limits, dscp };
   return { ...versionedView(row), ...facts, ports: count };
 }
