@@ -62,6 +62,17 @@ export const Host = closed({
   memoryMib: Type.Integer(),
   allocated: closed({ vms: Type.Integer(), cpus: Type.Integer(), memoryMib: Type.Integer() }),
   versions: Type.Record(Type.String(), Type.String(), { description: 'agent, qemu, libvirt, openvswitch, kernel' }),
+  tunnelAddress: nullable(Type.String({ description: 'Where other hosts send VXLAN frames; null: it takes no part' })),
+  nics: Type.Array(
+    closed({
+      name: Type.String(),
+      macAddress: Type.String(),
+      up: Type.Boolean({ description: 'The cable carries a signal' }),
+      mtu: Type.Integer(),
+      speedMbps: nullable(Type.Integer()),
+    }),
+    { description: 'Network devices that uplinks can use' },
+  ),
   lastSeenAt: nullable(Timestamp),
 });
 export type Host = Static<typeof Host>;

@@ -8,6 +8,7 @@ import { mirrorOperations } from '@kvasir/api/resources/mirror.ts';
 import { networkOperations } from '@kvasir/api/resources/network.ts';
 import { portOperations } from '@kvasir/api/resources/port.ts';
 import { routerOperations } from '@kvasir/api/resources/router.ts';
+import { projectOperations } from '@kvasir/api/resources/project.ts';
 import { type RuleCreate, securityGroupOperations } from '@kvasir/api/resources/security-group.ts';
 import { switchOperations } from '@kvasir/api/resources/switch.ts';
 import { uplinkOperations } from '@kvasir/api/resources/uplink.ts';
@@ -270,6 +271,21 @@ forEachDatabase('distributed switch', (open) => {
       mirror({ sourcePorts: [port.id], targetKind: 'gre' }),
       refused('invalid-request', '/body/targetAddress'),
     );
+  });
+
+  it('removes a project with its groups, but not with its routers', async () => {
+    const admin = as('system-admin');
+    await world.store.transaction((tx) => insertProject(tx, world, 'brief'));
+    const there = { query: { project: 'brief' } };
+    await admin.call(securityGroupOperations.create, { ...there, body: { name: 'web' } });
+    const rule = { direction: 'in' as const, remoteGroup: 'default' };
+    const group = { params: { securityGroup: 'web' }, ...there, body: rule };
+    await admin.call(securityGroupOperations.addRule, group);
+    await admin.call(routerOperations.create, { ...there, body: { name: 'r' } });
+    const remove = () => admin.call(projectOperations.delete, { params: { project: 'brief' } });
+    await assert.rejects(remove(), refused('in-use'));
+    await admin.call(routerOperations.delete, { params: { router: 'r' }, ...there });
+    await remove();
   });
 
   it("shows nobody another project's ports, and lets nobody loosen a network of others", async () => {

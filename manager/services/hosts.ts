@@ -103,6 +103,8 @@ async function hostViews(call: Call, rows: readonly HostRow[]) {
       memoryMib,
       allocated: committed.get(row.id) ?? { vms: 0, cpus: 0, memoryMib: 0 },
       versions: { ...versions },
+      tunnelAddress: row.inventory?.tunnelAddress ?? null,
+      nics: [...(row.inventory?.nics ?? [])],
       lastSeenAt: isoOrNull(row.lastSeenAt),
     };
   });

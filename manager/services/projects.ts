@@ -7,6 +7,8 @@ import { networks } from '../store/networks.ts';
 import { organizations } from '../store/organizations.ts';
 import { projectMembers, type ProjectRow, projects } from '../store/projects.ts';
 import { users } from '../store/users.ts';
+import { qosPolicies } from '../store/port-policies.ts';
+import { floatingAddresses, routers } from '../store/routers.ts';
 import { vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { usageOf } from '../store/usage.ts';
@@ -64,7 +66,7 @@ export const updateProject: ChangeService<typeof projectOperations.update> = asy
 export const deleteProject: ChangeService<typeof projectOperations.delete> = async (change, { params }) => {
   const row = await projectOf(change, params.project);
   checkRevision(change, projects.kind, row);
-  for (const table of [vms, volumes, images, networks]) {
+  for (const table of [vms, volumes, images, floatingAddresses, routers, networks, qosPolicies]) {
     const count = await table.count(change.tx, { projectId: row.id });
     if (count > 0)
       throw new KvasirError('in-use', { kind: projects.kind, name: row.name, by: `${count} ${table.kind}(s)` });
