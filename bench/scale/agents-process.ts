@@ -6,6 +6,8 @@ import type { AgentsCommand, AgentsReport, HostToJoin } from './agents-messages.
 
 const program = join(import.meta.dirname, 'agents-program.ts');
 
+export type RuleApplied = Extract<AgentsReport, { readonly done: 'rule-applied' }>;
+
 export interface Reached {
   readonly count: number;
   /** Why it are not all; null: they are. */
@@ -31,6 +33,32 @@ export class AgentsProcess {
   /** Resolves when the manager has welcomed all, or the time is over. */
   connect(count: number, limitMs: number): Promise<Reached> {
     return this.#until('connected', count, { do: 'connect' }, limitMs);
+  }
+
+  /**
+   * Begins to watch for a security group's rule for this destination port; the inner promise resolves when so many hosts have been
+   * told of it, or with null when the time is over.
+   */
+  async watchRule(port: number, count: number, limitMs: number): Promise<() => Promise<RuleApplied | null>> {
+    const watching = Promise.withResolvers<void>();
+    const applied = Promise.withResolvers<RuleApplied | null>();
+    const take = (report: AgentsReport): void => {
+      if (report.done === 'watching') watching.resolve();
+      if (report.done === 'rule-applied') applied.resolve(report);
+      if (report.done === 'failed') applied.reject(new Error(report.reason));
+    };
+    this.#child.on('message', take);
+    this.#child.send({ do: 'watch-rule', port, count } satisfies AgentsCommand);
+    await watching.promise;
+    return async () => {
+      const timer = setTimeout(() => applied.resolve(null), limitMs);
+      try {
+        return await applied.promise;
+      } finally {
+        clearTimeout(timer);
+        this.#child.off('message', take);
+      }
+    };
   }
 
   async stop(): Promise<void> {

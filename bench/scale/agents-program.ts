@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Agent, startAgent } from '@kvasir/agent/agent.ts';
 import { systemClock } from '@kvasir/api/clock.ts';
 import { simDrivers } from '@kvasir/agent/drivers/sim/drivers.ts';
+import type { SimHost } from '@kvasir/agent/drivers/sim/host.ts';
 import { simImage } from '@kvasir/agent/drivers/sim/image-content.ts';
 import { SimWorld } from '@kvasir/agent/drivers/sim/world.ts';
 import type { Identity } from '@kvasir/agent/identity.ts';
@@ -25,18 +26,24 @@ import { imageFile, poolPath } from './sizes.ts';
 const joinsAtOnce = 6;
 const startsAtOnce = 16;
 const pollMs = 10;
+const watchMs = 2;
 const gib = 1024 ** 3;
 
 const identities: Identity[] = [];
+const hosts: SimHost[] = [];
 const world = new SimWorld({ clock: systemClock, random: Math.random });
 world.sharedDirectory(poolPath).imports.set(imageFile, simImage(gib));
 world.sharedDirectory(poolPath).totalMib = 1024 ** 3;
 
 process.on('message', (command: AgentsCommand) => {
-  const work = command.do === 'join' ? joinAll(command.hosts, command.folder) : connectAll();
-  work.catch((error: unknown) => report({ done: 'failed', reason: String((error as Error).stack ?? error) }));
+  run(command).catch((error: unknown) => report({ done: 'failed', reason: String((error as Error).stack ?? error) }));
 });
 process.on('disconnect', () => process.exit(0));
+
+function run(command: AgentsCommand): Promise<void> {
+  if (command.do === 'join') return joinAll(command.hosts, command.folder);
+  return command.do === 'connect' ? connectAll() : watchRule(command.port, command.count);
+}
 
 async function joinAll(hosts: readonly HostToJoin[], folder: string): Promise<void> {
   await inParallel(joinsAtOnce, hosts, async ({ name, token }) => {
@@ -56,10 +63,27 @@ async function connectAll(): Promise<void> {
   });
 }
 
+async function watchRule(port: number, count: number): Promise<void> {
+  const waiting = new Set(hosts);
+  let halfAtMs = 0;
+  report({ done: 'watching' });
+  while (hosts.length - waiting.size < count) {
+    for (const host of waiting) {
+      const told = host.slice.groups.some(({ rules }) => rules.some(({ ports }) => ports?.from === port));
+      if (told) waiting.delete(host);
+    }
+    if (halfAtMs === 0 && hosts.length - waiting.size >= count / 2) halfAtMs = Date.now();
+    await delay(watchMs);
+  }
+  report({ done: 'rule-applied', count: hosts.length - waiting.size, halfAtMs, allAtMs: Date.now() });
+}
+
 function start(identity: Identity): Promise<Agent> {
   const { hostId, name, address } = identity.record;
+  const host = world.addHost({ hostId });
+  hosts.push(host);
   return startAgent({
-    drivers: simDrivers(world.addHost({ hostId })),
+    drivers: simDrivers(host),
     dial: (signal) => dialManager(identity, signal),
     clock: systemClock,
     fraction: Math.random,

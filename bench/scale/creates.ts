@@ -30,11 +30,16 @@ export interface CreatesOptions {
   readonly count: number;
   readonly atOnce: number;
   readonly limitMs: number;
+  /** Default: the cluster's flat one. */
+  readonly network?: string;
 }
 
 const listEveryMs = 500;
 
-export async function createVms(client: Client, { count, atOnce, limitMs }: CreatesOptions): Promise<Creates> {
+export async function createVms(
+  client: Client,
+  { count, atOnce, limitMs, network = networkName }: CreatesOptions,
+): Promise<Creates> {
   const stop = new AbortController();
   const askedAt = new Map<string, number>();
   const untilRunning: number[] = [];
@@ -76,7 +81,7 @@ export async function createVms(client: Client, { count, atOnce, limitMs }: Crea
 
   async function create(index: number): Promise<void> {
     const name = vmName(index);
-    const body = { name, image: imageName, network: networkName, cpus: 1, memoryMib: vmMemoryMib };
+    const body = { name, image: imageName, network, cpus: 1, memoryMib: vmMemoryMib };
     const asked = performance.now();
     askedAt.set(name, asked);
     await client.call(vmOperations.create, { body });

@@ -96,7 +96,7 @@ export async function runScale({ progress, ...options }: ScaleOptions): Promise<
 }
 
 /** Every host joins as a server does: a token of its own from the API, a key and a certificate request of its own. */
-async function joinHosts(
+export async function joinHosts(
   manager: ManagerProcess,
   agents: AgentsProcess,
   folder: string,
@@ -112,7 +112,7 @@ async function joinHosts(
 }
 
 /** Ends when the image is ready: by then all hosts have been told of the pool. */
-async function importImage(manager: ManagerProcess, limitMs: number): Promise<void> {
+export async function importImage(manager: ManagerProcess, limitMs: number): Promise<void> {
   const { client } = manager;
   const end = performance.now() + limitMs;
   const until = async (what: string, holds: () => Promise<boolean>): Promise<void> => {

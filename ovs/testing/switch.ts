@@ -43,6 +43,11 @@ export class TestSwitch {
     }
   }
 
+  /** Of ovs-vswitchd, which takes the place of the programs that start it. */
+  get switchPid(): number {
+    return this.#switch!.pid!;
+  }
+
   get socketPath(): string {
     return join(this.directory, 'db.sock');
   }
