@@ -1,19 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { readdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { KeeperDriver } from './keeper/driver.ts';
 import { livenessContract, type LivenessHost } from './liveness.contract.ts';
 import { simDrivers } from './sim/drivers.ts';
 import type { SimHost } from './sim/host.ts';
@@ -57,105 +42,9 @@ livenessContract('simulated hosts', async () => {
     hosts: [host(first), host(second)],
     poolId: bed.poolId,
     otherPoolId: other.poolId,
+    terms: { renewEveryMs: 50, killAfterMs: 600, leaseMs: 1600 },
     close: async () => {
       for (const { keeper } of bed.hosts) keeper.powerLost();
     },
   };
-});
-
-livenessContract('keepers as processes', async () => {
-  const root = mkdtempSync(join(tmpdir(), 'kvasir-leases-'));
-  const [poolId, otherPoolId] = [randomUUID(), randomUUID()];
-  const storages = [
-    { poolId, name: 'shared' },
-    { poolId: otherPoolId, name: 'other' },
-  ];
-  for (const storage of storages) {
-    mkdirSync(join(root, storage.name));
-    writeFileSync(join(root, storage.name, '.kvasir-pool'), storage.poolId);
-  }
-  const vms: ChildProcess[] = [];
-  const host = (name: string): LivenessHost => {
-    const hostId = randomUUID();
-    const directory = join(root, name);
-    const specsDirectory = join(directory, 'vms');
-    const runDirectory = join(directory, 'run');
-    mkdirSync(specsDirectory, { recursive: true });
-    // Each host has its own way to the storage, as a mount would be, so that one alone can be cut.
-    const places = storages.map((storage) => ({ poolId: storage.poolId, path: join(directory, storage.name) }));
-    for (const { name } of storages) symlinkSync(join(root, name), join(directory, name));
-    const way = join(directory, 'shared');
-    const make = () =>
-      new KeeperDriver({
-        hostId,
-        address: '127.0.0.1',
-        directory,
-        specsDirectory,
-        runDirectory,
-        watchdogDevice: null,
-        watchdogTimeoutMs: null,
-        uplinks: [],
-        log: () => {},
-      });
-    let driver = make();
-    const running = new Map<string, ChildProcess>();
-    return {
-      hostId,
-      places,
-      get driver() {
-        return driver;
-      },
-      startVm: async (pool) => {
-        const vmId = randomUUID();
-        const spec = { vmId, disks: [{ poolId: pool }] };
-        writeFileSync(join(specsDirectory, `${vmId}.json`), JSON.stringify(spec));
-        const child = spawn('/bin/bash', ['-c', 'read -r line', '-uuid', vmId], {
-          argv0: 'qemu-system-x86_64',
-          stdio: ['pipe', 'ignore', 'ignore'],
-        });
-        running.set(vmId, child);
-        vms.push(child);
-        await new Promise((resolve) => child.once('spawn', resolve));
-        return vmId;
-      },
-      isRunning: (vmId) => running.get(vmId)?.exitCode === null && running.get(vmId)?.signalCode === null,
-      cutStorage: async () => renameSync(way, `${way}.away`),
-      healStorage: async () => renameSync(`${way}.away`, way),
-      killKeeper: async () => {
-        for (const pid of await keepersOf(hostId)) process.kill(pid, 'SIGKILL');
-      },
-      restartAgent: async () => {
-        await driver.close();
-        driver = make();
-        await driver.open();
-      },
-    };
-  };
-  const hosts = [host('h1'), host('h2')] as const;
-  return {
-    hosts: [hosts[0], hosts[1]],
-    poolId,
-    otherPoolId,
-    close: async () => {
-      for (const { driver } of hosts) await driver.close();
-      for (const { hostId } of hosts) for (const pid of await keepersOf(hostId)) process.kill(pid, 'SIGKILL');
-      for (const vm of vms) vm.kill('SIGKILL');
-      rmSync(root, { recursive: true, force: true });
-    },
-  };
-
-  /** Keepers that these tests started: each has its own file on its command line. */
-  async function keepersOf(hostId: string): Promise<number[]> {
-    const name = hosts.find((each) => each.hostId === hostId) === hosts[0] ? 'h1' : 'h2';
-    const file = join(root, name, 'keeper.json');
-    const pids = (await readdir('/proc')).map(Number).filter((pid) => Number.isInteger(pid) && pid > 0);
-    return pids.filter((pid) => {
-      const path = `/proc/${pid}/cmdline`;
-      try {
-        return existsSync(path) && readFileSync(path, 'utf8').split('\0').includes(file);
-      } catch {
-        return false;
-      }
-    });
-  }
 });
