@@ -87,7 +87,7 @@ export function heal(world: World): void {
 }
 
 function crash(world: World, vm: string): void {
-  const vmId = world.populated.vmIds.get(vm);
+  const vmId = world.populated?.vmIds.get(vm);
   const [hostId] = vmId === undefined ? [] : world.sim.runningOn(vmId);
   if (vmId !== undefined && hostId !== undefined) world.sim.host(hostId)!.interfere(vmId, 'crash');
 }

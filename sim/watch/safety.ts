@@ -34,7 +34,7 @@ export class SafetyWatch {
     const [first] = sim.violations;
     if (first === undefined) return undefined;
     const where = first.hostIds.map((id) => this.#world.nameOf(id)).join(' and ');
-    return this.#violation('runs-twice', `${this.#vmName(first.vmId)} runs on ${where}`);
+    return this.#violation('runs-twice', `${this.#world.vmName(first.vmId)} runs on ${where}`);
   }
 
   #fenced(): Violation | undefined {
@@ -82,7 +82,7 @@ export class SafetyWatch {
             domain.spec?.disks.some(({ spec }) => proof.poolIds!.includes(spec.poolId)) === true),
       );
       if (runs === undefined) continue;
-      const what = `${name} is taken for dead (${proof.kind}: ${proof.because}), and ${this.#vmName(runs.vmId)} runs there`;
+      const what = `${name} is taken for dead (${proof.kind}: ${proof.because}), and ${this.#world.vmName(runs.vmId)} runs there`;
       return this.#violation('false-proof', what);
     }
     return undefined;
@@ -97,7 +97,7 @@ export class SafetyWatch {
       // The old host itself is asked, and refuses while the VM runs.
       if (proofId === null) continue;
       const proof = await fenceProofs.find(db, { id: proofId });
-      const what = `${this.#vmName(vmId)} is to be restarted`;
+      const what = `${this.#world.vmName(vmId)} is to be restarted`;
       if (proof?.hostId !== fromHostId)
         return this.#violation('restart-without-proof', `${what}, and nothing is proven`);
       if (proof.poolIds === null) continue;
@@ -109,16 +109,7 @@ export class SafetyWatch {
     return undefined;
   }
 
-  #vmName(vmId: string): string {
-    return vmName(this.#world, vmId);
-  }
-
   #violation(kind: Violation['kind'], what: string): Violation {
     return { kind, atMs: this.#world.nowMs, what };
   }
-}
-
-export function vmName(world: World, vmId: string): string {
-  for (const [name, id] of world.populated.vmIds) if (id === vmId) return name;
-  return vmId;
 }

@@ -21,7 +21,8 @@ export interface Planted {
   readonly power?: (real: PowerControl, world: World) => PowerControl;
   /** Made anew at each start of an agent. */
   readonly journal?: () => Journal;
-  readonly store?: (real: Store, world: World) => Store;
+  /** As one manager sees it. */
+  readonly store?: (real: Store, manager: string) => Store;
 }
 
 export interface WorldOptions extends Population {
@@ -44,13 +45,20 @@ export class World {
   readonly trace: string[] = [];
   /** Power cuts that devices carried out, with since when the host had been well. */
   readonly fenced: { readonly hostId: string; readonly atMs: number; readonly wellSinceMs: number | null }[] = [];
-  populated!: Populated;
+  /** Each time that a VM began or ceased to run somewhere. */
+  readonly runs: {
+    readonly atMs: number;
+    readonly vmId: string;
+    readonly hostId: string;
+    readonly running: boolean;
+  }[] = [];
+  populated: Populated | undefined;
   readonly #copied: CopiedStore;
 
   private constructor(copied: CopiedStore, options: WorldOptions) {
     const { seed, planted } = options;
     this.#copied = copied;
-    this.store = planted?.store?.(copied.store, this) ?? copied.store;
+    this.store = copied.store;
     this.chance = new Chance(seed);
     this.sim = new SimWorld({ clock: this.clock, random: this.chance.next });
     this.bmcs = new Bmcs(
@@ -82,11 +90,12 @@ export class World {
     });
     const real = this.bmcs.power();
     const power = planted?.power?.(real, this) ?? real;
-    this.managers = Array.from(
-      { length: options.managers },
-      (_, index) =>
-        new ManagerMachine(`m${index + 1}`, { clock: this.clock, chance: this.chance, store: this.store, power, tell }),
-    );
+    this.managers = Array.from({ length: options.managers }, (_, index) => {
+      const name = `m${index + 1}`;
+      const store = planted?.store?.(this.store, name) ?? this.store;
+      return new ManagerMachine(name, { clock: this.clock, chance: this.chance, store, power, tell });
+    });
+    this.#recordRuns();
   }
 
   /** With everything started; nothing has happened yet. */
@@ -139,6 +148,12 @@ export class World {
     return [...this.machines.values()].find((machine) => machine.hostId === hostId)?.name ?? hostId;
   }
 
+  /** Those that were created since have their id for a name. */
+  vmName(vmId: string): string {
+    for (const [name, id] of this.populated?.vmIds ?? []) if (id === vmId) return name;
+    return vmId;
+  }
+
   tell(what: string): void {
     this.trace.push(`${String(this.nowMs).padStart(7)} ${what}`);
   }
@@ -148,6 +163,16 @@ export class World {
     const waited = this.clock.outside(work);
     await this.clock.settle();
     return await waited;
+  }
+
+  #recordRuns(): void {
+    const { sim } = this;
+    const runs = sim.runs.bind(sim);
+    sim.runs = (vmId, hostId, running) => {
+      this.runs.push({ atMs: this.nowMs, vmId, hostId, running });
+      this.tell(`${this.vmName(vmId)} ${running ? 'runs' : 'no longer runs'} on ${this.nameOf(hostId)}`);
+      runs(vmId, hostId, running);
+    };
   }
 
   #cutPower(hostId: string): void {

@@ -1,0 +1,52 @@
+/**
+ * Five bugs as somebody might make them, planted from outside: each replaces a part or a setting of the world, and no product code
+ * knows of them. They show that the simulation can fail.
+ */
+import type { Plan } from '../schedule/plan.ts';
+import type { Planted } from '../world/world.ts';
+import { openTasksOf, twinRestarts } from './twin-restarts.ts';
+import { ownLease } from './own-lease.ts';
+
+export interface PlantedBug {
+  readonly name: string;
+  readonly planted?: Planted;
+  /** Settings that amount to the bug. */
+  readonly plan?: (plan: Plan) => Plan;
+}
+
+export const plantedBugs: readonly PlantedBug[] = [
+  {
+    name: 'no proof needed: a device is taken at its word before it has done anything',
+    planted: {
+      power: (real, world) => ({
+        ...real,
+        powerOff: async (deviceId) => ({ state: 'off', deviceId, kind: 'ipmi', confirmedAtMs: world.clock.now() }),
+      }),
+    },
+    plan: (plan) => ({ ...plan, devices: true }),
+  },
+  {
+    name: 'lease shorter than the kill',
+    planted: { watchdogs: false, guarded: true },
+    plan: (plan) => ({ ...plan, devices: false, leases: { leaseMs: 3000, killAfterMs: 12_000 } }),
+  },
+  {
+    name: 'forgotten epoch: a manager that was deposed goes on as if it led',
+    planted: { store: ownLease },
+    plan: (plan) => ({ ...plan, managers: 2 }),
+  },
+  { name: 'double placement: a VM is promised to two hosts at once', planted: { store: twinRestarts } },
+  {
+    name: 'mass fencing after a restart of the manager: no grace, no self-suspicion',
+    plan: (plan) => ({
+      ...plan,
+      devices: true,
+      policy: {
+        ...plan.policy,
+        ...{ graceMs: 0, selfSuspicionShare: 1, isolation: 'restart', isolationAfterMs: 1000 },
+        ...{ suspectAfterMs: 500, fenceAfterMs: 1000 },
+      },
+    }),
+  },
+];
+void openTasksOf;
