@@ -92,6 +92,42 @@ describe('policy is enforced', { timeout: 300_000 }, () => {
     kept.end();
   });
 
+  it('counters and traces say which rule lets a packet through, and what stops it', async () => {
+    await apply([...out, web]);
+    assert.equal(await on('client').connects('10.0.0.2', 80), true);
+    assert.equal(await on('client').connects('10.0.0.2', 81, 0.5), false);
+    const [counted] = (
+      await bed()
+        .host('h2')
+        .call({ call: 'counters', nicIds: [idOf('nic server')] })
+    ).counters!;
+    const webRule = idOf(`servers ${JSON.stringify(web)}`);
+    assert.ok((counted!.rules.find(({ ruleId }) => ruleId === webRule)?.packets ?? 0) > 0, JSON.stringify(counted));
+    assert.ok((counted!.drops.find(({ reason }) => reason === 'no rule lets it in')?.packets ?? 0) > 0);
+    const packet = {
+      protocol: tcp,
+      sourceMac: guests[0]!.macAddress,
+      destinationMac: guests[1]!.macAddress,
+      sourceAddress: '10.0.0.1',
+      destinationAddress: '10.0.0.2',
+      sourcePort: 40_000,
+      destinationPort: 80,
+    };
+    const sent = (
+      await bed()
+        .host('h1')
+        .call({ call: 'trace', from: { nicId: idOf('nic client') }, packet })
+    ).trace!;
+    assert.deepEqual([sent.verdict, sent.to], ['sent', { vtep: bed().host('h2').vtep, networkId: idOf('net') }]);
+    const from = { vtep: bed().host('h1').vtep, networkId: idOf('net') };
+    const arrived = (await bed().host('h2').call({ call: 'trace', from, packet })).trace!;
+    assert.deepEqual([arrived.verdict, arrived.to], ['delivered', { nicId: idOf('nic server') }]);
+    assert.ok(arrived.hops.some(({ stage, ruleId }) => stage === 'rules in' && ruleId === webRule));
+    const forged = { ...packet, destinationPort: 81 };
+    const stopped = (await bed().host('h2').call({ call: 'trace', from, packet: forged })).trace!;
+    assert.deepEqual([stopped.verdict, stopped.droppedBy], ['dropped', 'no rule lets it in']);
+  });
+
   it('nobody sends from addresses that are not its own', async () => {
     await apply([{ direction: 'in' }, ...out]);
     const capture = await on('server').capture(

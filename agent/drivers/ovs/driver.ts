@@ -14,11 +14,12 @@ import type { NicSpec } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { OvsdbClient } from '@kvasir/ovs/ovsdb-client.ts';
 import { OvsdbError } from '@kvasir/ovs/ovsdb-operations.ts';
-import { optionalString } from '@kvasir/ovs/ovsdb-values.ts';
+import { optionalString, record } from '@kvasir/ovs/ovsdb-values.ts';
 import { Unixctl } from '@kvasir/ovs/unixctl.ts';
 import { KeyedLock } from '../../keyed-lock.ts';
 import type { NetworkDriver, Port, PortDevice, VmMetadata } from '../network.ts';
 import { type RunProgram, runProgram } from '../program.ts';
+import { portCounters } from './counters.ts';
 import { deviceName } from './device-name.ts';
 import { ExternalNeighbours } from './external-neighbours.ts';
 import { FlowChannel } from './flow-channel.ts';
@@ -31,6 +32,7 @@ import type { PluggedNic } from './rows/wanted-switch.ts';
 import { Services } from './services.ts';
 import { SwitchKeeper } from './switch-keeper.ts';
 import { listTaps, makeTap, removeTap, tapInOrder } from './tap.ts';
+import { traceFlow, traceResult } from './trace.ts';
 import { VtepNeighbours } from './vtep-neighbours.ts';
 
 export interface OvsNetworkOptions {
@@ -66,6 +68,8 @@ export class OvsNetworkDriver implements NetworkDriver {
   readonly #lock = new KeyedLock();
   readonly #timeoutMs: number;
   readonly #hush: boolean;
+  readonly #control: Unixctl;
+  readonly #bridge: string;
   readonly #tunnelAddress: string | null;
   #generation: number | null = null;
   #known: Promise<void> | null = null;
@@ -89,6 +93,8 @@ export class OvsNetworkDriver implements NetworkDriver {
       tunnelAddress: options.tunnelAddress?.includes('/') === true ? options.tunnelAddress : null,
     });
     const control = new Unixctl({ runDirectory: dirname(socketPath) });
+    this.#control = control;
+    this.#bridge = bridge;
     const vteps =
       !this.#hush || uplinkBridge === null || tunnelAddress === null
         ? null
@@ -213,12 +219,37 @@ export class OvsNetworkDriver implements NetworkDriver {
     });
   }
 
-  counters(_nicIds: readonly string[]): Promise<PortCounters[]> {
-    return Promise.reject(new KvasirError('unsupported', { reason: 'This host does not count by ports yet' }));
+  counters(nicIds: readonly string[]): Promise<PortCounters[]> {
+    return translated(async () => {
+      const { slice, rows } = this.#keeper;
+      const here = nicIds.filter((nicId) => rows.portNumber(deviceName(nicId)) !== undefined);
+      if (slice === null || here.length === 0) return [];
+      const cookies = await (await this.#flows.client()).counters();
+      const results = await this.#db.transact(
+        here.map((nicId) => ({
+          op: 'select',
+          table: 'Interface',
+          where: [['name', '==', deviceName(nicId)]],
+          columns: ['statistics'],
+        })),
+      );
+      return here.map((nicId, index) => {
+        const statistics = Object.entries(record(results[index]?.rows?.[0]?.statistics));
+        const numbers = Object.fromEntries(statistics.map(([name, value]) => [name, Number(value)]));
+        return portCounters(nicId, slice, cookies, numbers);
+      });
+    });
   }
 
-  trace(_params: ParamsOf<typeof networkTrace>): Promise<TraceResult> {
-    return Promise.reject(new KvasirError('unsupported', { reason: 'This host cannot trace packets yet' }));
+  trace(params: ParamsOf<typeof networkTrace>): Promise<TraceResult> {
+    return translated(async () => {
+      const { scene } = this.#keeper;
+      if (scene === null) throw new KvasirError('host-failed', { reason: 'the switch is not programmed yet' });
+      const next = ['--ct-next', 'trk,new'];
+      const passes = Array.from({ length: 4 }, () => next).flat();
+      const text = await this.#control.call('ofproto/trace', this.#bridge, traceFlow(params, scene), ...passes);
+      return traceResult(text, params.packet, scene);
+    });
   }
 
   report(): Promise<NetworkChanged> {

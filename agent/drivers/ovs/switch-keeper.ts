@@ -33,6 +33,7 @@ import {
 } from './rows/wanted-switch.ts';
 import { PortDirectory } from './port-directory.ts';
 import { shrunkPorts } from './shrunk-ports.ts';
+import type { TraceScene } from './trace.ts';
 import { Waiters } from './waiters.ts';
 
 export interface KeeperOptions extends SwitchOptions {
@@ -63,6 +64,7 @@ export class SwitchKeeper {
   #programmed: NetworkSlice | null = null;
   #numbering: LocalNumbering | null = null;
   #directory: PortDirectory | null = null;
+  #scene: TraceScene | null = null;
   #knownPorts = '';
   /** Zones whose sessions are still to be forgotten: a failed round must not lose them. */
   readonly #toFlush = new Set<number>();
@@ -92,6 +94,11 @@ export class SwitchKeeper {
   /** Who is behind which number, as the flows in force know it. */
   get directory(): PortDirectory | null {
     return this.#directory;
+  }
+
+  /** What the flows in force were made from. */
+  get scene(): TraceScene | null {
+    return this.#scene;
   }
 
   /** Resolves when the copy of the database is there. */
@@ -176,7 +183,9 @@ export class SwitchKeeper {
     await this.#options.tendKernel(this.rows, bridges, slice);
     const local = this.#local(slice);
     await this.#options.program(compile(slice, local));
-    this.#options.neighbours.serve(slice, numbering.numbers, exitsOf(slice, local));
+    const exits = exitsOf(slice, local);
+    this.#scene = { slice, local, exits, ownVtep: this.#options.tunnelAddress };
+    this.#options.neighbours.serve(slice, numbering.numbers, exits);
     this.#directory = new PortDirectory(slice, numbering.numbers, servicesMac);
     const before = this.#programmed;
     this.#programmed = slice;

@@ -4,17 +4,23 @@
  */
 import { createInterface } from 'node:readline';
 import { OvsNetworkDriver } from '@kvasir/agent/drivers/ovs/driver.ts';
+import type { ParamsOf } from '@kvasir/api/agent/method.ts';
+import type { networkTrace, PortCounters, TraceResult } from '@kvasir/api/agent/network.ts';
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
 
 export type SwitchCall =
   | { readonly call: 'apply'; readonly generation: number; readonly slice: NetworkSlice }
   | { readonly call: 'attach'; readonly vmId: string; readonly nic: NicSpec }
-  | { readonly call: 'detach'; readonly nicId: string };
+  | { readonly call: 'detach'; readonly nicId: string }
+  | { readonly call: 'counters'; readonly nicIds: readonly string[] }
+  | ({ readonly call: 'trace' } & ParamsOf<typeof networkTrace>);
 
 export interface SwitchAnswer {
   readonly id: number;
   readonly device?: string;
+  readonly counters?: readonly PortCounters[];
+  readonly trace?: TraceResult;
   readonly error?: string;
 }
 
@@ -36,9 +42,11 @@ if (import.meta.main) {
     timeoutMs: 10_000,
     log: (message, error) => process.stderr.write(`${message}: ${String(error)}\n`),
   });
-  const perform = async (call: SwitchCall): Promise<{ readonly device?: string }> => {
+  const perform = async (call: SwitchCall): Promise<Omit<SwitchAnswer, 'id'>> => {
     if (call.call === 'apply') await driver.apply(call.generation, call.slice);
     else if (call.call === 'attach') return driver.attachPort(call.vmId, call.nic);
+    else if (call.call === 'counters') return { counters: await driver.counters(call.nicIds) };
+    else if (call.call === 'trace') return { trace: await driver.trace(call) };
     else await driver.detachPort(call.nicId);
     return {};
   };
