@@ -4,6 +4,7 @@ import { clusterOperations } from './resources/cluster.ts';
 import { auditOperations, eventOperations } from './resources/event.ts';
 import { haOperations } from './resources/ha.ts';
 import { fenceDeviceOperations, hostPowerOperations } from './resources/fence-device.ts';
+import { hostMaintenanceOperations } from './resources/host-maintenance.ts';
 import { hostOperations } from './resources/host.ts';
 import { leaseSettingsOperations } from './resources/lease-settings.ts';
 import { imageOperations } from './resources/image.ts';
@@ -34,6 +35,7 @@ const resources: readonly Readonly<Record<string, unknown>>[] = [
   projectOperations,
   clusterOperations,
   hostOperations,
+  hostMaintenanceOperations,
   hostPowerOperations,
   fenceDeviceOperations,
   leaseSettingsOperations,

@@ -27,6 +27,11 @@ export const errorTable = {
     message: 'The quota for {what} would be exceeded: {used} used, {asked} asked, {limit} allowed',
   },
   'no-host-fits': { status: 422, message: 'No host can take this VM: {reasons}' },
+  'host-not-empty': { status: 409, message: '{count} VM(s) could not leave host "{host}": {reasons}' },
+  'no-room-for-failover': {
+    status: 422,
+    message: 'The cluster would no longer have room to restart the VMs of a host that fails: {reasons}',
+  },
   'bad-image': { status: 422, message: 'The image is refused: {reason}' },
   'migration-impossible': { status: 422, message: 'The VM cannot be migrated: {reason}' },
   unsupported: { status: 422, message: '{reason}' },

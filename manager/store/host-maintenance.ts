@@ -8,11 +8,13 @@ export interface HostMaintenanceRow {
   /** The task that empties it, or did. */
   readonly taskId: string;
   readonly since: number;
+  /** VMs that were to leave. */
+  readonly total: number;
 }
 
 export const hostMaintenance = new Table<HostMaintenanceRow>({
   table: 'hostMaintenance',
   kind: 'host',
-  columns: { hostId: 'text', wasSchedulable: 'flag', taskId: 'text', since: 'integer' },
+  columns: { hostId: 'text', wasSchedulable: 'flag', taskId: 'text', since: 'integer', total: 'integer' },
   key: 'hostId',
 });

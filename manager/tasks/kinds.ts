@@ -1,4 +1,5 @@
 /** All kinds of task, for the runner and for the tests that walk over them. */
+import { hostMaintenanceTask } from './host-maintenance.ts';
 import { imageDelete } from './image-delete.ts';
 import { imageImport } from './image-import.ts';
 import type { AnyTaskKind } from './kind.ts';
@@ -11,6 +12,7 @@ import { vmDetachDisk } from './vm-detach-disk.ts';
 import { vmDetachNic } from './vm-detach-nic.ts';
 import { vmMigrate } from './vm-migrate.ts';
 import { vmPause } from './vm-pause.ts';
+import { vmRehome } from './vm-rehome.ts';
 import { vmReset } from './vm-reset.ts';
 import { vmResize } from './vm-resize.ts';
 import { vmRestart } from './vm-restart.ts';
@@ -36,6 +38,11 @@ export const taskKinds: Readonly<Record<TaskKindName, AnyTaskKind>> = {
   'vm-restore': vmRestore,
   'vm-migrate': vmMigrate,
   'vm-restart': vmRestart,
+  'vm-rehome': vmRehome,
+  // It enqueues tasks itself, and so comes after this table in the order of modules.
+  get 'host-maintenance'() {
+    return hostMaintenanceTask;
+  },
   'vm-attach-disk': vmAttachDisk,
   'vm-detach-disk': vmDetachDisk,
   'vm-attach-nic': vmAttachNic,

@@ -73,6 +73,10 @@ export const taskParams = {
     proofId: nullable(Id),
     paused: Type.Boolean(),
   }),
+  /** The VM is stopped, its disks can be reached from both. Before: vm `reservedHostId` = `toHostId`. Failed: as before. */
+  'vm-rehome': closed({ vmId: Id, fromHostId: Id, toHostId: Id }),
+  /** Before: host not `schedulable`, its hostMaintenance row. Failed: host as before, row gone; VMs that have moved stay there. */
+  'host-maintenance': closed({ hostId: Id, parallel: Type.Integer({ minimum: 1 }) }),
   /** Before: its vmDisks row; a new volume is `creating`. Locks: vm and volume. Failed: vmDisks row gone, new volume gone. */
   'vm-attach-disk': closed({ vmId: Id, volumeId: Id, newVolume: Type.Boolean() }),
   /** Locks: vm and volume. Done: vmDisks row gone. */

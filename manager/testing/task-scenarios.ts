@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { operatorProof } from '@kvasir/control/ha/fence-proof.ts';
 import { systemIds } from '../ids.ts';
 import { recordProof } from '../store/fence-proofs.ts';
+import { hostHa } from '../store/host-ha.ts';
+import { hostMaintenance } from '../store/host-maintenance.ts';
 import { hosts } from '../store/hosts.ts';
 import { imageCopies, images } from '../store/images.ts';
 import { plainPort, ports } from '../store/networks.ts';
@@ -128,6 +130,23 @@ const restartElsewhere =
     const check = () => vmIs(world, vm.id, { state: 'running', hostId: h2 });
     return scenario('vm-restart', target('vm', vm), params, check, [target('volume', volume)]);
   };
+
+const rehome = async (world: TaskWorld): Promise<Scenario> => {
+  const { h1, h2 } = world;
+  const { vm, volume } = await world.addVm({ state: 'stopped', hostId: h1, changes: { reservedHostId: h2 } });
+  const params = { vmId: vm.id, fromHostId: h1, toHostId: h2 };
+  const check = () => vmIs(world, vm.id, { state: 'stopped', hostId: h2 });
+  return scenario('vm-rehome', target('vm', vm), params, check, [target('volume', volume)]);
+};
+
+/** VMs move by tasks of their own: those stand their trials themselves. */
+const maintenance = async ({ store, h1 }: TaskWorld): Promise<Scenario> => {
+  const host = await hosts.get(store.db, h1);
+  const row = { hostId: h1, wasSchedulable: true, taskId: systemIds.uuid(), since: 1, total: 0 };
+  await store.transaction((tx) => hostMaintenance.put(tx, row, ['hostId']));
+  const check = async () => assert.equal((await hostHa.find(store.db, { hostId: h1 }))?.state, 'maintenance');
+  return scenario('host-maintenance', target('host', host), { hostId: h1, parallel: 2 }, check);
+};
 
 const attachDisk =
   (newVolume: boolean, local = false) =>
@@ -271,6 +290,8 @@ export const taskScenarios: Readonly<Record<TaskKindName, Scenarios>> = {
   'vm-restore': { trashed: restore },
   'vm-migrate': { 'on shared storage': migrate(false), 'with storage': migrate(true) },
   'vm-restart': { 'by a proof': restartElsewhere(true), 'by the word of its host': restartElsewhere(false) },
+  'vm-rehome': { stopped: rehome },
+  'host-maintenance': { empty: maintenance },
   'vm-attach-disk': {
     existing: attachDisk(false),
     new: attachDisk(true),

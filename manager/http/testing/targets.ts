@@ -45,7 +45,7 @@ export async function sampleRequest(world: ApiWorld, op: Operation, ownerId: str
   return world.store.transaction(async (tx) => {
     const clusterId = await defaultClusterId(tx);
     const project = await insertProject(tx, world, `p${n}`);
-    const needsHost = op.resource !== 'host' || op.verb === 'list';
+    const needsHost = op.resource !== 'host' || op.verb === 'list' || op.verb === 'enterMaintenance';
     const host = await insertHost(tx, clusterId, `h${n}`, needsHost ? {} : { state: 'down' });
     const other = op.id === 'vm.migrate' ? await insertHost(tx, clusterId, `h${n}-other`) : host;
     const pool = await insertPool(tx, clusterId, `pool${n}`, [host.id, other.id].slice(0, host === other ? 1 : 2));

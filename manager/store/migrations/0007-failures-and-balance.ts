@@ -11,7 +11,7 @@ export const failuresAndBalance = {
     'create index vm_failures_by_vm on vm_failures (vm_id, at)',
     "create index vms_crashed on vms (cluster_id) where state = 'crashed'",
     `create table host_maintenance (host_id text primary key references hosts (id) on delete cascade,
-      was_schedulable bigint not null, task_id text not null, since bigint not null)`,
+      was_schedulable bigint not null, task_id text not null, since bigint not null, total bigint not null)`,
     `create table cluster_balance (cluster_id text primary key references clusters (id) on delete cascade,
       policy text not null, balanced_at bigint)`,
   ],
