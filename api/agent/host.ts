@@ -14,6 +14,22 @@ export const NicReport = closed({
 });
 export type NicReport = Static<typeof NicReport>;
 
+/** A network device that can be divided (SR-IOV): each of its virtual functions can be handed to one VM. */
+export const PhysicalFunction = closed({
+  /** The network device, as uplinks name it. */
+  nic: Type.String({ maxLength: 15 }),
+  pciAddress: Type.String(),
+  driver: nullable(Type.String()),
+  /** Of the device's own switch; devices with the same id are ports of one. null: it has none to tell. */
+  switchHardwareId: nullable(Type.String()),
+  /** What the hardware could divide itself into; `virtualFunctions` are those that somebody made. */
+  most: Type.Integer({ minimum: 0 }),
+  virtualFunctions: Type.Array(
+    closed({ index: Type.Integer({ minimum: 0 }), pciAddress: Type.String(), driver: nullable(Type.String()) }),
+  ),
+});
+export type PhysicalFunction = Static<typeof PhysicalFunction>;
+
 /** How an uplink of the distributed switch is. */
 export const UplinkReport = closed({
   uplinkId: Id,
@@ -51,6 +67,7 @@ export const Inventory = closed({
   tunnelAddress: Type.Optional(nullable(Type.String({ maxLength: 45 }))),
   nics: Type.Optional(Type.Array(NicReport)),
   uplinks: Type.Optional(Type.Array(UplinkReport)),
+  physicalFunctions: Type.Optional(Type.Array(PhysicalFunction)),
 });
 export type Inventory = Static<typeof Inventory>;
 

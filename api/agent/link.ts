@@ -8,7 +8,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { closed, Id, nullable } from '../schema.ts';
-import { Inventory, NicReport, PoolReport, UplinkReport } from './host.ts';
+import { Inventory, NicReport, PhysicalFunction, PoolReport, UplinkReport } from './host.ts';
 import { DomainReport } from './vm.ts';
 
 export const linkProtocolVersion = 1;
@@ -64,11 +64,12 @@ export type DomainChanged = Static<typeof DomainChanged>;
 export const PoolsChanged = closed({ pools: Type.Array(PoolReport) });
 export type PoolsChanged = Static<typeof PoolsChanged>;
 
-/** Agent -> manager, notification `network-changed`: the same three that the inventory has, whole. */
+/** Agent -> manager, notification `network-changed`: the same that the inventory has, whole. */
 export const NetworkChanged = closed({
   tunnelAddress: nullable(Type.String({ maxLength: 45 })),
   nics: Type.Array(NicReport),
   uplinks: Type.Array(UplinkReport),
+  physicalFunctions: Type.Optional(Type.Array(PhysicalFunction)),
 });
 export type NetworkChanged = Static<typeof NetworkChanged>;
 

@@ -19,6 +19,7 @@ import { Unixctl } from '@kvasir/ovs/unixctl.ts';
 import { KeyedLock } from '../../keyed-lock.ts';
 import type { NetworkDriver, Port, PortDevice, VmMetadata } from '../network.ts';
 import { type RunProgram, runProgram } from '../program.ts';
+import { readPhysicalFunctions } from '../sriov/physical-functions.ts';
 import { portCounters } from './counters.ts';
 import { deviceName } from './device-name.ts';
 import { ExternalNeighbours } from './external-neighbours.ts';
@@ -258,7 +259,8 @@ export class OvsNetworkDriver implements NetworkDriver {
       const { rows, slice } = this.#keeper;
       const nics = await readNics(rows);
       const uplinks = (slice?.uplinks ?? []).map((uplink) => uplinkReport(uplink, rows, nics));
-      return { tunnelAddress: this.#tunnelAddress, nics, uplinks };
+      const physicalFunctions = await readPhysicalFunctions();
+      return { tunnelAddress: this.#tunnelAddress, nics, uplinks, physicalFunctions };
     });
   }
 
