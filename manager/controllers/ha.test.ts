@@ -101,6 +101,17 @@ forEachDatabase('high availability', (open, database) => {
     assert.equal((await validProof(world.store.db, h1))?.kind, 'lease-expired');
   });
 
+  promised('does not go on asking a device once its host is proven dead otherwise', async (world) => {
+    const { h1 } = world.tasks;
+    const vm = await world.runningVm(h1);
+    world.powerHangs = true;
+    world.powerLoss(h1);
+    await world.until('it runs again', async () => (await world.vm(vm.id)).hostId !== h1 && (await world.runs(vm.id)));
+    assert.equal((await validProof(world.store.db, h1))?.kind, 'lease-expired');
+    await world.until('the device is left alone', async () => /is not switched off any more/.test(await world.story()));
+    assert.ok(!(await world.eventKinds()).includes('ha.fencing-failed'));
+  });
+
   promised('without any proof starts nothing and calls an operator, whose word then counts', async (world) => {
     const { h1, clusterId } = world.tasks;
     const vm = await world.runningVm(h1);

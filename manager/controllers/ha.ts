@@ -13,7 +13,7 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { HaAction } from '@kvasir/control/ha/actions.ts';
 import { decide } from '@kvasir/control/ha/decide.ts';
 import { type PowerReading, powerOffProof } from '@kvasir/control/ha/fence-proof.ts';
-import type { ManagerFacts } from '@kvasir/control/ha/snapshot.ts';
+import type { HaSnapshot, HostHaState, ManagerFacts } from '@kvasir/control/ha/snapshot.ts';
 import type { Ids } from '../ids.ts';
 import type { ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import type { Store, Tx } from '../store/database.ts';
@@ -55,11 +55,16 @@ export const haRoundMs = 250;
 const heldUpMs = 500;
 /** More steps in a row than any incident takes: something would be going round in circles. */
 const mostSteps = 50;
+/** In any other state nobody wants the host switched off any more. */
+const fencedStates: readonly HostHaState[] = ['dead', 'fencing', 'management-isolated'];
 
 export class HaController {
   readonly #seams: HaSeams;
   readonly #watch: HaWatch;
-  readonly #fencings = new Map<string, { readonly deviceId: string; readonly sinceMs: number }>();
+  readonly #fencings = new Map<
+    string,
+    { readonly deviceId: string; readonly sinceMs: number; readonly stop: AbortController }
+  >();
   readonly #running = new Set<Promise<void>>();
   #stop: AbortController | undefined;
   #loop: Promise<void> = Promise.resolve();
@@ -125,6 +130,7 @@ export class HaController {
     const snapshot = await readHaSnapshot(store.db, seams, clusterId);
     const wished = decide(snapshot, clock.now());
     this.#watch.decided(snapshot);
+    this.#stopNeedless(snapshot);
     if (wished.length === 0) return false;
     for (const hostId of hostsToDeclareDown(wished)) await this.#seams.signals.declareDown(hostId);
     const powerOffs = await store.transaction(async (tx) => {
@@ -141,12 +147,13 @@ export class HaController {
   #fence(powerOff: PowerOff, signal: AbortSignal): void {
     const { clock, log, power } = this.#seams;
     const { hostId, deviceId } = powerOff;
-    this.#fencings.set(hostId, { deviceId, sinceMs: clock.now() });
+    const stop = new AbortController();
+    this.#fencings.set(hostId, { deviceId, sinceMs: clock.now(), stop });
     const work = power
-      .powerOff(deviceId, signal)
+      .powerOff(deviceId, AbortSignal.any([signal, stop.signal]))
       .then(
         (reading) => this.#fenced(powerOff, reading),
-        (error: unknown) => (signal.aborted ? undefined : this.#notFenced(powerOff, error)),
+        (error: unknown) => (signal.aborted ? undefined : this.#notFenced(powerOff, stop.signal, error)),
       )
       .catch((error: unknown) => {
         if (!signal.aborted) log('The answer of a fencing could not be written', { hostId, error });
@@ -157,6 +164,16 @@ export class HaController {
         this.nudge();
       });
     this.#running.add(work);
+  }
+
+  /** A device that comes to itself late must not end a host that was booted again meanwhile. */
+  #stopNeedless({ hosts: all }: HaSnapshot): void {
+    for (const [hostId, { stop }] of this.#fencings) {
+      const host = all.find(({ id }) => id === hostId);
+      if (host === undefined) continue;
+      if (host.proof !== null) stop.abort(new Error('it is proven dead already'));
+      else if (!fencedStates.includes(host.ha.state)) stop.abort(new Error(`it is ${host.ha.state} by now`));
+    }
   }
 
   async #fenced({ attemptId, hostId, incidentId }: PowerOff, reading: PowerReading): Promise<void> {
@@ -193,17 +210,27 @@ export class HaController {
     });
   }
 
-  async #notFenced({ attemptId, hostId, incidentId, deviceId }: PowerOff, thrown: unknown): Promise<void> {
+  async #notFenced(
+    { attemptId, hostId, incidentId, deviceId }: PowerOff,
+    stopped: AbortSignal,
+    thrown: unknown,
+  ): Promise<void> {
     const { store, clock, log } = this.#seams;
     const error = thrown instanceof KvasirError ? thrown.message : 'the device could not be asked';
     if (!(thrown instanceof KvasirError))
       log('A fencing failed in an unknown way', { hostId, deviceId, error: thrown });
+    const because = stopped.aborted ? (stopped.reason as Error).message : undefined;
     await store.transaction(async (tx) => {
       await this.#requireLead(tx);
       const host = await hosts.find(tx, { id: hostId });
       if (host === undefined) return;
       const now = clock.now();
-      await fenceAttempts.set(tx, { id: attemptId }, { finishedAt: now, error });
+      await fenceAttempts.set(tx, { id: attemptId }, { finishedAt: now, error: because === undefined ? error : null });
+      if (because !== undefined) {
+        const message = `${host.name} is not switched off any more`;
+        await appendTimeline(tx, incidentId, [{ at: now, kind: 'decided', message, because, details: { deviceId } }]);
+        return;
+      }
       const message = `${host.name} could not be switched off: ${error}`;
       await appendTimeline(tx, incidentId, [{ at: now, kind: 'failed', message, details: { deviceId } }]);
       await appendEvent(tx, {

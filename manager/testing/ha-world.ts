@@ -46,6 +46,8 @@ export class HaWorld {
   readonly powerOffs: string[] = [];
   /** Whether devices answer. */
   powerWorks = true;
+  /** The device does not answer until it is not waited for any more. */
+  powerHangs = false;
   #lastHeard = new Map<string, number>();
   #lastAlive = new Map<string, number>();
   #runner: TaskRunner | undefined;
@@ -53,7 +55,7 @@ export class HaWorld {
 
   private constructor(tasks: TaskWorld) {
     this.tasks = tasks;
-    const power = { powerOff: (deviceId: string) => this.#powerOff(deviceId) };
+    const power = { powerOff: (deviceId: string, signal: AbortSignal) => this.#powerOff(deviceId, signal) };
     const signals = {
       lastHeartbeatMs: (id: string) => this.#lastHeard.get(id),
       liveness: (id: string) => this.#liveness(id),
@@ -263,10 +265,12 @@ export class HaWorld {
     });
   }
 
-  async #powerOff(deviceId: string): Promise<PowerReading> {
+  async #powerOff(deviceId: string, signal: AbortSignal): Promise<PowerReading> {
     const device = await fenceDevices.get(this.store.db, deviceId);
     this.powerOffs.push(device.hostId);
-    if (!this.powerWorks) throw new KvasirError('fencing-failed', { device: device.name, reason: 'no answer' });
+    if (this.powerHangs) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    if (!this.powerWorks || signal.aborted)
+      throw new KvasirError('fencing-failed', { device: device.name, reason: 'no answer' });
     this.powerLoss(device.hostId);
     return { state: 'off', deviceId, kind: 'ipmi', confirmedAtMs: this.clock.now() };
   }
