@@ -17,6 +17,8 @@ export interface Signals {
   readonly peers: Sign;
 }
 
+/** What comes each second, and is looked at each second, may look that much older than a heartbeat. */
+const slackMs = 500;
 /** Renewals that a witness may be late with. */
 const renewalsLate = 3;
 
@@ -40,13 +42,13 @@ function witnesses(host: HostFacts, snapshot: HaSnapshot, now: number): HostFact
     (other) =>
       other.id !== host.id &&
       other.liveness !== null &&
-      now - other.liveness.atMs <= suspectAfterMs + 500 &&
+      now - other.liveness.atMs <= suspectAfterMs + slackMs &&
       silenceOf(other, snapshot, now) <= suspectAfterMs,
   );
 }
 
 function leaseSign(host: HostFacts, snapshot: HaSnapshot, now: number): Sign {
-  const aliveMs = snapshot.cluster.policy.fenceAfterMs;
+  const aliveMs = snapshot.cluster.policy.suspectAfterMs + slackMs;
   let sign: Sign = 'unknown';
   for (const { liveness } of witnesses(host, snapshot, now)) {
     for (const seen of liveness!.report.seen) {
@@ -70,7 +72,7 @@ function renewsWell(
 }
 
 function peerSign(host: HostFacts, snapshot: HaSnapshot, now: number): Sign {
-  const aliveMs = snapshot.cluster.policy.fenceAfterMs;
+  const aliveMs = snapshot.cluster.policy.suspectAfterMs + slackMs;
   let sign: Sign = 'unknown';
   for (const { liveness } of witnesses(host, snapshot, now)) {
     const heard = liveness!.report.peers.find((peer) => peer.hostId === host.id)?.heardMsAgo ?? null;
