@@ -77,7 +77,7 @@ describe('networks are isolated', { timeout: 240_000 }, () => {
     const fabric = bed().lab.layout.fabricNamespace;
     await bed().apply({
       ...model(),
-      networks: [model().networks[0]!, model().networks[1]!].map(({ externalVteps: _, ...n }) => n),
+      networks: model().networks.map((network) => ({ ...network, externalVteps: [] })),
     });
     const capture = await startCapture(
       bed().start(fabric, ['tcpdump', '-l', '-nn', '-e', '-i', 'vm', 'udp port 4789'], 'pipe'),

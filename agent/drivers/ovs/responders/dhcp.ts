@@ -5,7 +5,6 @@
 import {
   broadcastMac,
   ipv4Bytes,
-  macBytes,
   readEthernet,
   readIpv4,
   readIpv4Address,

@@ -32,7 +32,8 @@ export function metadataPage(path: string, vm: VmMetadata, port: AskingPort): Pa
   };
   let here: string | Tree = root;
   for (const part of parts.slice(1)) {
-    const next: string | Tree | undefined = typeof here === 'string' ? undefined : here[part];
+    const next: string | Tree | undefined =
+      typeof here === 'string' || !Object.hasOwn(here, part) ? undefined : here[part];
     if (next === undefined) return missing;
     here = next;
   }
