@@ -1,5 +1,6 @@
 /** All operations, for those who walk over the whole contract (routes, OpenAPI, CLI, tests). Callers of one operation import its resource. */
 import type { Operation } from './operation.ts';
+import { admissionOperations } from './resources/admission.ts';
 import { clusterOperations } from './resources/cluster.ts';
 import { auditOperations, eventOperations } from './resources/event.ts';
 import { haOperations } from './resources/ha.ts';
@@ -34,6 +35,7 @@ const resources: readonly Readonly<Record<string, unknown>>[] = [
   organizationOperations,
   projectOperations,
   clusterOperations,
+  admissionOperations,
   hostOperations,
   hostMaintenanceOperations,
   hostPowerOperations,

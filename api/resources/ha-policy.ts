@@ -24,6 +24,11 @@ export const VmFailureReaction = oneOf(['restart', 'alarm', 'none'] as const, {
     'Of a VM whose QEMU died, whose guest panicked, hangs, or let its watchdog run out: restart it, in place if that works; only raise an alarm; nothing',
 });
 
+export const AdmissionMode = oneOf(['off', 'warn', 'enforce'] as const, {
+  description:
+    'Whether the cluster keeps room for failed hosts: warn: an event says when it does not; enforce: what would take that room is refused',
+});
+
 const Ms = (minimum: number, description: string) => Type.Integer({ minimum, maximum: 86_400_000, description });
 
 export const HaPolicy = closed({
@@ -69,6 +74,17 @@ export const HaPolicy = closed({
     0,
     'A guest whose agent has answered before counts as hung when it has not done so for that long while its disks did nothing; 0: never',
   ),
+  admission: AdmissionMode,
+  admissionBy: oneOf(['host-failures', 'share', 'spare-hosts'] as const, {
+    description: 'What is kept free: room for the VMs of failed hosts, a share of the capacity, or whole hosts',
+  }),
+  admissionHostFailures: Type.Integer({ minimum: 0, maximum: 4, description: 'Hosts that may fail at once' }),
+  admissionShare: Type.Number({ minimum: 0, maximum: 0.9, description: 'Of memory and of CPUs' }),
+  admissionSpareHosts: Type.Array(Name, {
+    maxItems: 64,
+    uniqueItems: true,
+    description: 'They take no VMs but after a failure',
+  }),
 });
 export type HaPolicy = Static<typeof HaPolicy>;
 
@@ -97,6 +113,11 @@ export const defaultHaPolicy: HaPolicy = {
   vmFailure: 'restart',
   vmFailureLimit: 5,
   vmHungAfterMs: 120_000,
+  admission: 'off',
+  admissionBy: 'host-failures',
+  admissionHostFailures: 1,
+  admissionShare: 0.25,
+  admissionSpareHosts: [],
 };
 
 export const HaPriority = oneOf(['high', 'medium', 'low'] as const, { description: 'Which VMs are restarted first' });

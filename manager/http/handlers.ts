@@ -1,4 +1,5 @@
 /** Which service answers which operation: the whole table, so that one look shows what is there. */
+import { admissionOperations } from '@kvasir/api/resources/admission.ts';
 import { clusterOperations } from '@kvasir/api/resources/cluster.ts';
 import { auditOperations, eventOperations } from '@kvasir/api/resources/event.ts';
 import { fenceDeviceOperations, hostPowerOperations } from '@kvasir/api/resources/fence-device.ts';
@@ -25,6 +26,7 @@ import { taskOperations } from '@kvasir/api/resources/task.ts';
 import { userOperations } from '@kvasir/api/resources/user.ts';
 import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { volumeOperations } from '@kvasir/api/resources/volume.ts';
+import { showAdmission } from '../services/admission.ts';
 import * as audit from '../services/audit.ts';
 import * as cluster from '../services/clusters.ts';
 import { watchEvents } from '../services/event-watch.ts';
@@ -102,6 +104,8 @@ export const handlers: readonly Handler[] = [
   changing(clusterOperations.create, cluster.createCluster),
   changing(clusterOperations.update, cluster.updateCluster),
   changing(clusterOperations.delete, cluster.deleteCluster),
+
+  reading(admissionOperations.showAdmission, showAdmission),
 
   reading(hostOperations.list, host.listHosts),
   reading(hostOperations.get, host.getHost),

@@ -2,13 +2,28 @@
 import { describeRefusals } from '@kvasir/control/placement/place-vm.ts';
 import type { PlacementDecision, PlacementRefusal, PlacementRequest } from '@kvasir/control/placement/world.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
+import type { Executor } from '../store/database.ts';
+import { haPolicyOf } from '../store/ha-settings.ts';
+import { hosts } from '../store/hosts.ts';
 import { decidePlacement } from '../tasks/vm-placement.ts';
 import { isOperator } from './access.ts';
 import type { Call, Change } from './call.ts';
 
 /** What placement says. The change that asks must write what it takes. */
 export async function decide(change: Change, clusterId: string, request: PlacementRequest): Promise<PlacementDecision> {
-  return await decidePlacement(change.env.clusterSnapshots, change.tx, clusterId, request);
+  const spare = (await spareHostIds(change.tx, clusterId)).filter(
+    (id) => id !== request.hostId && id !== request.residentHostId,
+  );
+  const asked =
+    spare.length === 0 ? request : { ...request, excludeHostIds: [...(request.excludeHostIds ?? []), ...spare] };
+  return await decidePlacement(change.env.clusterSnapshots, change.tx, clusterId, asked);
+}
+
+/** Hosts that are kept empty for VMs of failed ones. */
+async function spareHostIds(db: Executor, clusterId: string): Promise<string[]> {
+  const { admission, admissionBy, admissionSpareHosts } = await haPolicyOf(db, clusterId);
+  if (admission === 'off' || admissionBy !== 'spare-hosts' || admissionSpareHosts.length === 0) return [];
+  return (await hosts.select(db, { clusterId, name: admissionSpareHosts })).map(({ id }) => id);
 }
 
 /** The host that takes the VM. @throws no-host-fits with every host's reasons */

@@ -10,6 +10,7 @@ import type { Executor } from '../store/database.ts';
 import { hosts } from '../store/hosts.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import { actorOf, forbidden, projectOf } from './access.ts';
+import { requireAdmission } from './admission.ts';
 import type { ChangeService } from './call.ts';
 import { announceLife, checkName, fresh } from './changes.ts';
 import { changeVmHa } from './ha-settings.ts';
@@ -84,6 +85,7 @@ export const createVm: ChangeService<typeof vmOperations.create> = async (change
   for (const disk of disks) volumes.push(await insertDisk(change, row, disk, hostId));
   for (const nic of nics) await insertNic(change, row.id, nic);
   await announceLife(change, 'created', vms.kind, row);
+  if (start) await requireAdmission(change, row);
   return startTask(change, {
     kind: 'vm-create',
     params: {

@@ -6,6 +6,7 @@ import { invalidField } from '@kvasir/api/errors.ts';
 import type { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import { projectOf } from './access.ts';
+import { requireAdmission } from './admission.ts';
 import type { ChangeService } from './call.ts';
 import { checkQuota } from './quota.ts';
 import { startTask } from './tasks.ts';
@@ -54,6 +55,7 @@ export const resizeVm: ChangeService<typeof vmOperations.resize> = async (change
       memoryMib: Math.max(from.memoryMib, to.memoryMib),
     });
   await vms.update(change.tx, vm.id, larger(from, to), { now: change.env.clock.now() });
+  if (!stopped && grows) await requireAdmission(change, vm);
   return startTask(change, { kind: 'vm-resize', params: { vmId: vm.id, from, to }, ...about(vm) });
 };
 

@@ -14,6 +14,7 @@ import { hostHa } from '../store/host-ha.ts';
 import { taskIdOf } from '../store/tasks.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import { disksOf, volumeTarget } from '../tasks/vm-delete-intent.ts';
+import { requireAdmission } from './admission.ts';
 import type { Change, ChangeService } from './call.ts';
 import { checkRevision } from './changes.ts';
 import { chooseHost } from './placement.ts';
@@ -28,7 +29,9 @@ export const startVm: ChangeService<typeof vmOperations.start> = async (change, 
   if (proof !== undefined) return startElsewhere(change, found, proof, paused);
   const vm = await wanted(change, params.vm, query.project, 'start', paused ? 'paused' : 'running');
   await requireRoom(change, vm, vm);
-  return startTask(change, { kind: 'vm-start', params: { vmId: vm.id, paused }, ...about(vm) });
+  const task = await startTask(change, { kind: 'vm-start', params: { vmId: vm.id, paused }, ...about(vm) });
+  await requireAdmission(change, vm);
+  return task;
 };
 
 /** The proof that the VM does not run where it is defined; undefined when its host is not proven dead. */
