@@ -20,6 +20,11 @@ export interface PortDevice {
    * vSwitch in user space), the hypervisor must not offer that to the guest, or its TCP and UDP would arrive broken.
    */
   readonly offload: boolean;
+  /**
+   * A PCI function that carries this NIC's traffic; the tap then stands by for when the function is taken away (a migration).
+   * Left out: the tap carries it.
+   */
+  readonly virtualFunction?: { readonly pciAddress: string; readonly vlanId: number | null };
 }
 
 /** A VM as its guest is told of it. */

@@ -20,6 +20,8 @@ export const NicSpec = closed({
   macAddress: MacAddress,
   model: NicModel,
   mtu: Type.Integer(),
+  /** Carried by a virtual function of the uplink's device, with the tap standing by; left out: by the tap. */
+  direct: Type.Optional(Type.Literal(true)),
 });
 export type NicSpec = Static<typeof NicSpec>;
 

@@ -17,12 +17,13 @@ import {
   memoryElements,
   metadataElement,
   metadataNamespace,
-  nicAlias,
   nicElement,
   vcpuElement,
 } from './domain-xml.ts';
 import { waitFor } from './domain-state.ts';
 import { translating } from './errors.ts';
+import { functionElements } from './failover-pair.ts';
+import { functionAlias, nicAlias } from './nic-alias.ts';
 import { type Element, find, findAll, readXml, writeXml } from './xml.ts';
 
 /** Linux brings memory online in blocks of this size. */
@@ -59,6 +60,8 @@ export class Devices {
 
   async attachNic(vmId: string, nic: DomainNic): Promise<void> {
     await this.#attach(vmId, 'interface', nicAlias(nic.spec.nicId), writeXml(nicElement(nic)));
+    for (const pair of functionElements(nic))
+      await this.#attach(vmId, 'interface', functionAlias(nic.spec.nicId), writeXml(pair));
     await this.#changeSpec(vmId, (spec) => ({
       ...spec,
       nics: [...spec.nics.filter((other) => other.nicId !== nic.spec.nicId), nic.spec],
@@ -66,7 +69,7 @@ export class Devices {
   }
 
   async detachNic(vmId: string, nicId: string, signal: AbortSignal): Promise<void> {
-    await this.#detach(vmId, 'interface', nicAlias(nicId), signal);
+    for (const alias of [functionAlias(nicId), nicAlias(nicId)]) await this.#detach(vmId, 'interface', alias, signal);
     await this.#changeSpec(vmId, (spec) => ({ ...spec, nics: spec.nics.filter((nic) => nic.nicId !== nicId) }));
   }
 

@@ -1,7 +1,8 @@
 /** What libvirt's XML says of a domain: whether it is ours, the spec it was made from, and how it differs from it by now. */
 import { VmSpec } from '@kvasir/api/agent/vm.ts';
 import { Value } from 'typebox/value';
-import { diskAlias, nicAlias } from './domain-xml.ts';
+import { diskAlias } from './domain-xml.ts';
+import { nicAlias } from './nic-alias.ts';
 import { type Element, find, findAll, textOf } from './xml.ts';
 
 export interface DomainFacts {
@@ -39,10 +40,13 @@ export function factsOf(domain: Element): DomainFacts {
         alias: find(disk, 'alias')?.attributes.name,
         path: find(disk, 'source')?.attributes.file ?? '',
       })),
-    nics: findAll(devices, 'interface').map((nic) => ({
-      macAddress: find(nic, 'mac')?.attributes.address ?? '',
-      alias: find(nic, 'alias')?.attributes.name,
-    })),
+    nics: findAll(devices, 'interface')
+      // The other half of a pair comes and goes with migrations.
+      .filter((nic) => find(nic, 'teaming')?.attributes.type !== 'transient')
+      .map((nic) => ({
+        macAddress: find(nic, 'mac')?.attributes.address ?? '',
+        alias: find(nic, 'alias')?.attributes.name,
+      })),
   };
 }
 

@@ -97,3 +97,35 @@ test('a NIC on a switch that wants whole packets offers the guest no offloads', 
   const host = find(driver(false)!, 'host')?.attributes;
   assert.deepEqual(host, { csum: 'off', gso: 'off', tso4: 'off', tso6: 'off', ecn: 'off', ufo: 'off' });
 });
+
+test('a NIC on a virtual function is a failover pair, and no drift is seen when one half is away', () => {
+  const virtualFunction = { pciAddress: '0000:03:01.5', vlanId: 100 };
+  const [nic] = sample.nics;
+  const withFunction = domainXml({ ...sample, nics: [{ ...nic!, virtualFunction }] }, options);
+  const [standby, pair, ...others] = findAll(find(readXml(withFunction), 'devices'), 'interface');
+  assert.deepEqual(others, []);
+  assert.equal(
+    writeXml(pair!).trim(),
+    `<interface type="hostdev" managed="yes">
+  <mac address="52:54:00:00:00:01"/>
+  <source>
+    <address type="pci" domain="0x0000" bus="0x03" slot="0x01" function="0x5"/>
+  </source>
+  <vlan>
+    <tag id="100"/>
+  </vlan>
+  <teaming type="transient" persistent="ua-nic-${id(5)}"/>
+  <alias name="ua-vf-${id(5)}"/>
+</interface>`,
+  );
+  assert.equal(standby?.attributes.type, 'ethernet');
+  assert.deepEqual(find(standby!, 'teaming')?.attributes, { type: 'persistent' });
+  assert.deepEqual(find(standby!, 'mac')?.attributes, { address: '52:54:00:00:00:01' });
+  const spec = specOf(readXml(withFunction))!;
+  assert.deepEqual(driftOf(spec, readXml(withFunction)), []);
+  assert.deepEqual(driftOf(spec, readXml(domainXml(sample, options))), []);
+});
+
+test('a plain NIC has neither a pair nor a team', () => {
+  assert.doesNotMatch(domainXml(sample, options), /teaming|hostdev/);
+});

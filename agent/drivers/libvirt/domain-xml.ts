@@ -8,6 +8,8 @@
  */
 import type { VmSpec } from '@kvasir/api/agent/vm.ts';
 import type { DomainDisk, DomainNic, DomainSpec } from '../hypervisor.ts';
+import { functionElements, standsBy } from './failover-pair.ts';
+import { nicAlias } from './nic-alias.ts';
 import { type Element, element, writeXml } from './xml.ts';
 
 export const metadataNamespace = 'urn:kvasir:domain:1';
@@ -27,9 +29,6 @@ export function domainName(vmId: string, name: string): string {
 
 export function diskAlias(volumeId: string): string {
   return `ua-disk-${volumeId}`;
-}
-export function nicAlias(nicId: string): string {
-  return `ua-nic-${nicId}`;
 }
 
 /** `name`: libvirt's name of a domain that exists already; it cannot change. */
@@ -102,7 +101,9 @@ export function cpuElement(vm: VmSpec, virtualization: 'kvm' | 'emulation'): Ele
 
 function devicesElement(domain: DomainSpec, options: XmlOptions): Element {
   const { vm } = domain;
-  const rootPorts = Array.from({ length: domain.disks.length + domain.nics.length + spareRootPorts }, () =>
+  const functions = domain.nics.flatMap(functionElements);
+  const deviceCount = domain.disks.length + domain.nics.length + functions.length;
+  const rootPorts = Array.from({ length: deviceCount + spareRootPorts }, () =>
     element('controller', { type: 'pci', model: 'pcie-root-port' }),
   );
   return element(
@@ -117,6 +118,7 @@ function devicesElement(domain: DomainSpec, options: XmlOptions): Element {
     domain.disks.map((disk, index) => diskElement(disk, bootOrder(domain, 'disk', index))),
     domain.seed ? seedElement(domain.seed.path, bootOrder(domain, 'cdrom', 0)) : null,
     domain.nics.map((nic, index) => nicElement(nic, bootOrder(domain, 'network', index))),
+    functions,
     element('serial', { type: 'pty' }, element('target', { port: 0 })),
     element('console', { type: 'pty' }, element('target', { type: 'serial', port: 0 })),
     element('channel', { type: 'unix' }, element('target', { type: 'virtio', name: 'org.qemu.guest_agent.0' })),
@@ -192,6 +194,7 @@ export function nicElement(nic: DomainNic, order?: number): Element {
     element('mac', { address: nic.spec.macAddress }),
     element('target', { dev: nic.device, managed: false }),
     element('model', { type: nic.spec.model }),
+    nic.virtualFunction === undefined ? null : standsBy,
     nic.offload || nic.spec.model !== 'virtio' ? null : noOffloads,
     element('mtu', { size: nic.spec.mtu }),
     order === undefined ? null : element('boot', { order }),

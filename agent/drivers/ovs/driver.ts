@@ -20,8 +20,10 @@ import { KeyedLock } from '../../keyed-lock.ts';
 import type { NetworkDriver, Port, PortDevice, VmMetadata } from '../network.ts';
 import { type RunProgram, runProgram } from '../program.ts';
 import { readPhysicalFunctions } from '../sriov/physical-functions.ts';
+import { VirtualFunctions } from '../sriov/virtual-functions.ts';
 import { portCounters } from './counters.ts';
 import { deviceName } from './device-name.ts';
+import { wantedFunction } from './direct-port.ts';
 import { ExternalNeighbours } from './external-neighbours.ts';
 import { FlowChannel } from './flow-channel.ts';
 import { HostKernel, switchLife } from './host-kernel.ts';
@@ -66,6 +68,7 @@ export class OvsNetworkDriver implements NetworkDriver {
   readonly #services: Services | null;
   readonly #neighbours: ExternalNeighbours;
   readonly #run: RunProgram;
+  readonly #functions: VirtualFunctions;
   readonly #lock = new KeyedLock();
   readonly #timeoutMs: number;
   readonly #hush: boolean;
@@ -86,6 +89,7 @@ export class OvsNetworkDriver implements NetworkDriver {
     this.#hush = datapathType === 'netdev';
     this.#tunnelAddress = tunnelAddress;
     this.#run = options.run ?? runProgram;
+    this.#functions = new VirtualFunctions(this.#run);
     this.#db = new OvsdbClient({ socketPath, timeoutMs: this.#timeoutMs });
     const kernel = new HostKernel({
       run: this.#run,
@@ -198,7 +202,11 @@ export class OvsNetworkDriver implements NetworkDriver {
         const words = this.#keeper.rows.problem(device);
         throw new KvasirError('host-failed', { reason: `Open vSwitch does not serve ${device}: ${words}` });
       }
-      return { device, offload: !this.#hush };
+      const offload = !this.#hush;
+      if (nic.direct !== true) return { device, offload };
+      const wanted = wantedFunction(slice, nic);
+      const { pciAddress } = await this.#functions.hand(wanted);
+      return { device, offload, virtualFunction: { pciAddress, vlanId: wanted.vlanId } };
     });
   }
 
@@ -206,6 +214,8 @@ export class OvsNetworkDriver implements NetworkDriver {
     return this.#exclusive(nicId, async () => {
       await this.#learn();
       const device = deviceName(nicId);
+      const macAddress = this.#keeper.plugged.get(device)?.macAddress ?? '';
+      if (macAddress !== '') await this.#functions.takeBack(macAddress);
       if (this.#keeper.plugged.delete(device)) await this.#keeper.settled(this.#timeoutMs);
       await removeTap(this.#run, device);
     });

@@ -1,0 +1,35 @@
+/**
+ * A NIC on a virtual function is a pair to the guest: a virtio NIC that stands by, and the function with the same MAC address. The
+ * guest's driver makes one of both and prefers the function. For a live migration QEMU unplugs the function (the guest goes on
+ * by the other one), and plugs in that of the destination when it runs there.
+ */
+import { KvasirError } from '@kvasir/api/errors.ts';
+import type { DomainNic } from '../hypervisor.ts';
+import { functionAlias, nicAlias } from './nic-alias.ts';
+import { type Element, element } from './xml.ts';
+
+export const standsBy = element('teaming', { type: 'persistent' });
+
+/** None where the NIC has no function. */
+export function functionElements({ spec, virtualFunction }: DomainNic): Element[] {
+  if (virtualFunction === undefined) return [];
+  const { pciAddress, vlanId } = virtualFunction;
+  const pair = element(
+    'interface',
+    { type: 'hostdev', managed: true },
+    element('mac', { address: spec.macAddress }),
+    element('source', {}, element('address', { type: 'pci', ...pciAttributes(pciAddress) })),
+    vlanId === null ? null : element('vlan', {}, element('tag', { id: vlanId })),
+    element('teaming', { type: 'transient', persistent: nicAlias(spec.nicId) }),
+    element('alias', { name: functionAlias(spec.nicId) }),
+  );
+  return [pair];
+}
+
+/** `0000:03:01.0` in libvirt's words. */
+export function pciAttributes(pciAddress: string): Record<'domain' | 'bus' | 'slot' | 'function', string> {
+  const parts = /^([0-9a-f]{4}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])$/i.exec(pciAddress);
+  if (parts === null) throw new KvasirError('host-failed', { reason: `${pciAddress} is no PCI address` });
+  const [, domain, bus, slot, number] = parts;
+  return { domain: `0x${domain}`, bus: `0x${bus}`, slot: `0x${slot}`, function: `0x${number}` };
+}
