@@ -179,11 +179,11 @@ export class HaWorld {
     }
   }
 
-  /** @throws when it does not come true within a minute of the world's time */
+  /** @throws when it does not come true within four minutes of the world's time */
   async until(what: string, isTrue: () => Promise<boolean> | boolean): Promise<number> {
     const began = this.clock.now();
     while (!(await isTrue())) {
-      if (this.clock.now() - began > 60_000) assert.fail(`${what} did not come true:\n${await this.story()}`);
+      if (this.clock.now() - began > 240_000) assert.fail(`${what} did not come true:\n${await this.story()}`);
       await this.pass(50);
     }
     return this.clock.now() - began;
