@@ -57,6 +57,7 @@ export class FakeHosts implements HostCalls {
   /** VMs that a source goes on sending although nobody waits for it. */
   readonly underWay = new Set<string>();
   readonly #violations: string[] = [];
+  readonly #prepared: { readonly hostId: string; readonly everywhere: boolean }[] = [];
 
   host(id: string): FakeHost {
     const known = this.hosts.get(id) ?? new FakeHost();
@@ -89,6 +90,7 @@ export class FakeHosts implements HostCalls {
   ): Promise<ResultOf<M>> {
     const { key } = options;
     if (method.kind === 'change' && key === undefined) throw new Error(`${method.name} needs a key`);
+    this.#watchPlugging(hostId, method.name, params);
     const result = await this.#fated(method.name, key, () => {
       if (options.signal?.aborted) throw new KvasirError('cancelled');
       options.onProgress?.({ percent: 50, bytesDone: 1, bytesTotal: 2, downtimeMs: null });
@@ -118,9 +120,21 @@ export class FakeHosts implements HostCalls {
 
   async switchReady(hostId: string, { everywhere }: { readonly everywhere: boolean }): Promise<void> {
     this.switched.push({ hostId, everywhere });
+    this.#prepared.push({ hostId, everywhere });
   }
 
   switchChanged(): void {}
+
+  /** Policy comes before the VM: each plugging in was prepared, and a move everywhere. */
+  #watchPlugging(hostId: string, method: string, params: unknown): void {
+    const { vm, nic } = params as { readonly vm?: { readonly nics: readonly unknown[] }; readonly nic?: unknown };
+    const plugs = ['vm.define', 'migration.prepare', 'vm.attachNic'].includes(method);
+    if (!plugs || (nic === undefined && (vm?.nics.length ?? 0) === 0)) return;
+    const everywhere = method === 'migration.prepare';
+    const at = this.#prepared.findIndex((one) => one.hostId === hostId && one.everywhere === everywhere);
+    if (at < 0) this.#violations.push(`${method} came to ${hostId} before its part of the switch`);
+    else this.#prepared.splice(at, 1);
+  }
 
   async #fated<T>(method: string, key: string | undefined, work: () => T): Promise<T> {
     const fate = this.fate({ index: this.calls, method, key: key ?? '' });
