@@ -58,15 +58,15 @@ export async function playScenario({ plan, expect }: Scenario): Promise<Played> 
 async function look(world: World, untilMs: number, expect: Expectation): Promise<Expectation> {
   const { db } = world.store;
   const before = (atMs: number): boolean => atMs - world.startedMs < untilMs;
-  const restarts = (await tasks.select(db, { kind: 'vm-restart' })).filter((task) =>
-    before(task.createdAt),
-  );
+  const restarts = (await tasks.select(db, { kind: 'vm-restart' })).filter((task) => before(task.createdAt));
   const kinds = new Set((await events.select(db, {})).filter(({ at }) => before(at)).map(({ kind }) => kind));
   const stopped = new Set(world.runs.filter(({ running, atMs }) => !running && atMs < untilMs).map(({ vmId }) => vmId));
   const all: Required<Omit<Expectation, 'emptied'>> = {
     powerCuts: world.fenced.filter(({ atMs }) => before(atMs)).map(({ hostId }) => world.nameOf(hostId)),
     resets: world.sim.watchdogResets.filter(({ atMs }) => before(atMs)).map(({ hostId }) => world.nameOf(hostId)),
-    restarts: restarts.toSorted((a, b) => a.createdAt - b.createdAt || (a.targetName < b.targetName ? -1 : 1)).map(({ targetName }) => targetName),
+    restarts: restarts
+      .toSorted((a, b) => a.createdAt - b.createdAt || (a.targetName < b.targetName ? -1 : 1))
+      .map(({ targetName }) => targetName),
     events: (expect.events ?? []).filter((kind) => kinds.has(kind)),
     untouched: (expect.untouched ?? []).filter((name) => !stopped.has(world.populated?.vmIds.get(name) ?? '')),
   };

@@ -4,8 +4,8 @@
  */
 import type { Plan } from '../schedule/plan.ts';
 import type { Planted } from '../world/world.ts';
-import { openTasksOf, twinRestarts } from './twin-restarts.ts';
 import { ownLease } from './own-lease.ts';
+import { twinRestarts } from './twin-restarts.ts';
 
 export interface PlantedBug {
   readonly name: string;
@@ -27,8 +27,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'lease shorter than the kill',
-    planted: { watchdogs: false, guarded: true },
-    plan: (plan) => ({ ...plan, devices: false, leases: { leaseMs: 3000, killAfterMs: 12_000 } }),
+    plan: (plan) => ({ ...plan, devices: false, leases: { leaseMs: 4000, killAfterMs: 12_000 } }),
   },
   {
     name: 'forgotten epoch: a manager that was deposed goes on as if it led',
@@ -49,4 +48,3 @@ export const plantedBugs: readonly PlantedBug[] = [
     }),
   },
 ];
-void openTasksOf;

@@ -28,7 +28,7 @@ export interface PlannedVm {
 export interface Population {
   readonly vms: readonly PlannedVm[];
   readonly policy: Partial<HaPolicy>;
-  readonly leases?: Partial<typeof defaultLeases>;
+  readonly leases?: { readonly leaseMs?: number; readonly killAfterMs?: number; readonly renewEveryMs?: number };
   /** Whether hosts have power devices. */
   readonly devices: boolean;
 }
