@@ -163,7 +163,9 @@ export class HaWorld {
       await hosts.set(tx, { id: hostId }, { state: 'up' });
       await endProofs(tx, hostId, this.clock.now());
       for (const vm of await vms.select(tx, { hostId })) {
-        const state = this.tasks.hosts.host(hostId).domains.get(vm.id)?.state ?? 'stopped';
+        const domain = this.tasks.hosts.host(hostId).domains.get(vm.id);
+        const state = domain?.state ?? 'stopped';
+        if (domain === undefined) await hostDomains.remove(tx, { hostId, domainId: vm.id });
         await vms.set(tx, { id: vm.id }, { state });
       }
     });
@@ -183,7 +185,7 @@ export class HaWorld {
   async until(what: string, isTrue: () => Promise<boolean> | boolean): Promise<number> {
     const began = this.clock.now();
     while (!(await isTrue())) {
-      if (this.clock.now() - began > 240_000) assert.fail(`${what} did not come true:\n${await this.story()}`);
+      if (this.clock.now() - began > 60_000) assert.fail(`${what} did not come true:\n${await this.story()}`);
       await this.pass(50);
     }
     return this.clock.now() - began;
