@@ -31,7 +31,7 @@ import { LocalNumbers } from './local-numbers.ts';
 import { readNics, uplinkReport } from './network-report.ts';
 import { PacketAnswers } from './packet-answers.ts';
 import { pluggedNics } from './rows/plugged-nics.ts';
-import type { PluggedNic } from './rows/wanted-switch.ts';
+import { bondName, type PluggedNic } from './rows/wanted-switch.ts';
 import { Services } from './services.ts';
 import { SwitchKeeper } from './switch-keeper.ts';
 import { listTaps, makeTap, removeTap, tapInOrder } from './tap.ts';
@@ -268,7 +268,12 @@ export class OvsNetworkDriver implements NetworkDriver {
       await this.#keeper.ready(this.#timeoutMs);
       const { rows, slice } = this.#keeper;
       const nics = await readNics(rows);
-      const uplinks = (slice?.uplinks ?? []).map((uplink) => uplinkReport(uplink, rows, nics));
+      const uplinks = await Promise.all(
+        (slice?.uplinks ?? []).map(async (uplink) => {
+          const asked = uplink.bond === 'lacp' ? this.#control.showLacp(bondName(uplink)).catch(() => '') : '';
+          return uplinkReport(uplink, rows, nics, await asked);
+        }),
+      );
       const physicalFunctions = await readPhysicalFunctions();
       return { tunnelAddress: this.#tunnelAddress, nics, uplinks, physicalFunctions };
     });

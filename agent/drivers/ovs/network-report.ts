@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NicReport, UplinkReport } from '@kvasir/api/agent/host.ts';
 import type { SliceUplink } from '@kvasir/api/agent/network-slice.ts';
-import { atoms, optionalString } from '@kvasir/ovs/ovsdb-values.ts';
+import { optionalString } from '@kvasir/ovs/ovsdb-values.ts';
 import type { CurrentRows, Found } from './rows/current.ts';
 
 /** Devices that are hardware, or a cable of a lab: no taps, no bridges, nothing that the switch made. */
@@ -40,19 +40,28 @@ function read(path: string, file: string): Promise<string | null> {
   );
 }
 
-export function uplinkReport(uplink: SliceUplink, rows: CurrentRows, nics: readonly NicReport[]): UplinkReport {
+/** @param lacpText what `lacp/show` says of the bond; empty for others */
+export function uplinkReport(
+  uplink: SliceUplink,
+  rows: CurrentRows,
+  nics: readonly NicReport[],
+  lacpText: string,
+): UplinkReport {
   const isLacp = uplink.bond === 'lacp';
+  const negotiated = /status: .*negotiated/.test(lacpText);
   const activeMac = activeMember(uplink, rows);
   const members = uplink.nics.map((nic) => {
     const row = rows.byName('Interface', nic)?.row;
     const macAddress = nics.find(({ name }) => name === nic)?.macAddress;
     const up = optionalString(row?.link_state) === 'up';
-    const current = atoms(row?.lacp_current)[0];
-    const agreed = isLacp ? current === true : uplink.bond !== 'active-backup' || macAddress === activeMac;
-    const lacp = !isLacp ? null : current === true ? 'current' : current === false ? 'not current' : 'unknown';
+    const lacp = isLacp
+      ? (new RegExp(`^(?:member|slave): ${nic}: (\\S+)`, 'm').exec(lacpText)?.[1] ?? 'unknown')
+      : null;
+    const agreed = isLacp
+      ? negotiated && lacp === 'current'
+      : uplink.bond !== 'active-backup' || macAddress === activeMac;
     return { nic, up, active: up && agreed, lacp };
   });
-  const negotiated = members.some(({ lacp }) => lacp === 'current');
   return {
     uplinkId: uplink.uplinkId,
     up: members.some(({ active }) => active),

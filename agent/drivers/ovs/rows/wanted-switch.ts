@@ -147,8 +147,11 @@ function uplinkPort(uplink: SliceUplink): WantedPort {
   if (uplink.bond === null) return { name: only ?? '', interfaces: interfaces.slice(0, 1), bond: null, qos: null };
   const mode = uplink.bond === 'lacp' ? 'balance-tcp' : uplink.bond;
   const lacp = uplink.bond === 'lacp' ? 'active' : 'off';
-  const name = `kvbond${shortened(uplink.uplinkId)}`;
-  return { name, interfaces, bond: { mode, lacp, fast: uplink.lacpFast }, qos: null };
+  return { name: bondName(uplink), interfaces, bond: { mode, lacp, fast: uplink.lacpFast }, qos: null };
+}
+
+export function bondName(uplink: SliceUplink): string {
+  return `kvbond${shortened(uplink.uplinkId)}`;
 }
 
 function own(name: string, type: WantedInterface['type']): WantedInterface {
