@@ -73,6 +73,18 @@ export const Host = closed({
     }),
     { description: 'Network devices that uplinks can use' },
   ),
+  physicalFunctions: Type.Array(
+    closed({
+      nic: Type.String(),
+      pciAddress: Type.String(),
+      driver: nullable(Type.String()),
+      switchId: nullable({ ...Id, description: 'Of which switch it is an uplink' }),
+      virtualFunctions: Type.Integer({ description: 'Made by the administrator' }),
+      most: Type.Integer({ description: 'What the hardware could divide itself into' }),
+      free: nullable(Type.Integer({ description: 'Of its switch on this host, over all devices; null: of none' })),
+    }),
+    { description: 'Devices whose virtual functions NICs can be given (SR-IOV)' },
+  ),
   lastSeenAt: nullable(Timestamp),
 });
 export type Host = Static<typeof Host>;

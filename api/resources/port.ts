@@ -1,7 +1,19 @@
 /** A port is a NIC of a VM on a network, with its addresses and its policy. It comes and goes with the NIC (`vm attach-nic`). */
 import { type Static, Type } from 'typebox';
 import { noContent, operation, resource } from '../operation.ts';
-import { closed, common, Id, listQuery, MacAddress, Name, NameOrId, nullable, page, projectQuery } from '../schema.ts';
+import {
+  closed,
+  common,
+  Id,
+  listQuery,
+  MacAddress,
+  Name,
+  NameOrId,
+  nullable,
+  oneOf,
+  page,
+  projectQuery,
+} from '../schema.ts';
 import { IpAddress } from './network.ts';
 
 export const VlanId = Type.Integer({ minimum: 1, maximum: 4094 });
@@ -31,6 +43,7 @@ export const Port = closed({
   portSecurity: Type.Boolean({ description: 'false: no security group applies, everything passes' }),
   securityGroups: Type.Array(GroupReference),
   qosPolicyId: nullable(Id),
+  vnicType: oneOf(['normal', 'direct'] as const, { description: 'direct: carried by a virtual function (SR-IOV)' }),
   subPorts: Type.Array(SubPort, { description: 'VLANs of a trunk: tagged by the guest, networks of their own' }),
 });
 export type Port = Static<typeof Port>;

@@ -29,6 +29,9 @@ export type VmState = Static<typeof VmState>;
 
 export const DiskBus = oneOf(['virtio', 'scsi', 'sata'] as const);
 export const NicModel = oneOf(['virtio', 'e1000e'] as const);
+export const VnicType = oneOf(['normal', 'direct'] as const, {
+  description: 'direct: carried by a virtual function (SR-IOV) of an uplink; no security groups apply',
+});
 export const BootDevice = oneOf(['disk', 'network', 'cdrom'] as const);
 export const CpuModel = Type.String({
   pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$',
@@ -58,6 +61,7 @@ export const Nic = closed({
   connected: Type.Boolean(),
   addresses: Type.Array(IpAddress),
   securityGroups: Type.Array(GroupReference),
+  vnicType: VnicType,
 });
 
 export const Guest = closed({
@@ -127,6 +131,7 @@ export const NicCreate = closed({
   model: Type.Optional(NicModel),
   addresses: Type.Optional(Addresses),
   securityGroups: Type.Optional({ ...SecurityGroupNames, description: "Default: the project's group default" }),
+  vnicType: Type.Optional(VnicType),
 });
 export type NicCreate = Static<typeof NicCreate>;
 

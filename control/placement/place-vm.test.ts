@@ -107,6 +107,19 @@ describe('reach', () => {
     );
   });
 
+  it('needs virtual functions, so many on each switch', () => {
+    const hosts = [host('h1', { vms: [vm('x')] }), host('h2'), host('h3')];
+    const needs = (count: number) => [
+      { switchName: 'blue', count, onHosts: { 'id-h1': { total: 4, free: 2 }, 'id-h2': { total: 4, free: 0 } } },
+    ];
+    assert.equal(placedOn({ virtualFunctions: needs(2) }, hosts), 'h1');
+    assert.equal(
+      refusedBecause({ virtualFunctions: needs(3) }, hosts),
+      'h1: 2 of 4 virtual functions free on switch blue; h2: 0 of 4 virtual functions free on switch blue; ' +
+        'h3: 0 of 0 virtual functions free on switch blue',
+    );
+  });
+
   it('needs a named CPU model; host and maximum fit everywhere', () => {
     const hosts = [host('h1'), host('h2', { cpuModels: ['qemu64', 'EPYC'] })];
     assert.equal(placedOn({ cpuModel: 'EPYC' }, hosts), 'h2');

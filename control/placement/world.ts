@@ -31,8 +31,17 @@ export interface PlacementRequest {
   /** Where the VM is defined already: that host may take it though it is closed to new ones. */
   readonly residentHostId?: string | undefined;
   readonly excludeHostIds?: readonly string[] | undefined;
+  /** Virtual functions that its NICs need; left out: none. */
+  readonly virtualFunctions?: readonly FunctionsNeeded[] | undefined;
   /** How reasons call pools and networks (id -> name); an id without a name is shown as it is. */
   readonly names?: Readonly<Record<string, string>> | undefined;
+}
+
+/** So many virtual functions behind the uplinks of one switch, and where there are some; hosts without any are left out. */
+export interface FunctionsNeeded {
+  readonly switchName: string;
+  readonly count: number;
+  readonly onHosts: Readonly<Record<string, { readonly total: number; readonly free: number }>>;
 }
 
 export type PlacementCluster = Pick<

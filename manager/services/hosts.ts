@@ -11,6 +11,7 @@ import { byNameOrId } from './access.ts';
 import type { Call, ChangeService, OpenService, ReadService } from './call.ts';
 import { announceLife, checkRevision, updateRow } from './changes.ts';
 import { clusterFilter, findCluster } from './clusters.ts';
+import { functionViews } from './host-functions.ts';
 import { hostHaViews } from './host-ha-views.ts';
 import { iso, isoOrNull, versionedView } from './views.ts';
 
@@ -84,6 +85,7 @@ async function hostViews(call: Call, rows: readonly HostRow[]) {
   const hostIds = rows.map(({ id }) => id);
   const committed = await committedOn(call.db, { hostIds });
   const ha = await hostHaViews(call.db, hostIds);
+  const functions = await functionViews(call.db, rows);
   return rows.map((row) => {
     const { name, description, labels, clusterId, state, schedulable, address, virtualization } = row;
     const { cpus, cpuModel, memoryMib, versions } = row;
@@ -105,6 +107,7 @@ async function hostViews(call: Call, rows: readonly HostRow[]) {
       versions: { ...versions },
       tunnelAddress: row.inventory?.tunnelAddress ?? null,
       nics: [...(row.inventory?.nics ?? [])],
+      physicalFunctions: functions.get(row.id) ?? [],
       lastSeenAt: isoOrNull(row.lastSeenAt),
     };
   });

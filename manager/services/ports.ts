@@ -84,6 +84,9 @@ export const addSubPort: OpenService<typeof portOperations.addSubPort> = nudging
   async (change, { params, query, body }) => {
     const { tx } = change;
     const { port, vm, project } = await findPort(change, params.port, query.project);
+    if (port.vnicType === 'direct') {
+      throw new KvasirError('unsupported', { reason: 'A port on a virtual function carries one network alone' });
+    }
     const network = await referredRow(change, networks, body.network, project, '/body/network', openNetworks);
     if (network.id === port.networkId) throw invalidField('/body/network', 'is the network of the port itself');
     const there = await subPorts.select(tx, { portId: port.id });
@@ -196,6 +199,10 @@ async function changeGroups(
     return false;
   }
   const begins = body.portSecurity === true && !port.portSecurity;
+  if (port.vnicType === 'direct' && (begins || body.securityGroups !== undefined)) {
+    const field = begins ? '/body/portSecurity' : '/body/securityGroups';
+    throw invalidField(field, 'virtual functions know no security groups');
+  }
   if (body.securityGroups === undefined && !begins) return port.portSecurity;
   const groups =
     body.securityGroups === undefined
@@ -254,6 +261,7 @@ async function portViews(call: Call, rows: readonly PortRow[]): Promise<Port[]> 
     antiSpoofing: row.antiSpoofing,
     portSecurity: row.portSecurity,
     qosPolicyId: row.qosPolicyId,
+    vnicType: row.vnicType,
     ...policy(row.id),
     subPorts: subs
       .filter(({ portId }) => portId === row.id)

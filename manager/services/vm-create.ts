@@ -8,6 +8,7 @@ import type { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import type { PlacementRequest } from '@kvasir/control/placement/world.ts';
 import type { Executor } from '../store/database.ts';
 import { hosts } from '../store/hosts.ts';
+import { functionsNeeded } from '../store/virtual-functions.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import { actorOf, forbidden, projectOf } from './access.ts';
 import { requireAdmission } from './admission.ts';
@@ -20,7 +21,7 @@ import { chooseHost } from './placement.ts';
 import { checkQuota } from './quota.ts';
 import { startTask } from './tasks.ts';
 import { diskUsage, insertDisk, type NewDisk, planDisk } from './vm-disks.ts';
-import { insertNic, type NewNic, planNic } from './vm-nics.ts';
+import { directNetworks, insertNic, type NewNic, planNic } from './vm-nics.ts';
 
 const defaultMemoryMib = 1024;
 
@@ -52,6 +53,7 @@ export const createVm: ChangeService<typeof vmOperations.create> = async (change
     ...groups,
     ...(await diskReach(change.tx, clusterId, disks)),
     networkIds: nics.map(({ network }) => network.id),
+    virtualFunctions: await functionsNeeded(change.tx, base.id, directNetworks(nics)),
     hostId: askedHost?.id,
   });
   const start = body.start ?? true;

@@ -4,6 +4,7 @@ import type { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { volumeTarget } from '../tasks/vm-delete-intent.ts';
 import { hostsReaching } from '../tasks/working-host.ts';
 import { ports } from '../store/networks.ts';
+import { functionsNeeded } from '../store/virtual-functions.ts';
 import { vmDisks, type VmRow } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { projectOf } from './access.ts';
@@ -11,7 +12,7 @@ import type { ChangeService } from './call.ts';
 import { checkQuota } from './quota.ts';
 import { startTask } from './tasks.ts';
 import { diskUsage, insertDisk, type NewDisk, planDisk } from './vm-disks.ts';
-import { insertNic, planNic } from './vm-nics.ts';
+import { directNetworks, insertNic, planNic } from './vm-nics.ts';
 import { about } from './vm-power.ts';
 import { findVm, requireAction } from './vms.ts';
 import type { Executor } from '../store/database.ts';
@@ -57,6 +58,7 @@ export const attachNic: ChangeService<typeof vmOperations.attachNic> = async (ch
     throw new KvasirError('unsupported', { reason: `A VM has ${mostNics} NICs at most` });
   }
   const nic = await planNic(change, await projectOf(change, vm.projectId), body, '/body');
+  if (vm.hostId !== null) await requireFunctions(change.tx, vm.hostId, directNetworks([nic]));
   const port = await insertNic(change, vm.id, nic);
   return startTask(change, { kind: 'vm-attach-nic', params: { vmId: vm.id, nicId: port.id }, ...about(vm) });
 };
@@ -68,6 +70,16 @@ export const detachNic: ChangeService<typeof vmOperations.detachNic> = async (ch
   if (!port) throw new KvasirError('not-found', { kind: 'NIC', id: params.nic });
   return startTask(change, { kind: 'vm-detach-nic', params: { vmId: vm.id, nicId: port.id }, ...about(vm) });
 };
+
+/** Also those that the VM has already are held. @throws unsupported */
+async function requireFunctions(db: Executor, hostId: string, directNetworkIds: readonly string[]): Promise<void> {
+  for (const { switchName, count, onHosts } of await functionsNeeded(db, '', directNetworkIds)) {
+    const { free, total } = onHosts[hostId] ?? { free: 0, total: 0 };
+    if (free >= count) continue;
+    const reason = `${free} of ${total} virtual functions free on switch ${switchName} at the VM's host`;
+    throw new KvasirError('unsupported', { reason });
+  }
+}
 
 /** The VM's own host must reach the disk: a disk never makes a VM move. @throws unsupported */
 async function requireReach(db: Executor, vm: VmRow, disk: NewDisk): Promise<string> {

@@ -16,6 +16,7 @@ export interface NewNic {
   readonly network: NetworkRow;
   readonly macAddress: string | undefined;
   readonly model: PortRow['model'];
+  readonly vnicType: PortRow['vnicType'];
   /** Asked for, checked; families without one get a free one. */
   readonly addresses: readonly string[];
   /** undefined: no group applies. */
@@ -38,13 +39,30 @@ export async function planNic(change: Change, project: ProjectRow, nic: NicCreat
   }
   const network = await referredRow(change, networks, nic.network, project, `${field}/network`, openNetworks);
   const addresses = checkAddresses(network, nic.addresses ?? [], `${field}/addresses`);
+  if (nic.vnicType === 'direct') checkDirect(network, nic, field);
   const groups =
     nic.securityGroups !== undefined
       ? await namedGroups(change, project, nic.securityGroups, `${field}/securityGroups`)
       : network.portSecurity
         ? [await defaultGroup(change, project)]
         : undefined;
-  return { network, macAddress, model: nic.model ?? 'virtio', addresses, groups, field };
+  const { vnicType = 'normal', model = 'virtio' } = nic;
+  return { network, macAddress, model, vnicType, addresses, groups, field };
+}
+
+/** Networks of NICs that need a virtual function, one for each. */
+export function directNetworks(nics: readonly NewNic[]): string[] {
+  return nics.flatMap(({ vnicType, network }) => (vnicType === 'direct' ? [network.id] : []));
+}
+
+/** The hardware knows MAC and VLAN, but no connections: where policy is wanted, it must not be gone around. */
+function checkDirect(network: NetworkRow, nic: NicCreate, field: string): void {
+  const refuse = (message: string): KvasirError => invalidField(`${field}/vnicType`, message);
+  if (network.kind === 'vxlan' || network.switchId === null)
+    throw refuse('needs a flat or VLAN network of a switch: virtual functions are of its uplinks');
+  if (network.portSecurity || nic.securityGroups !== undefined)
+    throw refuse('needs a network without portSecurity: virtual functions know no security groups');
+  if ((nic.model ?? 'virtio') !== 'virtio') throw refuse('needs the model virtio, which stands by');
 }
 
 export async function insertNic(change: Change, vmId: string, nic: NewNic): Promise<PortRow> {
@@ -60,6 +78,7 @@ export async function insertNic(change: Change, vmId: string, nic: NewNic): Prom
     antiSpoofing: network.portSecurity,
     portSecurity: nic.groups !== undefined,
     qosPolicyId: null,
+    vnicType: nic.vnicType,
     connected: true,
     position: (last?.position ?? -1) + 1,
   });

@@ -8,6 +8,7 @@ import type { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import type { VmAction } from '@kvasir/api/resources/vm-rules.ts';
 import type { PlacementRequest } from '@kvasir/control/placement/world.ts';
 import type { Executor } from '../store/database.ts';
+import { functionsNeeded } from '../store/virtual-functions.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import { loadVm } from '../tasks/vm-spec.ts';
 import type { Change, ChangeService } from './call.ts';
@@ -81,6 +82,11 @@ export async function placementOf(
     poolIds: [...new Set(disks.map(({ volume }) => volume.poolId))],
     volumeHostIds: disks.flatMap(({ volume }) => (volume.hostId === null ? [] : [volume.hostId])),
     networkIds: [...new Set(nics.map(({ port }) => port.networkId))],
+    virtualFunctions: await functionsNeeded(
+      db,
+      vm.id,
+      nics.flatMap(({ port }) => (port.vnicType === 'direct' ? [port.networkId] : [])),
+    ),
   };
 }
 

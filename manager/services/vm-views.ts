@@ -79,8 +79,8 @@ function diskView(disk: VmDiskRow, volume: VolumeRow | undefined) {
   return { volumeId, volumeName: volume?.name ?? '', device, bus, sizeGib: (volume?.sizeMib ?? 0) / 1024, readOnly };
 }
 
-function nicView({ id, networkId, macAddress, model, connected }: PortRow, networkName: string) {
-  return { id, networkId, networkName, macAddress, model, connected };
+function nicView({ id, networkId, macAddress, model, connected, vnicType }: PortRow, networkName: string) {
+  return { id, networkId, networkName, macAddress, model, connected, vnicType };
 }
 
 function byId<Row extends { readonly id: string }>(rows: readonly Row[]): ReadonlyMap<string, Row> {

@@ -8,6 +8,7 @@ import { distributedSwitch } from './migrations/0004-distributed-switch.ts';
 import { highAvailability } from './migrations/0005-high-availability.ts';
 import { leasesAndFencing } from './migrations/0006-leases-and-fencing.ts';
 import { failuresAndBalance } from './migrations/0007-failures-and-balance.ts';
+import { virtualFunctions } from './migrations/0008-virtual-functions.ts';
 
 export interface Migration {
   /** Sorts and names it for ever: `0001-first-slice`. */
@@ -24,6 +25,7 @@ const migrations: readonly Migration[] = [
   highAvailability,
   leasesAndFencing,
   failuresAndBalance,
+  virtualFunctions,
 ];
 
 export async function migrate(store: Store): Promise<void> {

@@ -73,6 +73,8 @@ export interface PortRow extends Versioned {
   /** false: no security group applies. */
   readonly portSecurity: boolean;
   readonly qosPolicyId: string | null;
+  /** direct: carried by a virtual function of an uplink's device. */
+  readonly vnicType: 'normal' | 'direct';
 }
 
 /** Removed with their VM. */
@@ -90,11 +92,12 @@ export const ports = new Table<PortRow>({
     antiSpoofing: 'flag',
     portSecurity: 'flag',
     qosPolicyId: 'text',
+    vnicType: 'text',
   },
 });
 
 /** A port without policy. */
-export const plainPort = { antiSpoofing: false, portSecurity: false, qosPolicyId: null } as const;
+export const plainPort = { antiSpoofing: false, portSecurity: false, qosPolicyId: null, vnicType: 'normal' } as const;
 
 /** A VLAN of a trunk: what the guest tags on its NIC is a port of another network. */
 export interface SubPortRow extends Versioned {

@@ -28,7 +28,14 @@ export async function readPorts(db: Executor, { hostIds, networkIds }: PortScope
     .selectFrom('ports')
     .innerJoin('vms', 'vms.id', 'ports.vmId')
     .select(['ports.id', 'ports.vmId', 'ports.networkId', 'ports.macAddress', 'ports.connected', 'ports.antiSpoofing'])
-    .select(['ports.portSecurity', 'ports.qosPolicyId', 'vms.name', 'vms.hostId', 'vms.reservedHostId'])
+    .select([
+      'ports.portSecurity',
+      'ports.qosPolicyId',
+      'ports.vnicType',
+      'vms.name',
+      'vms.hostId',
+      'vms.reservedHostId',
+    ])
     .where(onHosts ?? placed);
   if (networkIds !== undefined && networkIds.length <= fewIds) {
     query = query.where((eb) =>
@@ -62,7 +69,8 @@ export async function readPorts(db: Executor, { hostIds, networkIds }: PortScope
       filtered: row.portSecurity === 1,
       securityGroupIds: (groups.get(row.id) ?? []).map(({ groupId }) => groupId),
       connected: row.connected === 1,
-      hardware: false,
+      // While it moves, what stands by carries the traffic on both hosts.
+      hardware: row.vnicType === 'direct' && row.reservedHostId === null,
       hostId: row.hostId,
       incomingHostId: row.reservedHostId === row.hostId ? null : row.reservedHostId,
     };

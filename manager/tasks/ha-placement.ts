@@ -9,6 +9,7 @@ import { ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import type { Executor, Tx } from '../store/database.ts';
 import { ports } from '../store/networks.ts';
 import { hostsWithoutUplink } from '../store/switches.ts';
+import { functionsNeeded } from '../store/virtual-functions.ts';
 import { vmDisks, type VmRow, vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { decidePlacement, groupMembers } from './vm-placement.ts';
@@ -150,6 +151,11 @@ export async function requestsFor(
       volumeHostIds: used.flatMap(({ hostId }) => hostId ?? []),
       networkIds: [],
       excludeHostIds: unlinked.get(key),
+      virtualFunctions: await functionsNeeded(
+        db,
+        id,
+        (networksOf.get(id) ?? []).flatMap(({ vnicType, networkId }) => (vnicType === 'direct' ? [networkId] : [])),
+      ),
       affinity: vm.affinity,
       antiAffinity: vm.antiAffinity,
     };

@@ -69,6 +69,7 @@ export function nicSpec(port: PortRow, network: NetworkRow): NicSpec {
     macAddress: port.macAddress,
     model: port.model,
     mtu: network.mtu,
+    ...(port.vnicType === 'direct' ? { direct: true as const } : {}),
   };
 }
 
