@@ -21,9 +21,18 @@ export function difference(current: CurrentRows, wanted: readonly WantedBridge[]
   for (const bridge of wanted) operations.push(...bridgeOperations(current, bridge, qos.refs, names));
   operations.push(...qos.removals);
   const wantedNames = new Set(wanted.map(({ name }) => name));
-  for (const { id, row } of current.all('Bridge')) {
-    if (record(row.external_ids)[ownMark] === undefined || wantedNames.has(String(row.name))) continue;
-    operations.push(mutateSet('Open_vSwitch', [], 'bridges', 'delete', uuid(id)));
+  for (const bridge of current.all('Bridge')) {
+    if (wantedNames.has(String(bridge.row.name))) continue;
+    if (record(bridge.row.external_ids)[ownMark] !== undefined) {
+      operations.push(mutateSet('Open_vSwitch', [], 'bridges', 'delete', uuid(bridge.id)));
+      continue;
+    }
+    // A bridge of the administrator that was joined for an uplink that is gone.
+    for (const port of current.portsOf(bridge)) {
+      const isPatch = current.interfacesOf(port).some(({ row }) => record(row.external_ids)[ownMark] === 'patch');
+      if (!isPatch) continue;
+      operations.push(mutateSet('Bridge', [['_uuid', '==', uuid(bridge.id)]], 'ports', 'delete', uuid(port.id)));
+    }
   }
   return operations;
 }
