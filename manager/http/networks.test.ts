@@ -4,6 +4,7 @@ import { after, before, it } from 'node:test';
 import { createClient } from '@kvasir/api/client.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { floatingAddressOperations } from '@kvasir/api/resources/floating-address.ts';
+import { hostOperations } from '@kvasir/api/resources/host.ts';
 import { mirrorOperations } from '@kvasir/api/resources/mirror.ts';
 import { networkOperations } from '@kvasir/api/resources/network.ts';
 import { portOperations } from '@kvasir/api/resources/port.ts';
@@ -271,6 +272,40 @@ forEachDatabase('distributed switch', (open) => {
       mirror({ sourcePorts: [port.id], targetKind: 'gre' }),
       refused('invalid-request', '/body/targetAddress'),
     );
+  });
+
+  it('gives NICs virtual functions where there are some, and never past a policy', async () => {
+    const admin = as('system-admin');
+    const functions = [0, 1].map((index) => ({ index, pciAddress: `0000:03:01.${index}`, driver: null }));
+    const device = { pciAddress: '0000:03:00.0', driver: 'ice', switchHardwareId: null, most: 8 };
+    const inventory = { nics: [], physicalFunctions: [{ nic: 'pf0', ...device, virtualFunctions: functions }] };
+    await world.store.transaction(async (tx) => {
+      const row = { memoryMib: 1_000_000, inventory: inventory as never };
+      await insertHost(tx, await defaultClusterId(tx), 'n3', row);
+    });
+    await admin.call(switchOperations.create, { body: { name: 'fast' } });
+    await admin.call(uplinkOperations.create, { body: { name: 'fast-n3', switch: 'fast', host: 'n3', nics: ['pf0'] } });
+    const fast = { kind: 'vlan', switch: 'fast', shared: true };
+    await network('direct', { ...fast, segment: 300, portSecurity: false }, 'system-admin');
+    await network('guarded', { ...fast, segment: 301 }, 'system-admin');
+    const nic = (name: string, more: object = {}) => ({ nics: [{ network: name, vnicType: 'direct', ...more }] });
+    for (const [name, wrong] of Object.entries({
+      g: nic('guarded'),
+      o: nic('blue'),
+      m: nic('direct', { model: 'e1000e' }),
+    }))
+      await assert.rejects(vm(`d-${name}`, wrong), refused('invalid-request', '/body/nics/0/vnicType'));
+    const first = await vm('d1', nic('direct'));
+    assert.equal(first.vnicType, 'direct');
+    await vm('d2', nic('direct'));
+    const seen = async () => (await admin.call(hostOperations.get, { params: { host: 'n3' } })).physicalFunctions;
+    assert.deepEqual(
+      (await seen()).map(({ nic, virtualFunctions, free }) => [nic, virtualFunctions, free]),
+      [['pf0', 2, 0]],
+    );
+    await assert.rejects(vm('d3', nic('direct')), /n3: 0 of 2 virtual functions free on switch fast/);
+    const update = { params: { port: first.id }, query, body: { portSecurity: true } };
+    await assert.rejects(admin.call(portOperations.update, update), refused('invalid-request', '/body/portSecurity'));
   });
 
   it('removes a project with its groups, but not with its routers', async () => {
