@@ -1,6 +1,7 @@
 /** All operations, for those who walk over the whole contract (routes, OpenAPI, CLI, tests). Callers of one operation import its resource. */
 import type { Operation } from './operation.ts';
 import { admissionOperations } from './resources/admission.ts';
+import { balanceOperations } from './resources/balance.ts';
 import { clusterOperations } from './resources/cluster.ts';
 import { auditOperations, eventOperations } from './resources/event.ts';
 import { haOperations } from './resources/ha.ts';
@@ -36,6 +37,7 @@ const resources: readonly Readonly<Record<string, unknown>>[] = [
   projectOperations,
   clusterOperations,
   admissionOperations,
+  balanceOperations,
   hostOperations,
   hostMaintenanceOperations,
   hostPowerOperations,

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '@kvasir/api/clock.ts';
+import { balanceClusters } from './controllers/balance.ts';
 import { HaController } from './controllers/ha.ts';
 import { gateways } from './controllers/gateways.ts';
 import { leftovers } from './controllers/leftovers.ts';
@@ -126,6 +127,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     },
     log,
   );
+  const balance = balanceClusters({ ...env, epoch: () => leadership.epoch }, log);
   const controllers = [
     upkeep(env, log),
     revival(env, log),
@@ -133,6 +135,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     leftovers({ ...env, calls: hosts.calls }, log),
     ha,
     failures,
+    balance,
   ];
   return {
     env,

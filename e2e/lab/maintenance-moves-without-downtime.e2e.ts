@@ -30,7 +30,7 @@ describe('a host in maintenance', { timeout: 400_000 }, () => {
 
     await cloud().kvasir('host', 'maintenance', 'h1', '--wait');
 
-    const counts = [];
+    const counts: number[] = [];
     for (const [index, { name }] of running.entries()) {
       const vm = await cloud().vm(name);
       assert.notEqual(vm.hostName, 'h1');

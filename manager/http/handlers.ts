@@ -1,5 +1,6 @@
 /** Which service answers which operation: the whole table, so that one look shows what is there. */
 import { admissionOperations } from '@kvasir/api/resources/admission.ts';
+import { balanceOperations } from '@kvasir/api/resources/balance.ts';
 import { clusterOperations } from '@kvasir/api/resources/cluster.ts';
 import { auditOperations, eventOperations } from '@kvasir/api/resources/event.ts';
 import { fenceDeviceOperations, hostPowerOperations } from '@kvasir/api/resources/fence-device.ts';
@@ -28,6 +29,7 @@ import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { volumeOperations } from '@kvasir/api/resources/volume.ts';
 import { showAdmission } from '../services/admission.ts';
 import * as audit from '../services/audit.ts';
+import * as balance from '../services/balance.ts';
 import * as cluster from '../services/clusters.ts';
 import { watchEvents } from '../services/event-watch.ts';
 import * as event from '../services/events.ts';
@@ -106,6 +108,9 @@ export const handlers: readonly Handler[] = [
   changing(clusterOperations.delete, cluster.deleteCluster),
 
   reading(admissionOperations.showAdmission, showAdmission),
+  reading(balanceOperations.showBalance, balance.showBalance),
+  changing(balanceOperations.updateBalance, balance.updateBalance),
+  changing(balanceOperations.applyBalance, balance.applyBalance),
 
   reading(hostOperations.list, host.listHosts),
   reading(hostOperations.get, host.getHost),

@@ -1,6 +1,7 @@
 /** All tables as Kysely sees them: camelCase here, snake_case in SQL. */
 import type { ApiTokenRow } from './api-tokens.ts';
 import type { AuditRow } from './audit.ts';
+import type { ClusterBalanceRow } from './cluster-balance.ts';
 import type { ClusterRow } from './clusters.ts';
 import type { Stored } from './columns.ts';
 import type { EventRow } from './events.ts';
@@ -43,6 +44,7 @@ export interface Schema {
   projects: Stored<ProjectRow>;
   projectMembers: Stored<ProjectMemberRow>;
   clusters: Stored<ClusterRow>;
+  clusterBalance: Stored<ClusterBalanceRow>;
   clusterHa: Stored<ClusterHaRow>;
   hosts: Stored<HostRow>;
   clusterLeases: Stored<ClusterLeasesRow>;

@@ -13,6 +13,15 @@ import { requestsFor } from './ha-placement.ts';
 const rank = { high: 0, medium: 1, low: 2 } as const;
 
 export async function readAdmissionWorld(db: Executor, clusterId: string): Promise<AdmissionWorld> {
+  const { cluster, hosts, vmIds } = await readAdmissionHosts(db, clusterId);
+  return { cluster, hosts, protectedVms: await readProtected(db, vmIds) };
+}
+
+/** `vmIds`: all that count on a host. */
+export async function readAdmissionHosts(
+  db: Executor,
+  clusterId: string,
+): Promise<Omit<AdmissionWorld, 'protectedVms'> & { readonly vmIds: readonly string[] }> {
   const cluster = await clusters.get(db, clusterId);
   const rows = await db.selectFrom('vms').selectAll().where('clusterId', '=', clusterId).where(isCommitted).execute();
   const found = rows.map((row) => vms.decode(row));
@@ -31,14 +40,7 @@ export async function readAdmissionWorld(db: Executor, clusterId: string): Promi
     const has = { cpuModels, reachablePoolIds, networkIds, vms: on.get(id) ?? [] };
     return { id, name, state, schedulable, cpus, memoryMib, ...has };
   });
-  return {
-    cluster,
-    hosts,
-    protectedVms: await readProtected(
-      db,
-      found.map(({ id }) => id),
-    ),
-  };
+  return { cluster, hosts, vmIds: found.map(({ id }) => id) };
 }
 
 /** Those that would be restarted, in the order of restarts. */
