@@ -33,6 +33,10 @@ const prepare = defineStep('vm-migrate', {
       sizeBytes: volume.sizeMib * bytesPerMib,
     }));
     const vm = vmSpec(await loadVm(db, params.vmId));
+    // Whoever asked: the source's function would be looked for at the destination, and there it is somebody else's.
+    if (vm.nics.some(({ direct }) => direct === true)) {
+      throw new KvasirError('migration-impossible', { reason: 'a virtual function carries one of its NICs' });
+    }
     return await call(params.destinationHostId, migrationPrepare, { vm, copyVolumes });
   },
   undo: async ({ db, params, call }) => {
