@@ -112,6 +112,8 @@ class Play {
   /** Nothing was mended yet; but where everything about the lost hosts could be known, their VMs run elsewhere by now. */
   async #requireDecided(): Promise<void> {
     const world = this.#world;
+    // That policy wants the VMs of an isolated host off.
+    if (this.#plan.policy.isolation === 'shutdown') return;
     const machines = [...world.machines.values()];
     const lost = machines.filter(
       ({ sim, agentRuns, isWell }) => !isWell && (!sim.isOn || !agentRuns || !sim.onManagementNetwork),

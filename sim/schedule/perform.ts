@@ -43,7 +43,7 @@ export function perform(world: World, operator: Operator, action: PlannedAction)
     case 'kill-manager-after':
       return world.manager(action.manager).killAfter(action.commits);
     case 'start-manager':
-      return world.manager(action.manager).start();
+      return world.startManager(action.manager);
     case 'power-device': {
       const bmc = world.bmcs.ofHost(world.machine(action.host).hostId);
       if (bmc !== undefined) bmc.mode = action.mode;
@@ -83,7 +83,7 @@ export function heal(world: World): void {
     const bmc = world.bmcs.ofHost(machine.hostId);
     if (bmc !== undefined) bmc.mode = 'works';
   }
-  for (const manager of world.managers) manager.start();
+  for (const { name } of world.managers) world.startManager(name);
 }
 
 function crash(world: World, vm: string): void {

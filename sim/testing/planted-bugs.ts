@@ -3,7 +3,7 @@
  * knows of them. They show that the simulation can fail.
  */
 import type { Plan } from '../schedule/plan.ts';
-import type { Planted } from '../world/world.ts';
+import type { Planted, World } from '../world/world.ts';
 import { ownLease } from './own-lease.ts';
 import { twinRestarts } from './twin-restarts.ts';
 
@@ -36,15 +36,23 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   { name: 'double placement: a VM is promised to two hosts at once', planted: { store: twinRestarts } },
   {
-    name: 'mass fencing after a restart of the manager: no grace, no self-suspicion',
-    plan: (plan) => ({
-      ...plan,
-      devices: true,
-      policy: {
-        ...plan.policy,
-        ...{ graceMs: 0, selfSuspicionShare: 1, isolation: 'restart', isolationAfterMs: 1000 },
-        ...{ suspectAfterMs: 500, fenceAfterMs: 1000 },
-      },
-    }),
+    name: 'mass fencing after a restart of the manager: who is not heard at once is taken for dead',
+    planted: { restarted: fenceUnheard },
+    plan: (plan) => ({ ...plan, devices: true }),
   },
 ];
+
+/** As if silence from before the start counted. */
+function fenceUnheard(world: World): void {
+  world.clock.after(500, () => {
+    const { env } = world;
+    for (const { hostId } of world.machines.values()) {
+      const device = world.bmcs.ofHost(hostId);
+      if (env === undefined || device === undefined || env.links.isConnected(hostId)) continue;
+      world.bmcs
+        .power()
+        .powerOff(device.deviceId)
+        .catch(() => {});
+    }
+  });
+}

@@ -26,7 +26,7 @@ export class SafetyWatch {
   }
 
   async look(): Promise<Violation | undefined> {
-    return this.#twice() ?? this.#fenced() ?? this.#reset() ?? (await this.#proven());
+    return this.#twice() ?? this.#leaders() ?? this.#fenced() ?? this.#reset() ?? (await this.#proven());
   }
 
   #twice(): Violation | undefined {
@@ -35,6 +35,12 @@ export class SafetyWatch {
     if (first === undefined) return undefined;
     const where = first.hostIds.map((id) => this.#world.nameOf(id)).join(' and ');
     return this.#violation('runs-twice', `${this.#world.vmName(first.vmId)} runs on ${where}`);
+  }
+
+  #leaders(): Violation | undefined {
+    const leading = this.#world.managers.filter((manager) => manager.leads);
+    if (leading.length < 2) return undefined;
+    return this.#violation('two-leaders', `${leading.map(({ name }) => name).join(' and ')} lead at once`);
   }
 
   #fenced(): Violation | undefined {

@@ -9,6 +9,8 @@ export type ViolationKind =
   | 'restart-without-proof'
   /** The power of a host was cut, or its watchdog fired, although nothing was wrong with it. */
   | 'healthy-host-fenced'
+  /** Two managers hold themselves for the leader at the same moment. */
+  | 'two-leaders'
   /** A VM that should run did not come back in time. */
   | 'not-running'
   /** Everything was mended, and it did not become quiet. */

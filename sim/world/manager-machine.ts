@@ -27,8 +27,6 @@ export class ManagerMachine {
   #core: Core | undefined;
   #starts = 0;
   #commitsLeft = Number.POSITIVE_INFINITY;
-  /** Since when it has led without a break; null: it does not. */
-  #leadsSinceMs: number | null = null;
 
   constructor(name: string, seams: ManagerSeams) {
     this.name = name;
@@ -38,18 +36,11 @@ export class ManagerMachine {
   get leads(): boolean {
     return this.#life !== null && this.#core?.leadership.epoch !== undefined;
   }
-  get leadsSinceMs(): number | null {
-    return this.#leadsSinceMs;
-  }
   get env(): Environment | undefined {
     return this.#core?.env;
   }
   get isUp(): boolean {
     return this.#life !== null;
-  }
-
-  noteLead(): void {
-    this.#leadsSinceMs = this.leads ? (this.#leadsSinceMs ?? this.#seams.clock.now()) : null;
   }
 
   start(): void {
@@ -73,7 +64,6 @@ export class ManagerMachine {
     const life = this.#life;
     this.#life = null;
     this.#core = undefined;
-    this.#leadsSinceMs = null;
     this.#commitsLeft = Number.POSITIVE_INFINITY;
     life.end();
   }

@@ -23,6 +23,8 @@ export interface Planted {
   readonly journal?: () => Journal;
   /** As one manager sees it. */
   readonly store?: (real: Store, manager: string) => Store;
+  /** Called when a manager has been started anew. */
+  readonly restarted?: (world: World) => void;
 }
 
 export interface WorldOptions extends Population {
@@ -54,6 +56,7 @@ export class World {
   }[] = [];
   populated: Populated | undefined;
   readonly #copied: CopiedStore;
+  readonly #restarted: () => void;
 
   private constructor(copied: CopiedStore, options: WorldOptions) {
     const { seed, planted } = options;
@@ -76,7 +79,8 @@ export class World {
         clock: this.clock,
         chance: this.chance,
         connect: (self, link) => {
-          const leader = this.leader();
+          const leading = this.managers.filter((manager) => manager.leads);
+          const leader = leading.length > 1 ? this.chance.pick(leading) : leading[0];
           leader?.accept(link, self.hostId);
           return leader !== undefined;
         },
@@ -95,6 +99,7 @@ export class World {
       const store = planted?.store?.(this.store, name) ?? this.store;
       return new ManagerMachine(name, { clock: this.clock, chance: this.chance, store, power, tell });
     });
+    this.#restarted = () => planted?.restarted?.(this);
     this.#recordRuns();
   }
 
@@ -142,6 +147,13 @@ export class World {
     const manager = this.managers.find((each) => each.name === name);
     if (manager === undefined) throw new Error(`no manager ${name}`);
     return manager;
+  }
+
+  startManager(name: string): void {
+    const manager = this.manager(name);
+    if (manager.isUp) return;
+    manager.start();
+    this.#restarted();
   }
 
   nameOf(hostId: string): string {
