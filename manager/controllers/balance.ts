@@ -15,6 +15,8 @@ import { appendEvent } from '../store/events.ts';
 import { haIncidents } from '../store/ha-incidents.ts';
 import { currentEpoch } from '../store/leader.ts';
 import { planBalance } from '../tasks/balance-world.ts';
+import { enqueueTask } from '../tasks/enqueue.ts';
+import type { Enqueue } from '../tasks/kind.ts';
 import { enqueueMove } from '../tasks/vm-move-intent.ts';
 import { type Log, Rounds } from './rounds.ts';
 
@@ -55,8 +57,13 @@ export async function balanceOnce(seams: BalanceSeams): Promise<void> {
 }
 
 async function make(tx: Tx, seams: BalanceSeams, clusterId: string, moves: readonly PlannedMove[], now: number) {
+  const enqueue: Enqueue = (at, task) => enqueueTask(at, seams, task);
   for (const { vmId, fromHostId, toHostId } of moves)
-    await enqueueMove(tx, seams, { vmId, fromHostId, toHostId, userId: null });
+    await enqueueMove(
+      tx,
+      { enqueue, clusterSnapshots: seams.clusterSnapshots },
+      { vmId, fromHostId, toHostId, userId: null },
+    );
   await tell(tx, clusterId, 'balance.moving', moves, now);
 }
 

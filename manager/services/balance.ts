@@ -4,6 +4,8 @@ import type { Balance, BalancePolicy, balanceOperations } from '@kvasir/api/reso
 import { loadOf, spreadOf } from '@kvasir/control/balance/plan-moves.ts';
 import { balancePolicyOf, setClusterBalance } from '../store/cluster-balance.ts';
 import { planBalance } from '../tasks/balance-world.ts';
+import { enqueueTask } from '../tasks/enqueue.ts';
+import type { Enqueue } from '../tasks/kind.ts';
 import { enqueueMove } from '../tasks/vm-move-intent.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
 import { announce } from './changes.ts';
@@ -36,9 +38,12 @@ export const applyBalance: ChangeService<typeof balanceOperations.applyBalance> 
   if (body.vm !== undefined && wanted.length === 0)
     throw new KvasirError('migration-impossible', { reason: 'no move of it is suggested now' });
   const userId = change.actor?.userId ?? null;
+  const { clusterSnapshots } = change.env;
+  const enqueue: Enqueue = (tx, task) => enqueueTask(tx, change.env, task);
+  const seams = { enqueue, clusterSnapshots };
   const tasks = [];
   for (const { vmId, fromHostId, toHostId } of wanted) {
-    const row = await enqueueMove(change.tx, change.env, { vmId, fromHostId, toHostId, userId });
+    const row = await enqueueMove(change.tx, seams, { vmId, fromHostId, toHostId, userId });
     tasks.push(await taskView(change.db, row));
   }
   return { tasks };

@@ -121,10 +121,10 @@ class Evacuation {
 
   /** Whether it moves now. */
   async #move(vm: VmRow): Promise<boolean> {
-    const { store, clock, ids, params, task } = this.#context;
+    const { store, enqueue, params, task } = this.#context;
     try {
       const move = { vmId: vm.id, fromHostId: params.hostId, userId: task.userId };
-      const seams = { clock, ids, clusterSnapshots: this.#snapshots };
+      const seams = { enqueue, clusterSnapshots: this.#snapshots };
       const row = await store.transaction(async (tx) => {
         if ((await hostMaintenance.find(tx, { hostId: params.hostId }))?.taskId !== task.id)
           throw new KvasirError('cancelled');

@@ -15,6 +15,7 @@ import type { Clock } from '@kvasir/api/clock.ts';
 import type { Ids } from '../ids.ts';
 import type { Executor, Store, Tx } from '../store/database.ts';
 import type { TaskError, TaskRow } from '../store/tasks.ts';
+import type { NewTask } from './enqueue.ts';
 import type { TaskKindName, TaskParams } from './params.ts';
 
 /** What a `call` that is under way tells of its progress. */
@@ -64,6 +65,9 @@ export interface UploadSpool {
   remove(uploadId: string): Promise<void>;
 }
 
+/** Writes a task in the transaction of its intent. @throws KvasirError `busy` */
+export type Enqueue = <K extends TaskKindName>(tx: Tx, task: NewTask<K>) => Promise<TaskRow>;
+
 export interface TaskProgress {
   /** Of this step, 0 to 100. */
   readonly percent?: number;
@@ -90,6 +94,8 @@ export interface StepContext<P> {
   progress(progress: TaskProgress): void;
   /** `hosts.call` with this step's key (and `part`, when a step calls more than once), its signal and its progress. */
   call<M extends AgentMethod>(hostId: string, method: M, params: ParamsOf<M>, part?: string): Promise<ResultOf<M>>;
+  /** For a task that begins others. */
+  readonly enqueue: Enqueue;
   /** Journaled answer of an earlier step. */
   resultOf<R>(step: Step<P, R>): R;
 }

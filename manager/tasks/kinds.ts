@@ -39,10 +39,7 @@ export const taskKinds: Readonly<Record<TaskKindName, AnyTaskKind>> = {
   'vm-migrate': vmMigrate,
   'vm-restart': vmRestart,
   'vm-rehome': vmRehome,
-  // It enqueues tasks itself, and so comes after this table in the order of modules.
-  get 'host-maintenance'() {
-    return hostMaintenanceTask;
-  },
+  'host-maintenance': hostMaintenanceTask,
   'vm-attach-disk': vmAttachDisk,
   'vm-detach-disk': vmDetachDisk,
   'vm-attach-nic': vmAttachNic,

@@ -5,6 +5,7 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Ids } from '../ids.ts';
 import type { Store } from '../store/database.ts';
+import { enqueueTask } from './enqueue.ts';
 import type { TaskJournal } from './journal.ts';
 import type { HostCalls, Step, StepContext, TaskProgress, UploadSpool } from './kind.ts';
 import { isTransient } from './transient.ts';
@@ -41,6 +42,7 @@ export function stepContext(seams: ContextSeams, journal: TaskJournal, situation
     key,
     signal,
     progress,
+    enqueue: (tx, task) => enqueueTask(tx, seams, task),
     task: journal.task,
     params: journal.task.params,
     call: async <M extends AgentMethod>(hostId: string, method: M, params: ParamsOf<M>, part?: string) => {

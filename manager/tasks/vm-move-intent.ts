@@ -1,21 +1,18 @@
 /** The intent to move a VM to another host of its cluster, for controllers and tasks: by live migration, or at rest. */
-import type { Clock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { describeRefusals } from '@kvasir/control/placement/place-vm.ts';
-import type { Ids } from '../ids.ts';
 import type { ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import type { Tx } from '../store/database.ts';
 import { hostHa } from '../store/host-ha.ts';
 import { taskIdOf, type TaskRow } from '../store/tasks.ts';
 import { type VmRow, vms } from '../store/vms.ts';
-import { enqueueTask } from './enqueue.ts';
 import { requestsFor } from './ha-placement.ts';
-import { disksOf, volumeTarget } from './vm-delete-intent.ts';
+import type { Enqueue } from './kind.ts';
 import { decidePlacement } from './vm-placement.ts';
+import { loadVm } from './vm-spec.ts';
 
 export interface MoveSeams {
-  readonly clock: Clock;
-  readonly ids: Ids;
+  readonly enqueue: Enqueue;
   readonly clusterSnapshots: ClusterSnapshots;
 }
 
@@ -38,7 +35,7 @@ export async function enqueueMove(tx: Tx, seams: MoveSeams, move: Move): Promise
   if (busy !== null) throw new KvasirError('busy', { kind: vms.kind, name: vm.name, task: busy });
   const runs = vm.state === 'running' || vm.state === 'paused';
   if (vm.hostId !== move.fromHostId || (!runs && vm.state !== 'stopped')) throw impossible(`it is ${vm.state}`);
-  const disks = await disksOf(tx, vm.id);
+  const disks = (await loadVm(tx, vm.id)).disks.map(({ volume }) => volume);
   const local = disks.filter(({ hostId }) => hostId !== null);
   if (!runs && local.length > 0) throw impossible('a disk of it lies in a local pool of this host');
   const toHostId = await destination(tx, seams, vm, move);
@@ -46,17 +43,17 @@ export async function enqueueMove(tx: Tx, seams: MoveSeams, move: Move): Promise
     target: { kind: 'vm', id: vm.id, name: vm.name },
     projectId: vm.projectId,
     userId: move.userId,
-    locks: disks.map(volumeTarget),
+    locks: disks.map(({ id, name }) => ({ kind: 'volume', id, name })),
   };
   await vms.set(tx, { id: vm.id }, { reservedHostId: toHostId });
   if (!runs) {
     const params = { vmId: vm.id, fromHostId: move.fromHostId, toHostId };
-    return await enqueueTask(tx, seams, { kind: 'vm-rehome', params, ...common });
+    return await seams.enqueue(tx, { kind: 'vm-rehome', params, ...common });
   }
   const how = { autoConverge: true, maxDowntimeMs: null, bandwidthMibps: null };
   const ends = { sourceHostId: move.fromHostId, destinationHostId: toHostId };
   const params = { vmId: vm.id, ...ends, copyVolumeIds: local.map(({ id }) => id), ...how };
-  return await enqueueTask(tx, seams, { kind: 'vm-migrate', params, ...common });
+  return await seams.enqueue(tx, { kind: 'vm-migrate', params, ...common });
 }
 
 async function destination(tx: Tx, seams: MoveSeams, vm: VmRow, { fromHostId, toHostId }: Move): Promise<string> {
