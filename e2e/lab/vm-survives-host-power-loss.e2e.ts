@@ -31,6 +31,7 @@ describe('a host that loses its power', { timeout: 600_000 }, () => {
     const offAt = performance.now();
     for (const vm of vms) await ha().untilRunsElsewhere(vm, 'h2');
     test.diagnostic(`running elsewhere after ${Math.round(performance.now() - offAt)} ms`);
+    test.diagnostic(await ha().story('h2'));
     for (const vm of vms) ha().assertMovedOnce(vm, 'h2');
     for (const vm of vms) await booted(ha().cloud.hostOf(await ha().cloud.vm(vm.id)), vm.id);
     const told = (await ha().timeline('h2')).map(({ message }) => message);
@@ -56,6 +57,7 @@ describe('a host that loses its power', { timeout: 600_000 }, () => {
     await ha().untilRunsElsewhere(vm!, 'h2', 40_000);
     const afterMs = Math.round(performance.now() - offAt);
     test.diagnostic(`running elsewhere after ${afterMs} ms`);
+    test.diagnostic(await ha().story('h2'));
     assert.ok(afterMs > 8000, 'not before the lease was over');
     ha().assertMovedOnce(vm!, 'h2');
     assert.ok((await ha().timeline('h2')).some(({ message }) => message === 'h2 is proven dead'));
@@ -67,7 +69,7 @@ describe('a host that loses its power', { timeout: 600_000 }, () => {
   });
 
   it('of which nothing proves it is left to an operator, whose word starts its VMs elsewhere', async () => {
-    await ha().cloud.kvasir('fence-device', 'delete', 'h3-bmc');
+    await ha().cloud.cloud.cli(['fence-device', 'delete', 'h3-bmc']);
     const agent = lab().state().agentCommand!;
     const at = agent.indexOf('--watchdog-device');
     await lab().powerOff('h3');

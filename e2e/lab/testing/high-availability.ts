@@ -17,6 +17,12 @@ import { leasesIn } from './leases.ts';
 import { ProcessWatch } from './process-watch.ts';
 
 export type HaState = Host['ha']['state'];
+type TimelineEntry = {
+  readonly sinceMs: number;
+  readonly kind: string;
+  readonly message: string;
+  readonly because: string | null;
+};
 
 export class HaCloud {
   readonly cloud: TestCloud;
@@ -76,10 +82,20 @@ export class HaCloud {
   }
 
   /** The lines of the last incident of a host. */
-  async timeline(hostName: string): Promise<readonly { readonly kind: string; readonly message: string }[]> {
+  async timeline(hostName: string): Promise<readonly TimelineEntry[]> {
     const { incidentId } = (await this.host(hostName)).ha;
     if (incidentId === null) return [];
     return (await this.cloud.client.call(haOperations.get, { params: { incident: incidentId } })).timeline;
+  }
+
+  /** The timeline as a text, for diagnosis. */
+  async story(hostName: string): Promise<string> {
+    const lines = (await this.timeline(hostName)).map(({ sinceMs, kind, message, because }) => {
+      return `${sinceMs} ms ${kind}: ${message}${because === null ? '' : ` because ${because}`}`;
+    });
+    const { items } = await this.cloud.client.call(eventOperations.list, { query: { limit: 500 } });
+    const events = items.filter(({ kind }) => /^(ha|host|cluster|manager)[.]/.test(kind));
+    return [...lines, ...events.map(({ at, message }) => `${at} ${message}`)].join('\n');
   }
 
   async untilTold(hostName: string, message: RegExp, timeoutMs = 30_000): Promise<void> {

@@ -1,0 +1,44 @@
+/** What others need starts first: `web` waits for `db`, and the important ones come before the rest, one at a time if told so. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { until } from '@kvasir/lab/processes.ts';
+import { useHaCloud } from './testing/high-availability.ts';
+
+describe('restarts after a power failure', { timeout: 300_000 }, () => {
+  const ha = useHaCloud();
+
+  it('come by priority, and a VM after those that it depends on', async () => {
+    const { cloud } = ha();
+    await ha().policy({ maxParallelRestarts: 1 });
+    const [web, db, batch] = await ha().vmsOn('h2', ['web', 'db', 'batch']);
+    // The one that waits is the more important one: that alone would have it start first.
+    await cloud.kvasir('vm', 'update', 'web', '--ha-priority', 'high', '--ha-depends-on', 'db');
+    await cloud.kvasir('vm', 'update', 'batch', '--ha-priority', 'low');
+    const explained = await cloud.kvasir<{ readonly after: readonly string[] }>('ha', 'explain', 'web');
+    assert.deepEqual(explained.after, ['db']);
+    const drill = await cloud.kvasir<Drill>('ha', 'drill', 'h2');
+    assert.deepEqual(inOrder(drill), ['db', 'web', 'batch']);
+    await cloud.lab.powerOff('h2');
+    for (const vm of [db!, web!, batch!]) await ha().untilRunsElsewhere(vm, 'h2', 120_000);
+    const starts = [db!, web!, batch!].map(({ id }) => ha().watch.of(id)[1]!.sinceMs);
+    assert.deepEqual(
+      starts,
+      [...starts].sort((a, b) => a - b),
+    );
+    const timeline = await ha().timeline('h2');
+    const at = (message: RegExp): number => timeline.find((entry) => message.test(entry.message))?.sinceMs ?? NaN;
+    assert.ok(at(/^db is back/) <= at(/^web starts on/), await ha().story('h2'));
+    await until('the last one is over', 60_000, async () =>
+      (await ha().timeline('h2')).some(({ message }) => /^batch is back/.test(message)),
+    );
+    ha().assertNeverTwice();
+  });
+});
+
+interface Drill {
+  readonly restarts: readonly { readonly vmName: string; readonly position: number | null }[];
+}
+
+function inOrder({ restarts }: Drill): string[] {
+  return restarts.toSorted((a, b) => (a.position ?? 99) - (b.position ?? 99)).map(({ vmName }) => vmName);
+}
