@@ -48,6 +48,17 @@ describe('a report of a VM', () => {
     assert.equal(observeVm(running, { ...quiet, report: crashed })?.desiredState, undefined);
   });
 
+  it('that it is off for no reason is a failure of what should run: its host was booted anew', () => {
+    const off = report({ state: 'stopped', reason: null, startedAtMs: null });
+    const failed = { state: 'crashed', stateReason: 'it ended together with its host', startedAt: null };
+    assert.deepEqual(observeVm(row({ desiredState: 'running' }), { ...quiet, report: off }), failed);
+    const unknown = row({ desiredState: 'running', state: 'unknown' });
+    assert.deepEqual(observeVm(unknown, { ...quiet, report: off }), failed);
+    assert.equal(observeVm(row({ ...failed, desiredState: 'running' } as never), { ...quiet, report: off }), null);
+    assert.equal(observeVm(row({ desiredState: 'stopped' }), { ...quiet, report: off })?.state, 'stopped');
+    assert.equal(observeVm(unknown, { ...quiet, report: off, locked: true })?.state, 'stopped');
+  });
+
   it('from another host changes nothing', () => {
     assert.equal(observeVm(row(), { ...quiet, hostId: 'h2', report: report({ state: 'stopped' }) }), null);
   });

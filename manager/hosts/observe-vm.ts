@@ -29,7 +29,10 @@ export function observeVm(row: VmRow, { hostId, report, locked, arrivedElsewhere
     if (arrivedElsewhere) return null;
     if (report === null) return locked ? null : observeAbsence(row);
     if (report.incoming) return null;
-    return differences(row, { ...seen(row, report), ...(locked ? {} : wish(row, report)) });
+    return differences(row, {
+      ...seen(row, report),
+      ...(locked ? {} : { ...wish(row, report), ...lost(row, report) }),
+    });
   }
   if (row.reservedHostId === hostId && report !== null && isActive(report)) return differences(row, seen(row, report));
   return null;
@@ -53,6 +56,13 @@ function seen(row: VmRow, report: DomainReport): VmChanges {
 function wish(row: VmRow, report: DomainReport): VmChanges {
   const ended = report.state === 'stopped' && report.reason === 'shutdown' && row.state !== 'stopped';
   return ended && row.desiredState === 'running' ? { desiredState: 'stopped' } : {};
+}
+
+/** Off, and nobody can say who switched it off: its host was, without it being asked. For whoever wants it to run that is a failure. */
+function lost(row: VmRow, report: DomainReport): VmChanges {
+  const told = report.state !== 'stopped' || report.reason !== null;
+  if (told || row.desiredState !== 'running' || row.state === 'stopped' || row.state === 'creating') return {};
+  return { state: 'crashed', stateReason: 'it ended together with its host' };
 }
 
 function observeAbsence(row: VmRow): VmChanges | null {

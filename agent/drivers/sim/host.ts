@@ -97,7 +97,8 @@ export class SimHost {
     this.keeper.powerLost();
     for (const domain of this.domains.values()) {
       if (domain.incoming) this.domains.delete(domain.vmId);
-      else if (domain.isActive) this.change(domain, 'stopped', 'the host lost power');
+      // After a boot nobody knows why it is off.
+      else if (domain.isActive) this.change(domain, 'stopped', null);
     }
     this.ports.clear();
     for (const wake of this.#powerWaiters) wake();
