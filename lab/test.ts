@@ -1,6 +1,7 @@
 /**
- * `kvasir test`: everything in `npm run check`, then all end-to-end tests (`*.e2e.ts`) one file after the other, for they
- * boot VMs. The last line is `N passed, N failed`, over both. Exit code 1 when anything failed or nothing ran.
+ * `kvasir test`: everything in `npm run check`, then a thousand simulated fault schedules (one test), then all end-to-end tests
+ * (`*.e2e.ts`) one file after the other, for they boot VMs. The last line is `N passed, N failed`, over all. Exit code 1 when
+ * anything failed or nothing ran.
  */
 import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
@@ -43,6 +44,26 @@ async function check(print: (line: string) => void): Promise<Totals> {
   return code !== 0 && totals.failed === 0 ? { ...totals, failed: 1 } : totals;
 }
 
+const simulatedSeeds = 1000;
+
+/** Plays fault schedules over the real manager and agents; what fails is printed with its seed and script. */
+async function simulate(print: (line: string) => void): Promise<Totals> {
+  const startedMs = performance.now();
+  const child = spawn(process.execPath, [join(checkoutDirectory, 'sim/main.ts'), '--seeds', String(simulatedSeeds)], {
+    cwd: checkoutDirectory,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exit = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => resolve(code));
+  });
+  for await (const line of createInterface(child.stdout)) print(line);
+  const good = (await exit) === 0;
+  const seconds = `${((performance.now() - startedMs) / 1000).toFixed(1)} s`.padStart(8);
+  print(`${good ? 'ok' : 'failed'} ${seconds}  ${simulatedSeeds} simulated fault schedules`);
+  return good ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+}
+
 /** A skipped or unfinished test is a failure: it would look like a promise that is kept. */
 async function endToEnd(files: readonly string[], print: (line: string) => void): Promise<Totals> {
   let passed = 0;
@@ -82,9 +103,12 @@ export async function test(only: readonly string[]): Promise<number> {
     .sort()
     .map((file) => join(checkoutDirectory, file));
   const checked = only.length === 0 ? await check(print) : { passed: 0, failed: 0 };
+  const simulated = only.length === 0 ? await simulate(print) : { passed: 0, failed: 0 };
   const tested = files.length === 0 ? { passed: 0, failed: 0 } : await endToEnd(files, print);
   await removeAbandonedTestLabs();
-  const totals = { passed: checked.passed + tested.passed, failed: checked.failed + tested.failed };
+  const stages = [checked, simulated, tested];
+  const sum = (of: (totals: Totals) => number): number => stages.reduce((all, each) => all + of(each), 0);
+  const totals = { passed: sum(({ passed }) => passed), failed: sum(({ failed }) => failed) };
   print(`${totals.passed} passed, ${totals.failed} failed`);
   return totals.failed > 0 || totals.passed === 0 ? 1 : 0;
 }

@@ -91,6 +91,8 @@ class Play {
     if (healAtMs - (events.at(-1)?.atMs ?? 0) >= calmMs) await this.#requireDecided();
     heal(this.#world);
     await this.#requireQuiet();
+    const violation = await this.#safety.atEnd();
+    if (violation !== undefined) throw new Stopped(violation);
   }
 
   async #addAdmin(): Promise<string> {

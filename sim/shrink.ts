@@ -10,16 +10,16 @@ export interface ShrinkOptions {
 
 export async function shrink(plan: Plan, { fails, trials }: ShrinkOptions): Promise<Plan> {
   let best = plan;
-  let left = trials;
+  const budget = { left: trials };
   const better = async (candidate: Plan): Promise<boolean> => {
-    if (left <= 0) return false;
-    left -= 1;
+    if (budget.left <= 0) return false;
+    budget.left -= 1;
     if (!(await fails(candidate))) return false;
     best = candidate;
     return true;
   };
   let size = Number.POSITIVE_INFINITY;
-  while (left > 0 && sizeOf(best) < size) {
+  while (budget.left > 0 && sizeOf(best) < size) {
     size = sizeOf(best);
     for (let chunk = Math.ceil(best.events.length / 2); chunk >= 1; chunk = chunk === 1 ? 0 : Math.ceil(chunk / 2)) {
       for (let at = 0; at < best.events.length; ) {

@@ -12,11 +12,7 @@ import type { World } from '../world/world.ts';
 export async function notRunning(world: World): Promise<string[]> {
   const { db } = world.store;
   const rows = await vms.select(db, { desiredState: 'running', trashedAt: null }, 'name');
-  const wanted = rows.filter(({ state, stateReason }) => {
-    if (state === 'failed' || state === 'creating') return false;
-    // Not promised yet: VMs of a host that was booted anew while no manager could look. See docs/simulation.md.
-    return !(state === 'stopped' && stateReason === 'the host lost power');
-  });
+  const wanted = rows.filter(({ state }) => state !== 'failed' && state !== 'creating');
   return wanted
     .filter(({ id }) => world.sim.runningOn(id).length === 0)
     .map(

@@ -29,6 +29,11 @@ export class SafetyWatch {
     return this.#twice() ?? this.#leaders() ?? this.#fenced() ?? this.#reset() ?? (await this.#proven());
   }
 
+  /** Once more over all that was done, when all is over. */
+  async atEnd(): Promise<Violation | undefined> {
+    return await this.#withoutProof(this.#world.store.db);
+  }
+
   #twice(): Violation | undefined {
     const { sim } = this.#world;
     const [first] = sim.violations;
@@ -74,7 +79,7 @@ export class SafetyWatch {
     if (this.#committed) {
       this.#committed = false;
       this.#proofs = await fenceProofs.select(db, { endedAt: null });
-      const without = await this.#withoutProof(db);
+      const without = this.#proofs.length === 0 ? undefined : await this.#withoutProof(db);
       if (without !== undefined) return without;
     }
     for (const proof of this.#proofs) {
