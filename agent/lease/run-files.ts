@@ -14,20 +14,22 @@ export function keeperSocket(runDirectory: string, hostId: string): string {
 export class FileRenewals implements Renewals {
   readonly #path: string;
   readonly #bootId: string;
-  readonly #loaded: Readonly<Record<string, number>>;
+  #known: Readonly<Record<string, number>>;
 
   constructor(runDirectory: string, hostId: string, bootId: string) {
     mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
     this.#path = join(runDirectory, `keeper-${hostId}.json`);
     this.#bootId = bootId;
-    this.#loaded = this.#read();
+    this.#known = this.#read();
   }
 
+  /** What was saved last, by whichever keeper: a pool that was let go of is not in it any more. */
   load(): Readonly<Record<string, number>> {
-    return this.#loaded;
+    return this.#known;
   }
 
   save(renewals: Readonly<Record<string, number>>): void {
+    this.#known = renewals;
     writeFileSync(`${this.#path}.new`, JSON.stringify({ bootId: this.#bootId, renewals }), { mode: 0o600 });
     renameSync(`${this.#path}.new`, this.#path);
   }
