@@ -201,6 +201,27 @@ describe('a keeper', () => {
     second.kill();
   });
 
+  it('that starts when the promise of an earlier one is at its end does not keep the host from its reset', async () => {
+    for (let killedMs = 0; killedMs <= 7750; killedMs += 250) {
+      const rig = new Rig();
+      rig.killable = false;
+      const first = rig.keeper();
+      first.apply(planOf(), [place]);
+      await rig.time.pass(10_500);
+      rig.storage = 'hangs';
+      const lastMs = rig.renewals[place.poolId]!;
+      await rig.time.pass(killedMs);
+      first.kill();
+      await rig.time.pass(200);
+      const second = rig.keeper();
+      second.apply(planOf(), [place]);
+      await rig.time.pass(20_000);
+      const inTime = rig.resetAtMs !== null && rig.resetAtMs <= lastMs + terms.leaseMs - marginOf(terms.leaseMs);
+      assert.ok(inTime, `killed after ${killedMs} ms`);
+      second.kill();
+    }
+  });
+
   it('stops only after its slot says that nobody may rely on it', async () => {
     const rig = new Rig();
     const keeper = rig.keeper();

@@ -168,8 +168,10 @@ export class LeaseKeeper {
   #check(): void {
     if (this.#closed) return;
     const plan = this.#plan!;
-    this.#guard(plan);
-    const timeoutMs = this.#armed?.timeoutMs ?? 0;
+    const safeToArm = this.#areSafeFor(longestTimeout(plan), plan);
+    this.#guard(plan, safeToArm);
+    // Not armed (yet): as for the longest that it may become.
+    const timeoutMs = this.#armed?.timeoutMs ?? longestTimeout(plan);
     let safe = true;
     for (const lease of this.#pools.values()) {
       const isSafe = lease.isSafeFor(timeoutMs, marginOf(plan.leaseMs));
@@ -184,13 +186,20 @@ export class LeaseKeeper {
     this.#cancel = this.#options.time.after(Math.min(250, plan.renewEveryMs / 4), () => this.#check());
   }
 
-  /** Arms the watchdog before any record says guarded, and stops it only after none says so any more. */
-  #guard(plan: LivenessPlan): void {
+  #areSafeFor(timeoutMs: number, { leaseMs }: LivenessPlan): boolean {
+    return [...this.#pools.values()].every((lease) => lease.isSafeFor(timeoutMs, marginOf(leaseMs)));
+  }
+
+  /**
+   * Arms the watchdog before any record says guarded, and stops it only after none says so any more. To arm it is to pet it:
+   * where an earlier keeper made a promise that it could not keep any more, that one's last petting has to run out.
+   */
+  #guard(plan: LivenessPlan, safeToArm: boolean): void {
     const longestMs = longestTimeout(plan);
     const fits = this.#armed === null || this.#armed.timeoutMs <= longestMs;
     const wanted = this.#stopping === null && plan.pools.length > 0 && fits;
     const nobodyRelies = [...this.#pools.values()].every((lease) => !lease.mayShowGuarded);
-    if (wanted && this.#armed === null) this.#arm(longestMs);
+    if (wanted && safeToArm && this.#armed === null) this.#arm(longestMs);
     for (const lease of this.#pools.values()) lease.guard(wanted && this.#armed !== null);
     if (wanted || !nobodyRelies) return;
     if (this.#armed !== null) {
