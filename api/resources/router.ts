@@ -39,7 +39,7 @@ export const Router = closed({
   interfaces: Type.Array(RouterInterface),
   externalNetworkId: nullable(Id),
   externalAddress: nullable({ ...IpAddress, description: 'What its networks look like from outside' }),
-  snat: Type.Boolean({ description: 'false: only floating addresses lead out' }),
+  snat: Type.Boolean({ description: 'false: addresses inside are routed as they are, but for floating ones' }),
   gatewayHostName: nullable({ ...Name, description: 'The host that translates now; null for tenants' }),
   ready: Type.Boolean({ description: 'No way out is wanted, or a host serves it' }),
 });
@@ -79,7 +79,7 @@ export const routerOperations = resource('router', {
       description: Type.Optional(Description),
       labels: Type.Optional(Labels),
       externalNetwork: Type.Optional({ ...NameOrId, description: 'The way out' }),
-      snat: Type.Optional(Type.Boolean({ description: 'Default true' })),
+      snat: Type.Optional(Type.Boolean({ description: 'Default true; false is for operators' })),
     }),
     response: Router,
     cli: { positional: 'name' },

@@ -51,11 +51,13 @@ export const traceNetwork: OpenService<typeof traceOperations.trace> = async (ca
     sourcePort: withPorts ? 40_000 : null,
     destinationPort: withPorts ? (query.port ?? 80) : null,
   };
-  return await follow(call, from, packet);
+  return await follow(call, project, from, packet);
 };
 
-async function follow(call: Call, { port, hostId }: End, first: TracePacket): Promise<Trace> {
+async function follow(call: Call, project: ProjectRow, { port, hostId }: End, first: TracePacket): Promise<Trace> {
   const { db, env } = call;
+  const end = (verdict: Trace['verdict'], droppedBy: string | null) =>
+    finished(call, project, verdict, droppedBy, hops);
   const seesHosts = isOperator(actorOf(call));
   const hops: (Trace['hops'][number] & { readonly ruleId: string | null })[] = [];
   let at: ParamsOf<typeof networkTrace> = { from: { nicId: port.id }, packet: first };
@@ -64,9 +66,10 @@ async function follow(call: Call, { port, hostId }: End, first: TracePacket): Pr
     const { name, id, inventory } = host;
     const answer = await env.links.traceNetwork(id, at);
     for (const { stage, text, ruleId } of answer.hops) {
-      hops.push({ host: seesHosts ? name : null, stage, text, ruleId, securityGroupName: null });
+      const told = seesHosts ? { host: name, text } : { host: null, text: withoutPlaces(text) };
+      hops.push({ ...told, stage, ruleId, securityGroupName: null });
     }
-    if (answer.verdict !== 'sent') return await finished(call, answer.verdict, answer.droppedBy, hops);
+    if (answer.verdict !== 'sent') return await end(answer.verdict, answer.droppedBy);
     const { to, packet } = answer;
     if (to === null || !('vtep' in to)) break;
     const vtep = inventory?.tunnelAddress ?? null;
@@ -74,20 +77,29 @@ async function follow(call: Call, { port, hostId }: End, first: TracePacket): Pr
     host = await hostAt(call, to.vtep);
     at = { from: { vtep, networkId: to.networkId }, packet: packet ?? at.packet };
   }
-  return await finished(call, 'unknown', null, hops);
+  return await end('unknown', null);
 }
 
+/** Actions name tunnels, ports and MACs of others. */
+function withoutPlaces(text: string): string {
+  return text === 'drop' || text === 'nothing takes it' ? text : 'goes on';
+}
+
+/** Rules of other projects are those of whoever owns the far end: tenants are not told them. */
 async function finished(
   call: Call,
+  project: ProjectRow,
   verdict: Trace['verdict'],
   droppedBy: string | null,
   hops: readonly Trace['hops'][number][],
 ): Promise<Trace> {
-  const names = await groupNamesOfRules(
-    call,
-    hops.flatMap(({ ruleId }) => ruleId ?? []),
-  );
-  const named = hops.map((hop) => ({ ...hop, securityGroupName: names.get(hop.ruleId ?? '') ?? null }));
+  const seesAll = isOperator(actorOf(call));
+  const ids = hops.flatMap(({ ruleId }) => ruleId ?? []);
+  const names = await groupNamesOfRules(call, ids, seesAll ? undefined : project.id);
+  const named = hops.map((hop) => {
+    const securityGroupName = names.get(hop.ruleId ?? '') ?? null;
+    return { ...hop, ruleId: seesAll || securityGroupName !== null ? hop.ruleId : null, securityGroupName };
+  });
   return { verdict, droppedBy, hops: named };
 }
 

@@ -5,6 +5,7 @@ import { sql } from 'kysely';
 import { networkAddresses, type NetworkRow, networks, type PortRow, ports, subPorts } from '../store/networks.ts';
 import { qosPolicies } from '../store/port-policies.ts';
 import type { ProjectRow } from '../store/projects.ts';
+import { floatingAddresses } from '../store/routers.ts';
 import { portSecurityGroups, securityGroups } from '../store/security-groups.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import { formatAddress, parseAddress } from '@kvasir/control/network/address.ts';
@@ -57,10 +58,15 @@ export const updatePort: OpenService<typeof portOperations.update> = nudging(
     checkRevision(change, kind, port);
     refuseFields(change, body, ['qosPolicy']);
     const network = await networks.get(change.tx, port.networkId);
-    const strict = { antiSpoofing: body.antiSpoofing === false, portSecurity: body.portSecurity === false };
+    const strict = {
+      antiSpoofing: body.antiSpoofing === false,
+      portSecurity: body.portSecurity === false,
+      // Without an address there is nothing that its sender could be held against.
+      addresses: body.addresses?.length === 0 && network.subnets.length > 0,
+    };
     const opened = (Object.keys(strict) as (keyof typeof strict)[]).filter((field) => strict[field]);
-    // Whose network it is decides whether its ports may be less strict than it says.
-    if (network.projectId !== project.id)
+    // Whose network it is decides whether its ports may be less strict than it says; a trunk is on several.
+    if (!(await isOnOwnNetworks(change, port, project)))
       refuseFields(change, Object.fromEntries(opened.map((f) => [f, true])), opened);
     if (body.addresses !== undefined) await changeAddresses(change, port, network, body.addresses);
     const portSecurity = await changeGroups(change, port, project, body);
@@ -89,6 +95,12 @@ export const addSubPort: OpenService<typeof portOperations.addSubPort> = nudging
     }
     const network = await referredRow(change, networks, body.network, project, '/body/network', openNetworks);
     if (network.id === port.networkId) throw invalidField('/body/network', 'is the network of the port itself');
+    const isLoose = !port.antiSpoofing || !port.portSecurity;
+    if (isLoose && network.portSecurity && network.projectId !== project.id && actorOf(change).systemRole !== 'admin')
+      throw invalidField(
+        '/body/network',
+        'is not of this project, and needs a port with antiSpoofing and portSecurity',
+      );
     const there = await subPorts.select(tx, { portId: port.id });
     if (there.length >= mostSubPorts) {
       throw new KvasirError('unsupported', { reason: `A port has ${mostSubPorts} VLANs at most` });
@@ -158,15 +170,26 @@ export interface OwnedPort {
   readonly project: ProjectRow;
 }
 
-export async function groupNamesOfRules(call: Call, ruleIds: readonly string[]): Promise<Map<string, string>> {
+/** @param projectId only of groups of this project */
+export async function groupNamesOfRules(
+  call: Call,
+  ruleIds: readonly string[],
+  projectId?: string,
+): Promise<Map<string, string>> {
   if (ruleIds.length === 0) return new Map();
-  const rows = await call.db
+  const query = call.db
     .selectFrom('securityGroupRules')
     .innerJoin('securityGroups', 'securityGroups.id', 'securityGroupRules.groupId')
     .select(['securityGroupRules.id', 'securityGroups.name'])
-    .where('securityGroupRules.id', 'in', [...ruleIds])
-    .execute();
+    .where('securityGroupRules.id', 'in', [...ruleIds]);
+  const rows = await (projectId ? query.where('securityGroups.projectId', '=', projectId) : query).execute();
   return new Map(rows.map(({ id, name }) => [id, name]));
+}
+
+async function isOnOwnNetworks({ tx }: Change, port: PortRow, project: ProjectRow): Promise<boolean> {
+  const carried = await subPorts.select(tx, { portId: port.id });
+  const ids = [port.networkId, ...carried.map(({ networkId }) => networkId)];
+  return (await networks.select(tx, { id: ids })).every(({ projectId }) => projectId === project.id);
 }
 
 async function changeAddresses(
@@ -178,6 +201,13 @@ async function changeAddresses(
   const wanted = checkAddresses(network, asked, '/body/addresses');
   const held = (await networkAddresses.select(change.tx, { portId: port.id })).map(({ address }) => address);
   const given = held.filter((address) => !wanted.includes(address));
+  // It would lead to whoever gets the address next.
+  const led = await floatingAddresses.find(change.tx, { portId: port.id });
+  if (led?.fixedAddress != null && given.includes(led.fixedAddress)) {
+    throw new KvasirError('in-use', { kind: 'address', name: led.fixedAddress, by: `floating address ${led.name}` }, [
+      { path: '/body/addresses', message: `leave out ${led.fixedAddress}` },
+    ]);
+  }
   if (given.length > 0) await networkAddresses.remove(change.tx, { portId: port.id, address: given });
   for (const [index, address] of wanted.entries()) {
     if (held.includes(address)) continue;

@@ -9,7 +9,16 @@ import { floatingAddresses, routerInterfaces, type RouterRow, routers } from '..
 import { actorOf, isOperator, ownedRow, projectOf, referredRow } from './access.ts';
 import { allocateAddress, placeAddress, takeAddress } from './addresses.ts';
 import type { Call, Change, OpenService, ReadService } from './call.ts';
-import { announce, announceLife, checkName, checkRevision, fresh, nudging, updateRow } from './changes.ts';
+import {
+  announce,
+  announceLife,
+  checkName,
+  checkRevision,
+  fresh,
+  nudging,
+  refuseFields,
+  updateRow,
+} from './changes.ts';
 import { openNetworks } from './networks.ts';
 import { checkOverlaps } from './router-plan.ts';
 import { versionedView } from './views.ts';
@@ -28,6 +37,7 @@ export const getRouter: ReadService<typeof routerOperations.get> = async (call, 
 export const createRouter: OpenService<typeof routerOperations.create> = nudging(async (change, { query, body }) => {
   const project = await projectOf(change, query.project);
   checkName(body.name);
+  checkSnat(change, body);
   const row: RouterRow = await routers.insert(change.tx, {
     ...fresh(change),
     name: body.name,
@@ -50,6 +60,7 @@ export const updateRouter: OpenService<typeof routerOperations.update> = nudging
   async (change, { params, query, body }) => {
     checkName(body.name);
     const row = await ownedRow(change, routers, params.router, query.project);
+    checkSnat(change, body);
     const { externalNetwork, ...changes } = body;
     const updated = await updateRow(change, routers, row, changes);
     if (externalNetwork !== undefined) {
@@ -113,6 +124,11 @@ export const removeInterface: OpenService<typeof routerOperations.removeInterfac
     return null;
   },
 );
+
+/** Without translation a tenant would send under any address that it makes a subnet of. @throws forbidden */
+function checkSnat(change: Change, body: { readonly snat?: boolean }): void {
+  if (body.snat === false) refuseFields(change, body, ['snat']);
+}
 
 /** One for each subnet, by its gateway address; or the one of the address asked for. */
 function interfacesOf(network: NetworkRow, asked: string | undefined) {

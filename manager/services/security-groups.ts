@@ -16,6 +16,8 @@ import { announce, announceLife, checkName, checkRevision, fresh, nudging, updat
 import { versionedView } from './views.ts';
 
 const defaultName = 'default';
+/** A rule is up to 30 flows on each host with a member. */
+const mostRules = 500;
 const anything = {
   description: '',
   protocol: null,
@@ -88,6 +90,9 @@ export const addRule: OpenService<typeof securityGroupOperations.addRule> = nudg
     const { id, createdAt } = fresh(change);
     const rule: SecurityGroupRuleRow = { id, createdAt, description, groupId: group.id, ...planned, remoteGroupId };
     const there = await securityGroupRules.select(change.tx, { groupId: group.id });
+    if (there.length >= mostRules) {
+      throw new KvasirError('unsupported', { reason: `A security group has ${mostRules} rules at most` });
+    }
     const same = there.find((one) => meaning(one) === meaning(rule));
     if (same) throw new KvasirError('name-taken', { kind: 'rule that says the same', name: same.id });
     await securityGroupRules.insert(change.tx, rule);

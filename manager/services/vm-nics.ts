@@ -2,8 +2,9 @@
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import type { NicCreate } from '@kvasir/api/resources/vm.ts';
 import { familyOf } from '@kvasir/control/network/subnet.ts';
-import { type NetworkRow, networks, type PortRow, ports } from '../store/networks.ts';
+import { type NetworkRow, networks, type PortRow, ports, subPorts } from '../store/networks.ts';
 import type { ProjectRow } from '../store/projects.ts';
+import { routers } from '../store/routers.ts';
 import { portSecurityGroups, type SecurityGroupRow } from '../store/security-groups.ts';
 import { referredRow } from './access.ts';
 import { allocateAddress, checkAddresses, takeAddress } from './addresses.ts';
@@ -11,6 +12,9 @@ import type { Change } from './call.ts';
 import { fresh } from './changes.ts';
 import { openNetworks } from './networks.ts';
 import { defaultGroup, namedGroups } from './security-groups.ts';
+
+/** Behind which every host serves metadata and names (`agent/drivers/ovs/rows/wanted-switch.ts`). */
+const servicesMac = '02:6b:76:a9:fe:a9';
 
 export interface NewNic {
   readonly network: NetworkRow;
@@ -31,8 +35,7 @@ export async function planNic(change: Change, project: ProjectRow, nic: NicCreat
     if ((Number.parseInt(macAddress.slice(0, 2), 16) & 1) === 1)
       throw invalidField(`${field}/macAddress`, 'is a multicast address');
     if (macAddress === '00:00:00:00:00:00') throw invalidField(`${field}/macAddress`, 'is no address');
-    const holder = await ports.find(change.tx, { macAddress });
-    if (holder)
+    if (await isMacTaken(change, macAddress))
       throw new KvasirError('name-taken', { kind: 'NIC', name: macAddress }, [
         { path: `${field}/macAddress`, message: 'is taken' },
       ]);
@@ -97,6 +100,18 @@ export async function freeMacAddress(change: Change): Promise<string> {
   for (;;) {
     const bytes = [0, 1, 2].map(() => Math.floor(change.env.ids.fraction() * 256));
     const macAddress = `52:54:00:${bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`;
-    if (!(await ports.find(change.tx, { macAddress }))) return macAddress;
+    if (!(await isMacTaken(change, macAddress))) return macAddress;
   }
+}
+
+/** Whoever had the MAC of a router or of another's sub-port would be sent its frames; that of the hosts' services is theirs too. */
+async function isMacTaken({ tx }: Change, macAddress: string): Promise<boolean> {
+  if (macAddress === servicesMac) return true;
+  const [port, subPort, inside, outside] = [
+    await ports.find(tx, { macAddress }),
+    await subPorts.find(tx, { macAddress }),
+    await routers.find(tx, { macAddress }),
+    await routers.find(tx, { externalMacAddress: macAddress }),
+  ];
+  return [port, subPort, inside, outside].some((holder) => holder !== undefined);
 }

@@ -1,0 +1,127 @@
+/** What a tenant cannot get of others by way of a network that it shares with them. Networks themselves: `networks.test.ts`. */
+import assert from 'node:assert/strict';
+import { after, before, it } from 'node:test';
+import { createClient } from '@kvasir/api/client.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
+import { floatingAddressOperations } from '@kvasir/api/resources/floating-address.ts';
+import { networkOperations } from '@kvasir/api/resources/network.ts';
+import { portOperations } from '@kvasir/api/resources/port.ts';
+import { routerOperations } from '@kvasir/api/resources/router.ts';
+import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
+import { ports, subPorts } from '../store/networks.ts';
+import { routers } from '../store/routers.ts';
+import { forEachDatabase } from '../testing/databases.ts';
+import { type ApiWorld, insertProject, openApiWorld, type Person } from './testing/api-world.ts';
+import { defaultClusterId, insertHost } from './testing/inventory.ts';
+
+function refused(code: string, path: string): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof KvasirError, String(error));
+    assert.deepEqual([error.code, error.fields?.map((field) => field.path)], [code, [path]], error.message);
+    return true;
+  };
+}
+
+forEachDatabase('tenants on shared networks', (open) => {
+  let world: ApiWorld;
+  const query = { project: 'tenant' };
+  const as = (who: Person) => createClient({ baseUrl: world.baseUrl, token: world.tokens[who] });
+  const network = (name: string, body: object, who: Person = 'member') =>
+    as(who).call(networkOperations.create, { query, body: { name, ...body } });
+  const shared = (name: string, cidr: string, body: object = {}) =>
+    as('system-admin').call(networkOperations.create, {
+      query: { project: 'owner' },
+      body: { name, shared: true, subnets: [{ cidr }], ...body },
+    });
+  const vm = async (name: string, nic: object) => {
+    const body = { name, memoryMib: 64, start: false, ...nic };
+    const { target } = await as('member').call(vmOperations.create, { query, body });
+    const [first] = await ports.select(world.store.db, { vmId: target.id });
+    return first!;
+  };
+  const update = (port: string, body: object, who: Person = 'member') =>
+    as(who).call(portOperations.update, { params: { port }, query, body });
+  const trunk = (port: string, network: string, vlanId: number, who: Person = 'member') =>
+    as(who).call(portOperations.addSubPort, { params: { port }, query, body: { network, vlanId } });
+
+  before(async () => {
+    world = await openApiWorld(await open());
+    await world.store.transaction(async (tx) => {
+      await insertProject(tx, world, 'tenant');
+      await insertProject(tx, world, 'owner');
+      await insertHost(tx, await defaultClusterId(tx), 'n1', { memoryMib: 1_000_000 });
+    });
+    await shared('common', '10.30.0.0/24');
+    const outside = { kind: 'flat', external: true };
+    await shared('outside', '203.0.113.0/24', outside);
+    await network('own', { subnets: [{ cidr: '10.31.0.0/24' }] });
+  });
+  after(() => world.close());
+
+  it('a loose port does not become a trunk of a network of others', async () => {
+    const port = await vm('loose', { network: 'own' });
+    await update(port.id, { antiSpoofing: false });
+    await assert.rejects(trunk(port.id, 'common', 7), refused('invalid-request', '/body/network'));
+    await trunk(port.id, 'common', 7, 'system-admin');
+  });
+
+  it('a trunk of a network of others is not loosened', async () => {
+    const port = await vm('trunk', { network: 'own' });
+    await trunk(port.id, 'common', 7);
+    await assert.rejects(update(port.id, { antiSpoofing: false }), refused('forbidden', '/body/antiSpoofing'));
+    await assert.rejects(update(port.id, { portSecurity: false }), refused('forbidden', '/body/portSecurity'));
+  });
+
+  it('a port cannot shed its addresses, and its anti-spoofing with them, on a network of others', async () => {
+    const port = await vm('bare', { network: 'common' });
+    await assert.rejects(update(port.id, { addresses: [] }), refused('forbidden', '/body/addresses'));
+    await update(port.id, { addresses: ['10.30.0.77'] });
+  });
+
+  it('nobody takes the MAC of a router, of a sub-port or of the services', async () => {
+    const { id } = await as('member').call(routerOperations.create, {
+      query,
+      body: { name: 'edge', externalNetwork: 'outside' },
+    });
+    const router = await routers.get(world.store.db, id);
+    const port = await vm('carrier', { network: 'own' });
+    await trunk(port.id, 'common', 9);
+    const [sub] = await subPorts.select(world.store.db, { portId: port.id });
+    const taken = [router.macAddress, router.externalMacAddress, sub!.macAddress, '02:6b:76:a9:fe:a9'];
+    for (const macAddress of taken) {
+      const twin = vm('twin', { network: 'own', nics: [{ network: 'common', macAddress }] });
+      await assert.rejects(twin, refused('name-taken', '/body/nics/0/macAddress'));
+    }
+  });
+
+  it('only operators let a router send untranslated addresses out', async () => {
+    const create = (who: Person, name: string) =>
+      as(who).call(routerOperations.create, { query, body: { name, snat: false } });
+    await assert.rejects(create('member', 'plain'), refused('forbidden', '/body/snat'));
+    const { id } = await create('system-admin', 'plain');
+    const change = (snat: boolean) =>
+      as('member').call(routerOperations.update, { params: { router: id }, query, body: { snat } });
+    assert.equal((await change(true)).snat, true);
+    await assert.rejects(change(false), refused('forbidden', '/body/snat'));
+  });
+
+  it('an address that a floating address leads to is not given away', async () => {
+    const body = { name: 'way-out', externalNetwork: 'outside' };
+    const { id } = await as('member').call(routerOperations.create, { query, body });
+    await network('inside', { subnets: [{ cidr: '10.32.0.0/24' }] });
+    const connect = { params: { router: id }, query, body: { network: 'inside' } };
+    await as('member').call(routerOperations.addInterface, connect);
+    const port = await vm('led', { network: 'inside' });
+    const floating = await as('member').call(floatingAddressOperations.create, {
+      query,
+      body: { network: 'outside', port: port.id },
+    });
+    await assert.rejects(update(port.id, { addresses: ['10.32.0.9'] }), refused('in-use', '/body/addresses'));
+    await as('member').call(floatingAddressOperations.update, {
+      params: { floatingAddress: floating.id },
+      query,
+      body: { port: null },
+    });
+    await update(port.id, { addresses: ['10.32.0.9'] });
+  });
+});
