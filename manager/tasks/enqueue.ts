@@ -37,6 +37,9 @@ export async function enqueueTask<K extends TaskKindName>(
   if (!Value.Check(taskParams[task.kind], task.params)) throw new TypeError(`Wrong params for a task ${task.kind}`);
   const definition = kindNamed(task.kind);
   const now = seams.clock.now();
+  const targets = new Map([task.target, ...(task.locks ?? [])].map((target) => [target.id, target])).values().toArray();
+  // All of them before anything is written: who catches `busy` and goes on must not leave half a task behind.
+  for (const target of targets) await requireFree(tx, target);
   const row = await tasks.insert(tx, {
     id: seams.ids.uuid(),
     kind: task.kind,
@@ -62,7 +65,7 @@ export async function enqueueTask<K extends TaskKindName>(
     startedAt: null,
     finishedAt: null,
   });
-  for (const target of [task.target, ...(task.locks ?? [])]) await lock(tx, target, row.id);
+  for (const { id, kind } of targets) await taskLocks.insert(tx, { targetId: id, targetKind: kind, taskId: row.id });
   const steps = definition.steps.map(({ name }, position) => ({ taskId: row.id, position, name, ...untouched }));
   await taskSteps.insertAll(tx, steps);
   await appendEvent(tx, {
@@ -80,10 +83,8 @@ export async function enqueueTask<K extends TaskKindName>(
 
 const untouched = { state: 'waiting', result: null, attempts: 0, startedAt: null, finishedAt: null } as const;
 
-async function lock(tx: Tx, target: TaskTarget, taskId: string): Promise<void> {
+async function requireFree(tx: Tx, target: TaskTarget): Promise<void> {
   const holder = await taskLocks.find(tx, { targetId: target.id });
-  if (holder?.taskId === taskId) return;
   if (holder !== undefined)
     throw new KvasirError('busy', { kind: target.kind, name: target.name, task: holder.taskId });
-  await taskLocks.insert(tx, { targetId: target.id, targetKind: target.kind, taskId });
 }
