@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Clock } from '@kvasir/api/clock.ts';
 import { Leadership } from './leader.ts';
 import { isDeadProcess, processIdentity } from './process-identity.ts';
 import type { Store } from './store/database.ts';
@@ -7,7 +8,7 @@ import { acquireLeadership, currentEpoch } from './store/leader.ts';
 import { forEachDatabase } from './testing/databases.ts';
 import { ManualClock } from './testing/manual-clock.ts';
 
-function manager(store: Store, clock: ManualClock, holder: string, isDead?: (holder: string) => boolean) {
+function manager(store: Store, clock: Clock, holder: string, isDead?: (holder: string) => boolean) {
   const told: string[] = [];
   const news = { change: Promise.withResolvers<void>() };
   const tell = (what: string) => {
@@ -76,6 +77,24 @@ forEachDatabase('the leader', (open) => {
     await a.until('leads 1');
     clock.advance(10_000);
     assert.deepEqual([a.told, a.leadership.epoch], [['leads 1', 'loses'], undefined]);
+    await a.leadership.stop();
+  });
+
+  test('leads no longer than its lease, even while the timer that says so is late', async () => {
+    const store = await open();
+    const clock = new ManualClock();
+    let lateMs = 0;
+    const late: Clock = {
+      now: () => clock.now() + lateMs,
+      sleep: (ms, signal) => clock.sleep(ms, signal),
+      after: (ms, work) => clock.after(ms, work),
+    };
+    const a = manager(store, late, 'a');
+    a.leadership.start();
+    await a.until('leads 1');
+    assert.equal(a.leadership.epoch, 1);
+    lateMs = 10_000;
+    assert.equal(a.leadership.epoch, undefined);
     await a.leadership.stop();
   });
 

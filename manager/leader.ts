@@ -36,9 +36,9 @@ export class Leadership {
     this.#leaseMs = seams.leaseMs ?? 10_000;
   }
 
-  /** The epoch while this manager leads, else undefined. */
+  /** The epoch while this manager leads, else undefined. By the clock: a timer comes late in a process that was held up. */
   get epoch(): number | undefined {
-    return this.#epoch;
+    return this.#seams.clock.now() < this.#heldUntil ? this.#epoch : undefined;
   }
 
   start(): void {
@@ -88,7 +88,7 @@ export class Leadership {
       renewLeadership(tx, { epoch, now: clock.now(), leaseMs: this.#leaseMs }),
     );
     if (!renewed) this.#lose('the lease went to another manager');
-    else if (this.#epoch === epoch) this.#hold(asked);
+    else if (this.#epoch === epoch && !this.#hold(asked)) this.#lose('the lease was not renewed in time');
   }
 
   /** Counts from before the question, so that this clock runs out before the row's time does. False: it already has. */

@@ -140,6 +140,8 @@ export class HaController {
       const telling = new Telling(tx, current, now);
       return await applyAll({ tx, snapshot: current, now, telling }, this.#seams, decide(current, now));
     });
+    // Held up since that commit, it may have been replaced: the wish is in the journal, and the next leader decides anew.
+    if (this.#seams.epoch() === undefined) throw new KvasirError('not-leader');
     for (const powerOff of powerOffs) this.#fence(powerOff, signal);
     return true;
   }
