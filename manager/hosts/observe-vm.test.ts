@@ -56,7 +56,12 @@ describe('a report of a VM', () => {
     assert.deepEqual(observeVm(unknown, { ...quiet, report: off }), failed);
     assert.equal(observeVm(row({ ...failed, desiredState: 'running' } as never), { ...quiet, report: off }), null);
     assert.equal(observeVm(row({ desiredState: 'stopped' }), { ...quiet, report: off })?.state, 'stopped');
-    assert.equal(observeVm(unknown, { ...quiet, report: off, locked: true })?.state, 'stopped');
+    // A task that works on it (a migration) will not say it.
+    assert.equal(observeVm(unknown, { ...quiet, report: off, locked: true })?.state, 'crashed');
+    assert.equal(
+      observeVm(row({ desiredState: 'running', state: 'stopped' }), { ...quiet, report: off })?.state,
+      undefined,
+    );
   });
 
   it('from another host changes nothing', () => {

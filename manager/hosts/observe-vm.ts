@@ -29,10 +29,7 @@ export function observeVm(row: VmRow, { hostId, report, locked, arrivedElsewhere
     if (arrivedElsewhere) return null;
     if (report === null) return locked ? null : observeAbsence(row);
     if (report.incoming) return null;
-    return differences(row, {
-      ...seen(row, report),
-      ...(locked ? {} : { ...wish(row, report), ...lost(row, report) }),
-    });
+    return differences(row, { ...seen(row, report), ...(locked ? {} : wish(row, report)), ...lost(row, report) });
   }
   if (row.reservedHostId === hostId && report !== null && isActive(report)) return differences(row, seen(row, report));
   return null;
