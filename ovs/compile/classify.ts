@@ -86,7 +86,7 @@ function bits(field: 'arp_tpa' | 'arp_spa' | 'reg0', count: number) {
   return { field, start: 0, count };
 }
 
-/** The meter that limits what a port sends; `questionMeter` limits what it asks the agent. */
+/** The meter that limits what a port sends, or what a router hears; `questionMeter` limits what it asks the agent. */
 export function portMeter(number: number): number {
   return number * 2;
 }

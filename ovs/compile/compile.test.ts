@@ -55,6 +55,22 @@ function valuesSet(flow: Flow, field: string): number[] {
   );
 }
 
+test('no flow hands packets to the agent without a meter before it', () => {
+  fc.assert(
+    fc.property(anySlice, (given) => {
+      const { flows, meters } = compile(given, hostOf(given));
+      const known = new Set(meters.map(({ meterId }) => meterId));
+      for (const flow of flows) {
+        const actions = flatten(flow.actions);
+        const asks = actions.findIndex((action) => action.do === 'controller');
+        const metered = actions.slice(0, Math.max(asks, 0)).some((a) => a.do === 'meter' && known.has(a.meterId));
+        assert.ok(asks === -1 || metered, formatFlow(flow));
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
 test('no flow of a network delivers to a port, a VNI or a VLAN of another', () => {
   fc.assert(
     fc.property(anySlice, (given) => {

@@ -26,6 +26,6 @@ export function compile(slice: Slice, local: LocalSwitch): FlowTable {
   access(model, flows);
   routing(model, flows);
   switching(model, flows);
-  gateways(model, flows);
+  meters.push(...gateways(model, flows));
   return { flows: flows.sorted(), meters: meters.sort((a, b) => a.meterId - b.meterId) };
 }

@@ -3,9 +3,10 @@
  * each router. Out: floating addresses for those who have one, else the router's own. In: replies, and new connections to
  * floating addresses only. A packet between two of the router's own floating addresses passes out and in again here.
  */
-import type { Action } from '../flow.ts';
+import type { Action, Meter } from '../flow.ts';
 import { cidrOf, parseAddress, parseMac } from './addresses.ts';
 import { arpAnswer, forgetInPort, move, resubmit, set } from './actions.ts';
+import { portMeter, questionMeter } from './classify.ts';
 import { cookieOf } from './cookies.ts';
 import type { Domain } from './domains.ts';
 import type { FlowSet } from './flow-set.ts';
@@ -17,6 +18,12 @@ import { connectedTo, echo, echoReply, leaveRouter } from './routing.ts';
 import type { Gateway } from './slice.ts';
 import { toUplink } from './switching.ts';
 
+/**
+ * What a router may ask of the agent, and what the outside may tell it, each with a meter of its own: neither a flood of
+ * packets to nobody nor one of ARP answers keeps the agent from its other work.
+ */
+const questionRate = { rateKbps: 256, burstKb: 256 } as const;
+
 interface Here {
   readonly model: Model;
   readonly router: Model['routers'][number];
@@ -26,7 +33,8 @@ interface Here {
   readonly cookie: bigint;
 }
 
-export function gateways(model: Model, flows: FlowSet): void {
+export function gateways(model: Model, flows: FlowSet): Meter[] {
+  const meters: Meter[] = [];
   for (const router of model.routers) {
     const { gateway } = router;
     const external = gateway === null ? undefined : model.domainOf.get(gateway.externalNetworkId);
@@ -38,7 +46,10 @@ export function gateways(model: Model, flows: FlowSet): void {
     neighbours(here, flows);
     answerOutside(here, flows);
     translateIn(here, flows);
+    const ids = [portMeter(router.number), questionMeter(router.number)];
+    meters.push(...ids.map((meterId) => ({ meterId, ...questionRate })));
   }
+  return meters;
 }
 
 function translateOut({ model, router, gateway, cookie }: Here, flows: FlowSet): void {
@@ -98,7 +109,10 @@ function neighbours({ model, router, gateway, external, cookie }: Here, flows: F
   }
   const userdata = encodeQuestion({ asks: 'neighbour', router: router.number });
   const unknown = { [register.router]: router.number, ...ip.ipv4 };
-  flows.add(cookie, table.neighbour, 10, unknown, [{ do: 'controller', userdata }]);
+  flows.add(cookie, table.neighbour, 10, unknown, [
+    { do: 'meter', meterId: questionMeter(router.number) },
+    { do: 'controller', userdata },
+  ]);
 }
 
 /** ARP for the router's outer addresses, and everything sent to its outer MAC. */
@@ -113,7 +127,10 @@ function answerOutside({ router, gateway, external, mac, cookie }: Here, flows: 
   }
   const userdata = encodeQuestion({ asks: 'learn-neighbour', router: router.number });
   const answer = { metadata, eth_dst: mac, ...arp, arp_op: 2 };
-  flows.add(cookie, table.switchFromOutside, 130, answer, [{ do: 'controller', userdata }]);
+  flows.add(cookie, table.switchFromOutside, 130, answer, [
+    { do: 'meter', meterId: portMeter(router.number) },
+    { do: 'controller', userdata },
+  ]);
   const enter = [set(register.router, router.number), resubmit(table.natIn)];
   for (const from of [table.switchFromVm, table.switchFromOutside]) {
     flows.add(cookie, from, 120, { metadata, eth_dst: mac, ...ip.ipv4 }, enter);
