@@ -97,6 +97,8 @@ export class ExternalNeighbours {
     const known = this.#known.get(gateway.externalNetworkId) ?? new Map<string, Neighbour>();
     this.#known.set(gateway.externalNetworkId, known);
     const before = known.get(answer.senderAddress);
+    // Nobody introduces himself unasked: that would fill the memory, and program the switch anew each time.
+    if (before === undefined && !this.#asked.has(`${gateway.externalNetworkId} ${answer.senderAddress}`)) return;
     known.set(answer.senderAddress, { macAddress: answer.senderMac, heardMs: performance.now() });
     if (before?.macAddress !== answer.senderMac) this.#options.changed();
   }
