@@ -46,7 +46,15 @@ export interface MigrationSend {
   readonly autoConverge: boolean;
   readonly maxDowntimeMs: number | null;
   readonly bandwidthMibps: number | null;
+  /** What carries NICs at the destination, for those that a virtual function carries here. */
+  readonly functions?: readonly HandedFunction[] | undefined;
 }
+
+export interface HandedFunction {
+  readonly nicId: string;
+  readonly pciAddress: string;
+}
+
 export interface MigrationProgress {
   readonly percent: number;
   readonly bytesDone: number | null;

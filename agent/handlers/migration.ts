@@ -25,8 +25,12 @@ export function migrationHandlers(host: HostContext): Handler[] {
         await requireLeases(host, vm);
         host.drivers.liveness.forget(vm.vmId);
         for (const volume of copyVolumes) await storage.createVolume({ ...volume, from: null }, call);
-        await hypervisor.prepareIncoming(await resolveVm(host, vm));
-        return hypervisor.migrationTarget();
+        const domain = await resolveVm(host, vm);
+        await hypervisor.prepareIncoming(domain);
+        const functions = domain.nics.flatMap(({ spec, virtualFunction }) =>
+          virtualFunction === undefined ? [] : [{ nicId: spec.nicId, pciAddress: virtualFunction.pciAddress }],
+        );
+        return { ...hypervisor.migrationTarget(), ...(functions.length > 0 ? { functions } : {}) };
       }),
     ),
     handler(migrationSend, (request, { signal, progress }) =>

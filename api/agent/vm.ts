@@ -55,6 +55,8 @@ export const GuestSigns = closed({
    * told, for its agent has never answered since the start. Reported anew while it grows.
    */
   quietMs: nullable(Type.Integer({ minimum: 0 })),
+  /** Processors that it used on the average of the last minute or so; left out: not measured. Reported anew when it changes much. */
+  cpusUsed: Type.Optional(Type.Number({ minimum: 0 })),
 });
 export type GuestSigns = Static<typeof GuestSigns>;
 
@@ -170,12 +172,15 @@ export const vmConsole = query(
   closed({ streamId: Type.Integer() }),
 );
 
+/** Virtual functions that the destination has given to NICs of the VM; left out: it needs none. */
+const HandedFunctions = Type.Optional(Type.Array(closed({ nicId: Id, pciAddress: Type.String() })));
+
 /** Destination's side of a live migration: ports, seed and (with storage copy) empty volumes of the right size are prepared. */
 export const migrationPrepare = change(
   'migration.prepare',
   'Get ready to receive a domain',
   closed({ vm: VmSpec, copyVolumes: Type.Array(closed({ ...VolumeRef.properties, sizeBytes: Type.Integer() })) }),
-  closed({ connectUri: Type.String(), migrationHost: Type.String() }),
+  closed({ connectUri: Type.String(), migrationHost: Type.String(), functions: HandedFunctions }),
 );
 /**
  * Source's side: moves the domain and waits for the end. Repeated after a crash it joins the running job, or finds that the
@@ -192,6 +197,7 @@ export const migrationSend = change(
     autoConverge: Type.Boolean(),
     maxDowntimeMs: nullable(Type.Integer()),
     bandwidthMibps: nullable(Type.Integer()),
+    functions: HandedFunctions,
   }),
   closed({ downtimeMs: nullable(Type.Integer()), bytesTotal: nullable(Type.Integer()) }),
   { long: true },

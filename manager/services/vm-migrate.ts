@@ -3,7 +3,6 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { describeRefusals } from '@kvasir/control/placement/place-vm.ts';
 import { hosts } from '../store/hosts.ts';
-import { ports } from '../store/networks.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import type { VolumeRow } from '../store/volumes.ts';
 import { disksOf, volumeTarget } from '../tasks/vm-delete-intent.ts';
@@ -19,7 +18,6 @@ export const migrateVm: ChangeService<typeof vmOperations.migrate> = async (chan
   await requireAction(change, 'migrate', vm, 'migrate');
   const asked = body.host === undefined ? undefined : await findHost(change, body.host);
   const sourceHostId = await source(change, vm, asked?.id);
-  await refuseFunctions(change, vm);
   const copied = await localVolumes(change, vm, body.copyStorage);
   const destinationHostId = await chooseDestination(change, vm, sourceHostId, asked?.id);
   await vms.update(change.tx, vm.id, { reservedHostId: destinationHostId }, { now: change.env.clock.now() });
@@ -45,12 +43,6 @@ async function source(change: Change, vm: VmRow, askedHostId: string | undefined
   const host = await hosts.get(change.tx, vm.hostId);
   if (host.state !== 'up') throw impossible(`its host ${host.name} is ${host.state}`);
   return host.id;
-}
-
-/** The destination's function is not named to libvirt yet. @throws migration-impossible */
-async function refuseFunctions(change: Change, vm: VmRow): Promise<void> {
-  if ((await ports.count(change.tx, { vmId: vm.id, vnicType: 'direct' })) === 0) return;
-  throw impossible('a virtual function carries one of its NICs: detach that NIC first');
 }
 
 /** Volumes in local pools, which have to be copied. @throws migration-impossible */

@@ -33,10 +33,6 @@ const prepare = defineStep('vm-migrate', {
       sizeBytes: volume.sizeMib * bytesPerMib,
     }));
     const vm = vmSpec(await loadVm(db, params.vmId));
-    // Whoever asked: the source's function would be looked for at the destination, and there it is somebody else's.
-    if (vm.nics.some(({ direct }) => direct === true)) {
-      throw new KvasirError('migration-impossible', { reason: 'a virtual function carries one of its NICs' });
-    }
     return await call(params.destinationHostId, migrationPrepare, { vm, copyVolumes });
   },
   undo: async ({ db, params, call }) => {
@@ -49,7 +45,7 @@ const prepare = defineStep('vm-migrate', {
 const send = defineStep('vm-migrate', {
   name: 'send',
   run: async ({ params, resultOf, call, progress }) => {
-    const { connectUri, migrationHost } = resultOf(prepare);
+    const { connectUri, migrationHost, functions } = resultOf(prepare);
     const sent = await call(params.sourceHostId, migrationSend, {
       vmId: params.vmId,
       connectUri,
@@ -58,6 +54,7 @@ const send = defineStep('vm-migrate', {
       autoConverge: params.autoConverge,
       maxDowntimeMs: params.maxDowntimeMs,
       bandwidthMibps: params.bandwidthMibps,
+      ...(functions === undefined ? {} : { functions }),
     });
     progress({ percent: 100, downtimeMs: sent.downtimeMs });
     return sent;

@@ -4,9 +4,9 @@
  * by the other one), and plugs in that of the destination when it runs there.
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { DomainNic } from '../hypervisor.ts';
+import type { DomainNic, HandedFunction } from '../hypervisor.ts';
 import { functionAlias, nicAlias } from './nic-alias.ts';
-import { type Element, element } from './xml.ts';
+import { type Element, element, find, findAll } from './xml.ts';
 
 export const standsBy = element('teaming', { type: 'persistent' });
 
@@ -24,6 +24,45 @@ export function functionElements({ spec, virtualFunction }: DomainNic): Element[
     element('alias', { name: functionAlias(spec.nicId) }),
   );
   return [pair];
+}
+
+export function hasFunctions(domain: Element): boolean {
+  return findAll(find(domain, 'devices'), 'interface').some(isFunction);
+}
+
+/**
+ * The domain with these functions instead of those that it has: another host's are at other addresses.
+ * @throws migration-impossible when one of its pairs is left without
+ */
+export function withFunctions(domain: Element, functions: readonly HandedFunction[]): Element {
+  const byAlias = new Map(functions.map(({ nicId, pciAddress }) => [functionAlias(nicId), pciAddress]));
+  return changed(
+    domain,
+    (child) => child.name === 'devices',
+    (devices) =>
+      changed(devices, isFunction, (pair) => {
+        const pciAddress = byAlias.get(find(pair, 'alias')?.attributes.name ?? '');
+        if (pciAddress === undefined) {
+          const reason = 'the destination has no virtual function for one of its NICs';
+          throw new KvasirError('migration-impossible', { reason });
+        }
+        const address = element('address', { type: 'pci', ...pciAttributes(pciAddress) });
+        return changed(
+          pair,
+          ({ name }) => name === 'source',
+          () => element('source', {}, address),
+        );
+      }),
+  );
+}
+
+function isFunction(device: Element): boolean {
+  return device.name === 'interface' && find(device, 'teaming')?.attributes.type === 'transient';
+}
+
+function changed(parent: Element, which: (child: Element) => boolean, change: (child: Element) => Element): Element {
+  const children = parent.children.map((child) => (typeof child === 'string' || !which(child) ? child : change(child)));
+  return { ...parent, children };
 }
 
 /** `0000:03:01.0` in libvirt's words. */

@@ -8,13 +8,15 @@ import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
 import type { DomainEvent } from '@kvasir/libvirt/domain-event.ts';
 import { isLibvirtError } from '@kvasir/libvirt/error.ts';
 import type { StateAndReason } from '@kvasir/libvirt/states.ts';
+import { XmlFlags } from '@kvasir/libvirt/domain-flags.ts';
 import { MigrateFlags, MigrateParam } from '@kvasir/libvirt/migration-flags.ts';
 import { param, type ParamRecord, type TypedParam } from '@kvasir/libvirt/typed-params.ts';
-import type { MigrationCall, MigrationProgress, MigrationSend } from '../hypervisor.ts';
+import type { HandedFunction, MigrationCall, MigrationProgress, MigrationSend } from '../hypervisor.ts';
 import { diskAlias } from './domain-xml.ts';
 import { waitFor } from './domain-state.ts';
 import { isNoDomain, translating } from './errors.ts';
-import { find, findAll, readXml } from './xml.ts';
+import { hasFunctions, withFunctions } from './failover-pair.ts';
+import { find, findAll, readXml, writeXml } from './xml.ts';
 
 const progressMs = 250;
 const joinTimeoutMs = 24 * 3_600_000;
@@ -139,6 +141,7 @@ async function perform(client: LibvirtClient, request: MigrationSend): Promise<v
   for (const target of await targetsOf(client, vmId, request.copyVolumeIds)) {
     params.push(param.string(MigrateParam.VIR_MIGRATE_PARAM_MIGRATE_DISKS, target));
   }
+  params.push(...(await destinationXml(client, vmId, request.functions ?? [])));
   if (request.maxDowntimeMs !== null) await client.migration.setMaxDowntime(vmId, request.maxDowntimeMs);
   await client.migration.peerToPeer(vmId, {
     destinationUri: request.connectUri,
@@ -154,6 +157,23 @@ async function perform(client: LibvirtClient, request: MigrationSend): Promise<v
       (request.autoConverge ? MigrateFlags.VIR_MIGRATE_AUTO_CONVERGE : 0) |
       (request.copyVolumeIds.length > 0 ? MigrateFlags.VIR_MIGRATE_NON_SHARED_DISK : 0),
   });
+}
+
+/** The domain as the destination is to have it: where that is not just as it is here. */
+async function destinationXml(
+  client: LibvirtClient,
+  vmId: string,
+  functions: readonly HandedFunction[],
+): Promise<TypedParam[]> {
+  const read = async (flags: number): Promise<string> =>
+    writeXml(withFunctions(readXml(await client.domain.xml(vmId, flags)), functions));
+  const running = readXml(await client.domain.xml(vmId));
+  if (functions.length === 0 && !hasFunctions(running)) return [];
+  const { VIR_DOMAIN_XML_SECURE: secure, VIR_DOMAIN_XML_INACTIVE, VIR_DOMAIN_XML_MIGRATABLE } = XmlFlags;
+  return [
+    param.string(MigrateParam.VIR_MIGRATE_PARAM_DEST_XML, await read(secure | VIR_DOMAIN_XML_MIGRATABLE)),
+    param.string(MigrateParam.VIR_MIGRATE_PARAM_PERSIST_XML, await read(secure | VIR_DOMAIN_XML_INACTIVE)),
+  ];
 }
 
 async function targetsOf(client: LibvirtClient, vmId: string, volumeIds: readonly string[]): Promise<string[]> {

@@ -42,7 +42,7 @@ export class Reports {
     this.#client = client;
     this.#guest = guest;
     this.#pidDirectory = pidDirectory;
-    this.#signs = new VitalSigns(client, guest, (vmId, name) => this.#enqueue(vmId, name, 'no sign of life'));
+    this.#signs = new VitalSigns(client, guest, (vmId, name) => this.#enqueue(vmId, name, 'signs'));
   }
 
   start(): void {

@@ -11,7 +11,7 @@ const lifecycle = (event: string, detail: string) =>
 /** A domain whose disks and agent do what the test says, on a clock that the test moves. */
 function bed() {
   let nowMs = 1000;
-  const given = { requests: 0n, answers: true, connected: true };
+  const given = { requests: 0n, answers: true, connected: true, cpuMs: 0 };
   const told: string[] = [];
   const timer = mock.method(performance, 'now', () => nowMs);
   const all = async () => {
@@ -20,7 +20,12 @@ function bed() {
       {
         uuid: vmId,
         name: vmId,
-        stats: { 'block.0.rd.reqs': given.requests, 'block.0.wr.reqs': 1n, 'block.0.rd.bytes': 5n },
+        stats: {
+          'block.0.rd.reqs': given.requests,
+          'block.0.wr.reqs': 1n,
+          'block.0.rd.bytes': 5n,
+          'cpu.time': BigInt(given.cpuMs) * 1_000_000n,
+        },
       },
     ];
   };
@@ -67,6 +72,20 @@ test('time in which libvirt was away, or the guest was held up, is no silence', 
   await pass(20_000);
   signs.heard(lifecycle('resumed', 'unpaused'));
   assert.equal(signs.of(vmId).quietMs, 0);
+  end();
+});
+
+test('the processors that it uses are averaged, and told when they change much', async () => {
+  const { signs, given, told, pass, end } = bed();
+  await pass(10_000);
+  assert.equal(signs.of(vmId).cpusUsed, undefined);
+  for (let n = 0; n < 5; n += 1) {
+    given.cpuMs += 20_000;
+    await pass(10_000);
+  }
+  assert.deepEqual([signs.of(vmId).cpusUsed, told.length], [2, 1]);
+  await pass(10_000);
+  assert.deepEqual([signs.of(vmId).cpusUsed, told.length], [1.6, 2]);
   end();
 });
 

@@ -14,8 +14,16 @@ export const lookEveryMs = 10_000;
 /** A guest that has been quiet for so long is reported with each look. */
 export const tellAfterMs = 30_000;
 
+/** Of each look in the average, and how much it must differ, in processors, to be told. */
+const lookWeight = 0.2;
+const tellCpus = 0.25;
+
 interface Known {
   ioOperations: bigint | undefined;
+  /** Its processor time, and when that was read. */
+  cpu: { readonly timeNs: number; readonly atMs: number } | undefined;
+  cpusUsed: number | undefined;
+  cpusTold: number;
   /** `performance.now()` of the last sign; undefined: its agent has never answered. */
   livedMs: number | undefined;
   watchdogFired: boolean;
@@ -24,16 +32,16 @@ interface Known {
 export class VitalSigns {
   readonly #client: LibvirtClient;
   readonly #guest: Pick<LibvirtGuest, 'ping'>;
-  readonly #onQuiet: (vmId: string, name: string) => void;
+  readonly #tell: (vmId: string, name: string) => void;
   readonly #known = new Map<string, Known>();
   readonly #panicked = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #looking = false;
 
-  constructor(client: LibvirtClient, guest: Pick<LibvirtGuest, 'ping'>, onQuiet: (vmId: string, name: string) => void) {
+  constructor(client: LibvirtClient, guest: Pick<LibvirtGuest, 'ping'>, tell: (vmId: string, name: string) => void) {
     this.#client = client;
     this.#guest = guest;
-    this.#onQuiet = onQuiet;
+    this.#tell = tell;
   }
 
   start(): void {
@@ -74,6 +82,7 @@ export class VitalSigns {
     return {
       watchdogFired: known?.watchdogFired ?? false,
       quietMs: quietMs !== null && quietMs < tellAfterMs ? 0 : quietMs,
+      ...(known?.cpusUsed === undefined ? {} : { cpusUsed: Math.round(known.cpusUsed * 100) / 100 }),
     };
   }
 
@@ -89,9 +98,10 @@ export class VitalSigns {
     this.#looking = true;
     try {
       const records = await this.#client.statistics.all({
-        stats: DomainStats.VIR_DOMAIN_STATS_BLOCK,
+        stats: DomainStats.VIR_DOMAIN_STATS_BLOCK | DomainStats.VIR_DOMAIN_STATS_CPU_TOTAL,
         flags: AllDomainStatsFlags.VIR_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING,
       });
+      for (const { uuid, name, stats } of records) this.#count(uuid, name, Number(stats['cpu.time'] ?? Number.NaN));
       await Promise.all(records.map(({ uuid, name, stats }) => this.#lookAt(uuid, name, ioOperations(stats))));
     } catch {
       // The connection is gone: nothing was seen, so nothing was quiet either.
@@ -99,6 +109,20 @@ export class VitalSigns {
     } finally {
       this.#looking = false;
     }
+  }
+
+  #count(vmId: string, name: string, timeNs: number): void {
+    const known = this.#of(vmId);
+    const before = known.cpu;
+    const atMs = performance.now();
+    if (Number.isNaN(timeNs)) return;
+    known.cpu = { timeNs, atMs };
+    if (before === undefined || atMs <= before.atMs || timeNs < before.timeNs) return;
+    const used = (timeNs - before.timeNs) / 1e6 / (atMs - before.atMs);
+    known.cpusUsed = known.cpusUsed === undefined ? used : known.cpusUsed + lookWeight * (used - known.cpusUsed);
+    if (Math.abs(known.cpusUsed - known.cpusTold) < tellCpus) return;
+    known.cpusTold = known.cpusUsed;
+    this.#tell(vmId, name);
   }
 
   async #lookAt(vmId: string, name: string, operations: bigint): Promise<void> {
@@ -109,14 +133,14 @@ export class VitalSigns {
     const { quietMs } = this.of(vmId);
     if (worked || (await this.#guest.ping(vmId).catch(() => false))) {
       known.livedMs = performance.now();
-      if (quietMs !== 0) this.#onQuiet(vmId, name);
+      if (quietMs !== 0) this.#tell(vmId, name);
       return;
     }
-    if (this.of(vmId).quietMs !== 0) this.#onQuiet(vmId, name);
+    if (this.of(vmId).quietMs !== 0) this.#tell(vmId, name);
   }
 
   #of(vmId: string): Known {
-    const known = this.#known.get(vmId) ?? { ioOperations: undefined, livedMs: undefined, watchdogFired: false };
+    const known = this.#known.get(vmId) ?? unknown();
     this.#known.set(vmId, known);
     return known;
   }
@@ -129,6 +153,11 @@ export class VitalSigns {
   #afresh(vmId: string): void {
     this.#known.delete(vmId);
   }
+}
+
+function unknown(): Known {
+  const nothing = { ioOperations: undefined, livedMs: undefined, cpu: undefined, cpusUsed: undefined };
+  return { ...nothing, cpusTold: 0, watchdogFired: false };
 }
 
 /** Reads, writes and flushes of all its disks. */
