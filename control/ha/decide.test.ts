@@ -4,7 +4,8 @@ import { defaultVmHa } from '@kvasir/api/resources/ha-policy.ts';
 import type { HaAction } from './actions.ts';
 import { decide } from './decide.ts';
 import { operatorProof, powerOffProof } from './fence-proof.ts';
-import type { HaSnapshot } from './snapshot.ts';
+import { leaseObservations } from './signals.ts';
+import type { HaSnapshot, HostFacts } from './snapshot.ts';
 import { cluster, dead, incident, isolated, now, restart, vm } from './testing/facts.ts';
 
 const kinds = (actions: readonly HaAction[]) => actions.map(({ kind }) => kind);
@@ -98,6 +99,12 @@ describe('a host', () => {
 });
 
 describe('fencing', () => {
+  const proofsBy = (look: object, hosts: Readonly<Record<string, Partial<HostFacts>>> = lost) => {
+    const known = { h1: { ...hosts['h1'], fenceDevices: [] } };
+    return decide(cluster({ h1: { ...dead, ...look }, h2: {}, h3: {} }, { hosts: known }), now).flatMap((action) =>
+      action.kind === 'record-proof' ? [action.proof] : [],
+    );
+  };
   const fence = (snapshot: HaSnapshot) => decide(snapshot, now).find(({ kind }) => kind === 'power-off');
 
   it('begins when the incident is open, by the first method that the host has a device for', () => {
@@ -143,6 +150,62 @@ describe('fencing', () => {
     assert.equal(proofOf({ leaseMs: 20_000, guarded: false }), undefined);
     const proof = proofOf({ leaseMs: 9500 });
     assert.deepEqual([proof?.kind, proof?.poolIds], ['lease-expired', ['gold']]);
+  });
+
+  it('takes the leases of other pools too, once they have run out as well', () => {
+    const [held] = proofsBy({ leaseMs: 9500 });
+    const proof = { id: 'proof', proof: { ...held!, poolIds: ['bronze'] } };
+    const some = { h1: { ...proven.h1, proof } };
+    assert.deepEqual(proofsBy({ leaseMs: 9500 }, some), [], 'it would forget what is proven already');
+    const both = { h1: { ...proven.h1, proof: { id: 'proof', proof: { ...held!, poolIds: [] } } } };
+    assert.deepEqual(
+      proofsBy({ leaseMs: 9500 }, both).map(({ poolIds }) => poolIds),
+      [['gold']],
+    );
+    const same = { h1: { ...proven.h1, proof: { id: 'proof', proof: held! } } };
+    assert.deepEqual(proofsBy({ leaseMs: 9500 }, same), []);
+    assert.deepEqual(proofsBy({ leaseMs: 9500 }), [held], 'nothing changed for the first');
+  });
+
+  it('takes no report of its leases from before it was told something last, nor from before the clock was set back', () => {
+    const snapshot = cluster(
+      { h1: { ...dead, leaseMs: 9500 }, h2: {}, h3: {} },
+      { hosts: { h1: { ...lost.h1, fenceDevices: [] } } },
+    );
+    const reportedAt = (atMs: number) => {
+      const hosts = snapshot.hosts.map((host) => (host.id === 'h1' ? host : at(host, atMs)));
+      return kinds(decide({ ...snapshot, hosts }, now)).includes('record-proof');
+    };
+    const at = (host: HostFacts, atMs: number): HostFacts => ({
+      ...host,
+      lastHeartbeatMs: Math.max(atMs, now - 200),
+      liveness: { ...host.liveness!, atMs },
+    });
+    assert.equal(reportedAt(now - 100), true);
+    assert.equal(reportedAt(now - 1000), false, 'the host was heard 2 s before');
+    const [h1, ...others] = snapshot.hosts;
+    const ahead = { ...snapshot, hosts: [h1!, ...others.map((host) => at(host, now + 3_600_000))] };
+    assert.deepEqual(leaseObservations(h1!, ahead, now), []);
+    assert.equal(leaseObservations(h1!, snapshot, now).length, 2);
+  });
+
+  it('by another boot only when the host spoke of the old one until it fell silent', () => {
+    const policy = { isolation: 'restart', isolationAfterMs: 0 } as const;
+    const proofs = (toldMsAgo: number) => {
+      const ha = { state: 'management-isolated', because: 'x', sinceMs: now - 60_000 } as const;
+      const snapshot = cluster(
+        { h1: { ...isolated, bootId: 'boot-new' }, h2: {}, h3: {} },
+        { hosts: { h1: { ha, incident } }, policy },
+      );
+      const hosts = snapshot.hosts.map((host) =>
+        host.id === 'h1' ? { ...host, liveness: { ...host.liveness!, atMs: now - toldMsAgo } } : host,
+      );
+      return decide({ ...snapshot, hosts }, now).flatMap((action) =>
+        action.kind === 'record-proof' ? [action.proof.kind] : [],
+      );
+    };
+    assert.deepEqual(proofs(isolated.silentMs!), ['rebooted']);
+    assert.deepEqual(proofs(isolated.silentMs! + 5000), [], 'it was heard without saying which boot that was');
   });
 
   it('calls an operator once when nothing is left to try', () => {

@@ -3,13 +3,18 @@
  * is taken whenever it is there. When nothing is left to try, an operator is called.
  */
 import type { HaAction } from './actions.ts';
-import { leaseExpiredProof, rebootedProof } from './fence-proof.ts';
+import { type FenceProof, leaseExpiredProof, rebootedProof } from './fence-proof.ts';
 import { type ManagerDoubt, newBoot, seconds, type Verdict } from './host-state.ts';
 import { leaseObservations } from './signals.ts';
 import type { HaSnapshot, HostFacts } from './snapshot.ts';
 
 /** A device that failed is asked again after so long. */
 const retryDeviceMs = 30_000;
+/**
+ * A host may have been told to start something up to a heartbeat after it was heard last, and what others then report of its
+ * slots was read up to so long before: only later reports are about all that it did.
+ */
+const settledMs = 2500;
 
 /** Whether this host shall be proven dead now, and why. */
 export function reasonToFence(host: HostFacts, verdict: Verdict, { policy }: HaSnapshot['cluster'], now: number) {
@@ -29,7 +34,8 @@ export function decideFencing(
 ): HaAction[] {
   const { policy } = snapshot.cluster;
   const { incident, id: hostId } = host;
-  if (!policy.enabled || doubt.inGrace || doubt.suspectsItself || incident === null || host.proof !== null) return [];
+  if (!policy.enabled || doubt.inGrace || doubt.suspectsItself || incident === null) return [];
+  if (host.proof !== null) return moreByLease(host, host.proof.proof, verdict, snapshot, now);
   const because = reasonToFence(host, verdict, snapshot.cluster, now);
   if (because === undefined) return [];
   const subject = { hostId, hostName: host.name, bootId: host.bootId };
@@ -61,9 +67,27 @@ export function decideFencing(
   ];
 }
 
+/** Leases run out one by one: a proof by some of them is followed by one that says more. */
+function moreByLease(
+  host: HostFacts,
+  proof: FenceProof,
+  verdict: Verdict,
+  snapshot: HaSnapshot,
+  now: number,
+): HaAction[] {
+  if (proof.poolIds === null || verdict.state !== 'fenced') return [];
+  if (!snapshot.cluster.policy.fencing.includes('lease')) return [];
+  const lease = leaseProof(host, snapshot, now);
+  if (!('proof' in lease)) return [];
+  const poolIds = lease.proof.poolIds ?? [];
+  const saysMore = poolIds.length > proof.poolIds.length && proof.poolIds.every((id) => poolIds.includes(id));
+  if (!saysMore) return [];
+  return [{ kind: 'record-proof', hostId: host.id, proof: lease.proof, because: lease.proof.because }];
+}
+
 function leaseProof(host: HostFacts, snapshot: HaSnapshot, now: number) {
   if (host.leasePlan === null) return { missing: 'it keeps no lease' };
-  const observations = leaseObservations(host, snapshot, now);
+  const observations = leaseObservations(host, snapshot, now, (host.lastHeartbeatMs ?? 0) + settledMs);
   const subject = { hostId: host.id, hostName: host.name, bootId: host.bootId };
   return leaseExpiredProof(subject, observations, host.leasePlan, now);
 }

@@ -28,6 +28,8 @@ export interface ManagerDoubt {
 const heartbeatMs = 1000;
 /** A proof and a heartbeat sent just before it may cross. */
 const crossingMs = 1000;
+/** A host that is heard says each second which boot it is; it does not boot that fast. */
+const toldWithinMs = 2500;
 /** Without leases the word of peers alone has to hold for longer. */
 const peersAloneFactor = 4;
 
@@ -93,9 +95,14 @@ export function contradicts(host: HostFacts): boolean {
   return host.proof !== null && (host.lastHeartbeatMs ?? 0) > host.proof.proof.atMs + crossingMs;
 }
 
-/** The host has been booted anew, as its lease tells although its agent is not heard: the new boot's id. */
+/**
+ * The host has been booted anew, as its lease tells although its agent is not heard: the new boot's id. Only when it spoke of the
+ * old boot until it fell silent: one that was heard again since may have been told to start VMs in the new one.
+ */
 export function newBoot(host: HostFacts, snapshot: HaSnapshot, now: number): string | undefined {
-  if (host.bootId === null) return undefined;
+  const { liveness, lastHeartbeatMs } = host;
+  if (host.bootId === null || liveness?.report.bootId !== host.bootId) return undefined;
+  if ((lastHeartbeatMs ?? 0) - liveness.atMs > toldWithinMs) return undefined;
   const seen = leaseObservations(host, snapshot, now);
   const fresh = seen.find(({ bootId, unchangedMs }) => bootId !== host.bootId && unchangedMs < 2 * heartbeatMs);
   return fresh?.bootId;

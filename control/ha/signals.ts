@@ -42,6 +42,8 @@ function witnesses(host: HostFacts, snapshot: HaSnapshot, now: number): HostFact
     (other) =>
       other.id !== host.id &&
       other.liveness !== null &&
+      // From the future: the clock was set back since, and nobody can tell how old it is.
+      other.liveness.atMs <= now &&
       now - other.liveness.atMs <= suspectAfterMs + slackMs &&
       silenceOf(other, snapshot, now) <= suspectAfterMs,
   );
@@ -84,9 +86,18 @@ function peerSign(host: HostFacts, snapshot: HaSnapshot, now: number): Sign {
   return sign;
 }
 
-/** How other hosts see this host's leases: for a proof. A report counts as it was written, not as it has aged since. */
-export function leaseObservations(host: HostFacts, snapshot: HaSnapshot, now: number): LeaseObservation[] {
-  return witnesses(host, snapshot, now).flatMap(({ id, name, liveness }) => {
+/**
+ * How other hosts see this host's leases: for a proof. A report counts as it was written, not as it has aged since.
+ * `afterMs`: only reports that came later.
+ */
+export function leaseObservations(
+  host: HostFacts,
+  snapshot: HaSnapshot,
+  now: number,
+  afterMs = Number.NEGATIVE_INFINITY,
+): LeaseObservation[] {
+  const reporters = witnesses(host, snapshot, now).filter(({ liveness }) => liveness!.atMs > afterMs);
+  return reporters.flatMap(({ id, name, liveness }) => {
     const { seen, own } = liveness!.report;
     return seen
       .filter((lease) => lease.hostId === host.id)
