@@ -100,6 +100,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     signals: {
       lastHeartbeatMs: (hostId) => hosts.lastHeardMs(hostId),
       liveness: (hostId) => hosts.liveness.report(hostId),
+      cpusUsed: (hostId, vmId) => hosts.cpusUsed(hostId, vmId),
     },
     feed: new EventFeed(store, clock),
     spool,

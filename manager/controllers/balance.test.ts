@@ -31,7 +31,14 @@ forEachDatabase('balance', (open, database) => {
     const clock = new ManualClock();
     const runner = await lead(world);
     const epoch = await currentEpoch(store.db);
-    const seams = { store, clock, ids: systemIds, clusterSnapshots: new ClusterSnapshots(clock), epoch: () => epoch };
+    const seams = {
+      store,
+      clock,
+      ids: systemIds,
+      clusterSnapshots: new ClusterSnapshots(clock),
+      signals: {},
+      epoch: () => epoch,
+    };
     const mode = (to: 'manual' | 'suggested' | 'automatic') =>
       store.transaction((tx) => setClusterBalance(tx, clusterId, { policy: { mode: to }, balancedAt: null }));
     const kinds = async () => (await eventsAfter(store.db, 0, { limit: 1000 })).map(({ kind }) => kind);

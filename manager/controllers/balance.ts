@@ -16,6 +16,7 @@ import { haIncidents } from '../store/ha-incidents.ts';
 import { currentEpoch } from '../store/leader.ts';
 import { planBalance } from '../tasks/balance-world.ts';
 import { enqueueTask } from '../tasks/enqueue.ts';
+import type { HostSignals } from '../tasks/ha-snapshot.ts';
 import type { Enqueue } from '../tasks/kind.ts';
 import { enqueueMove } from '../tasks/vm-move-intent.ts';
 import { type Log, Rounds } from './rounds.ts';
@@ -25,6 +26,7 @@ export interface BalanceSeams {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly clusterSnapshots: ClusterSnapshots;
+  readonly signals: Pick<HostSignals, 'cpusUsed'>;
   readonly epoch: () => number | undefined;
 }
 
@@ -47,7 +49,7 @@ export async function balanceOnce(seams: BalanceSeams): Promise<void> {
       const epoch = seams.epoch();
       if (epoch === undefined || (await currentEpoch(tx)) !== epoch) throw new KvasirError('not-leader');
       const now = clock.now();
-      const { moves } = await planBalance(tx, clusterId, now);
+      const { moves } = await planBalance(tx, clusterId, now, seams.signals);
       await setClusterBalance(tx, clusterId, { balancedAt: now });
       if (moves.length === 0) return;
       if (mode === 'suggested') await tell(tx, clusterId, 'balance.suggested', moves, now);

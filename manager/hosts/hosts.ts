@@ -50,6 +50,8 @@ export interface Hosts {
   lastHeardMs(hostId: string): number | undefined;
   /** The host counts as down, its VMs as unknown, until it is heard again. */
   declareDown(hostId: string): Promise<void>;
+  /** Processors that a running VM uses, as its host measured. */
+  cpusUsed(hostId: string, vmId: string): number | undefined;
   /** Running VMs whose guests give no sign of life, as their hosts say. */
   withoutLife(): Iterable<{ readonly hostId: string; readonly report: DomainReport }>;
   /** Of the agents' server; 0 for a unix socket or none. */
@@ -113,6 +115,7 @@ export async function startHosts(options: HostsOptions): Promise<Hosts> {
     liveness,
     lastHeardMs: (hostId) => hub.lastHeardMs(hostId),
     declareDown: (hostId) => hub.declareDown(hostId),
+    cpusUsed: (hostId, vmId) => inventory.known.get(hostId, vmId)?.signs?.cpusUsed,
     withoutLife: () => inventory.known.withoutLife(),
     port,
     accept: (link, hostId) => hub.accept(link, hostId),

@@ -3,12 +3,13 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Balance, BalancePolicy, balanceOperations } from '@kvasir/api/resources/balance.ts';
 import { loadOf, spreadOf } from '@kvasir/control/balance/plan-moves.ts';
 import { balancePolicyOf, setClusterBalance } from '../store/cluster-balance.ts';
+import { clusters } from '../store/clusters.ts';
 import { planBalance } from '../tasks/balance-world.ts';
 import { enqueueTask } from '../tasks/enqueue.ts';
 import type { Enqueue } from '../tasks/kind.ts';
 import { enqueueMove } from '../tasks/vm-move-intent.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
-import { announce } from './changes.ts';
+import { updateRow } from './changes.ts';
 import { findCluster } from './clusters.ts';
 import { taskView } from './tasks.ts';
 
@@ -20,20 +21,16 @@ export const updateBalance: ChangeService<typeof balanceOperations.updateBalance
   { params, body },
 ) => {
   const cluster = await findCluster(change, params.cluster);
+  await updateRow(change, clusters, cluster, {});
   const told = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
   // Looked at anew at once.
   await setClusterBalance(change.tx, cluster.id, { policy: told as Partial<BalancePolicy>, balancedAt: null });
-  await announce(change, {
-    kind: 'cluster.updated',
-    message: `How cluster ${cluster.name} balances its load was changed`,
-    target: { kind: 'cluster', id: cluster.id, name: cluster.name },
-  });
   return await balanceView(change, cluster.id);
 };
 
 export const applyBalance: ChangeService<typeof balanceOperations.applyBalance> = async (change, { params, body }) => {
   const cluster = await findCluster(change, params.cluster);
-  const { moves } = await planBalance(change.tx, cluster.id, change.env.clock.now());
+  const { moves } = await planBalance(change.tx, cluster.id, change.env.clock.now(), change.env.signals);
   const wanted = body.vm === undefined ? moves : moves.filter(({ vmId }) => vmId === body.vm);
   if (body.vm !== undefined && wanted.length === 0)
     throw new KvasirError('migration-impossible', { reason: 'no move of it is suggested now' });
@@ -50,7 +47,7 @@ export const applyBalance: ChangeService<typeof balanceOperations.applyBalance> 
 };
 
 async function balanceView(call: Call, clusterId: string): Promise<Balance> {
-  const { world, moves } = await planBalance(call.db, clusterId, call.env.clock.now());
+  const { world, moves } = await planBalance(call.db, clusterId, call.env.clock.now(), call.env.signals);
   const names = new Map(world.hosts.map(({ id, name }) => [id, name]));
   const rounded = (share: number): number => Math.round(share * 1000) / 1000;
   return {

@@ -8,19 +8,26 @@ import { taskIdsByTarget, tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
 import { readAdmissionHosts } from './admission-world.ts';
 import { requestsFor } from './ha-placement.ts';
+import type { HostSignals } from './ha-snapshot.ts';
 
 export async function planBalance(
   db: Executor,
   clusterId: string,
   now: number,
+  signals: Pick<HostSignals, 'cpusUsed'>,
 ): Promise<{ readonly world: BalanceWorld; readonly moves: readonly PlannedMove[] }> {
   const policy = await balancePolicyOf(db, clusterId);
-  const world = await readBalanceWorld(db, clusterId, now - policy.restMinutes * 60_000);
+  const world = await readBalanceWorld(db, clusterId, now - policy.restMinutes * 60_000, signals);
   return { world, moves: planMoves(world, policy) };
 }
 
 /** VMs that moved since `restSince` stay where they are. */
-async function readBalanceWorld(db: Executor, clusterId: string, restSince: number): Promise<BalanceWorld> {
+async function readBalanceWorld(
+  db: Executor,
+  clusterId: string,
+  restSince: number,
+  signals: Pick<HostSignals, 'cpusUsed'>,
+): Promise<BalanceWorld> {
   const { cluster, hosts } = await readAdmissionHosts(db, clusterId);
   const unwell = new Set(
     (await hostHa.select(db)).filter(({ state }) => state !== 'running').map(({ hostId }) => hostId),
@@ -42,7 +49,11 @@ async function readBalanceWorld(db: Executor, clusterId: string, restSince: numb
     ),
     movable: requests
       .filter(({ vm, request }) => vm.hostId !== null && request.volumeHostIds.length === 0)
-      .map(({ vm, request }) => ({ hostId: vm.hostId!, name: vm.name, request })),
+      .map(({ vm, request }) => {
+        const cpusUsed = signals.cpusUsed?.(vm.hostId!, vm.id);
+        const movable = { hostId: vm.hostId!, name: vm.name, request };
+        return cpusUsed === undefined ? movable : { ...movable, cpusUsed };
+      }),
   };
 }
 

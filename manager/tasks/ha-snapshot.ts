@@ -21,6 +21,8 @@ export interface HostSignals {
   lastHeartbeatMs(hostId: string): number | undefined;
   /** Its last word of leases, peers and uplinks, and when it came. */
   liveness(hostId: string): { readonly report: Liveness; readonly atMs: number } | undefined;
+  /** Processors that a running VM uses, as its host measured; left out or undefined: nobody knows. */
+  cpusUsed?(hostId: string, vmId: string): number | undefined;
 }
 
 /** Power-offs that are under way. */

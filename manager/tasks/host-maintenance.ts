@@ -11,6 +11,7 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import { ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import type { Executor, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
+import { openRestart } from '../store/ha-incidents.ts';
 import { setHostHa } from '../store/host-ha.ts';
 import { hostMaintenance } from '../store/host-maintenance.ts';
 import { hosts } from '../store/hosts.ts';
@@ -105,6 +106,8 @@ class Evacuation {
         if (!mayStay(vm)) stuck.push(`${vm.name}: ${failure.reason}`);
         continue;
       }
+      // High availability starts it again, here or elsewhere; then it can move.
+      if (vm.state === 'crashed' && (await openRestart(db, vm.id)) !== undefined) waits = true;
       if (mayStay(vm) && vm.state !== 'stopped') continue;
       if (free <= 0) {
         waits = true;
