@@ -123,7 +123,10 @@ export class HaWatch {
           bootId: ha.get(id)?.bootId ?? null,
         })),
         suspectAfterMs: settings.get(clusterId)?.policy.suspectAfterMs ?? defaultHaPolicy.suspectAfterMs,
-        open: restarting || incidents.some((row) => row.clusterId === clusterId),
+        open:
+          restarting ||
+          settings.get(clusterId)?.suspectsItself === true ||
+          incidents.some((row) => row.clusterId === clusterId),
         lookedMs: this.#known.get(clusterId)?.lookedMs ?? 0,
       });
     }
