@@ -2,8 +2,10 @@
 import { createHash } from 'node:crypto';
 import { eventsAfter } from '@kvasir/manager/store/events.ts';
 import { haTimeline } from '@kvasir/manager/store/ha-incidents.ts';
+import { tasks } from '@kvasir/manager/store/tasks.ts';
 import { users } from '@kvasir/manager/store/users.ts';
 import { firstRevision } from '@kvasir/manager/store/versioned.ts';
+import { retryTask } from '@kvasir/manager/tasks/retry.ts';
 import { heal, perform } from './schedule/perform.ts';
 import type { Plan } from './schedule/plan.ts';
 import { eventCount, notRunning, unrest } from './watch/recovery.ts';
@@ -139,6 +141,7 @@ class Play {
       await this.#until(world.nowMs + lookEveryMs);
       // Who finds a host switched off switches it on again.
       for (const machine of world.machines.values()) machine.powerOn();
+      await retryParked(world);
       reasons = await unrest(world);
       const events = await eventCount(world);
       if (reasons.length > 0 || events !== count) quietSinceMs = world.nowMs;
@@ -148,6 +151,13 @@ class Play {
     const kind = reasons.some((reason) => reason.includes('does not run (')) ? 'not-running' : 'not-quiet';
     throw new Stopped({ kind, atMs: world.nowMs, what: reasons.join('; ') || 'events go on' });
   }
+}
+
+/** What waits for an operator is told to try again, now that nothing is broken any more. */
+async function retryParked(world: World): Promise<void> {
+  const { store } = world;
+  const parked = await tasks.select(store.db, { state: 'parked' });
+  for (const { id } of parked) await world.waiting(store.transaction((tx) => retryTask(tx, id, 0)));
 }
 
 /** Lines of the log that no expected refusal writes. */
