@@ -119,8 +119,8 @@ test('a NIC on a virtual function is a failover pair, and no drift is seen when 
 </interface>`,
   );
   assert.equal(standby?.attributes.type, 'ethernet');
-  assert.deepEqual(find(standby!, 'teaming')?.attributes, { type: 'persistent' });
-  assert.deepEqual(find(standby!, 'mac')?.attributes, { address: '52:54:00:00:00:01' });
+  assert.deepEqual(find(standby, 'teaming')?.attributes, { type: 'persistent' });
+  assert.deepEqual(find(standby, 'mac')?.attributes, { address: '52:54:00:00:00:01' });
   const spec = specOf(readXml(withFunction))!;
   assert.deepEqual(driftOf(spec, readXml(withFunction)), []);
   assert.deepEqual(driftOf(spec, readXml(domainXml(sample, options))), []);

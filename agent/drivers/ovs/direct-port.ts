@@ -2,7 +2,7 @@
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { WantedFunction } from '../sriov/virtual-functions.ts';
+import type { WantedFunction } from './sriov/virtual-functions.ts';
 
 /** @throws host-failed for a network that no device of this host carries */
 export function wantedFunction(slice: NetworkSlice, { nicId, networkId, macAddress }: NicSpec): WantedFunction {

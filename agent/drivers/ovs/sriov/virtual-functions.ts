@@ -7,8 +7,8 @@
  * and a rate. Security groups it does not know.
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
-import { KeyedLock } from '../../keyed-lock.ts';
-import type { RunProgram } from '../program.ts';
+import { KeyedLock } from '../../../keyed-lock.ts';
+import type { RunProgram } from '../../program.ts';
 import { readPhysicalFunctions } from './physical-functions.ts';
 
 export interface WantedFunction {

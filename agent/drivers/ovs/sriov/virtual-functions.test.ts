@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import type { RunProgram } from '../program.ts';
+import type { RunProgram } from '../../program.ts';
 import { FakeSysfs } from './testing.ts';
 import { VirtualFunctions } from './virtual-functions.ts';
 
