@@ -16,6 +16,8 @@ export function livenessHandlers(host: HostContext): Handler[] {
   ];
 }
 
+type WithDisks = Pick<VmSpec, 'disks'>;
+
 /** A keeper that has just started needs a moment for its first renewal. */
 const patienceMs = 5000;
 const lookEveryMs = 100;
@@ -24,17 +26,43 @@ const lookEveryMs = 100;
  * Others may take over what runs in a pool whose lease this host does not hold, so nothing starts there.
  * @throws KvasirError host-failed
  */
-export async function requireLeases(host: HostContext, vm: Pick<VmSpec, 'disks'> | undefined): Promise<void> {
+export async function requireLeases(host: HostContext, vm: WithDisks | undefined): Promise<void> {
   const { clock, drivers } = host;
   const deadlineMs = clock.now() + patienceMs;
   for (const { poolId } of vm?.disks ?? []) {
     while (drivers.liveness.leaseOf(poolId) === 'lost') {
-      if (clock.now() >= deadlineMs) {
-        const name = host.served.lists.pools.find((pool) => pool.poolId === poolId)?.name ?? poolId;
-        const reason = `this host does not hold its lease in pool ${name}: it cannot write there, or has only just booted`;
-        throw new KvasirError('host-failed', { reason });
-      }
+      if (clock.now() >= deadlineMs) throw notHeld(host, poolId);
       await clock.sleep(lookEveryMs);
     }
   }
+}
+
+/**
+ * Gets a VM ready to start, and refuses the start if a lease of it was lost meanwhile, though it be back: in that time the VM may
+ * have been started elsewhere, and its start here be one that nobody waits for any more.
+ * @throws KvasirError host-failed
+ */
+export async function getReady(
+  host: HostContext,
+  vm: WithDisks | undefined,
+  prepare: () => Promise<void>,
+): Promise<void> {
+  const { liveness } = host.drivers;
+  const lost = new Set<string>();
+  const unwatch = liveness.watch((event) => void (event.kind === 'storage-lost' && lost.add(event.poolId)));
+  try {
+    await requireLeases(host, vm);
+    await prepare();
+  } finally {
+    unwatch();
+  }
+  for (const { poolId } of vm?.disks ?? []) {
+    if (lost.has(poolId) || liveness.leaseOf(poolId) === 'lost') throw notHeld(host, poolId);
+  }
+}
+
+function notHeld({ served }: HostContext, poolId: string): KvasirError {
+  const name = served.lists.pools.find((pool) => pool.poolId === poolId)?.name ?? poolId;
+  const reason = `this host does not hold its lease in pool ${name}: it cannot write there, or has only just booted`;
+  return new KvasirError('host-failed', { reason });
 }

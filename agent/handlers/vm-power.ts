@@ -1,7 +1,7 @@
 /** Starting, stopping and pausing. A stop that is asked for at once overtakes one that waits for the guest. */
 import { vmPause, vmReset, vmResume, vmStart, vmStop, vmSuspend } from '@kvasir/api/agent/vm.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
-import { requireLeases } from './liveness.ts';
+import { getReady } from './liveness.ts';
 import { replugPorts } from './vm-parts.ts';
 
 export function vmPowerHandlers(host: HostContext): Handler[] {
@@ -11,8 +11,7 @@ export function vmPowerHandlers(host: HostContext): Handler[] {
   return [
     handler(vmStart, ({ vmId, paused }) =>
       locked(vmId, async () => {
-        await requireLeases(host, host.specs.get(vmId));
-        await replugPorts(host, vmId);
+        await getReady(host, host.specs.get(vmId), () => replugPorts(host, vmId));
         host.drivers.liveness.forget(vmId);
         return { state: await hypervisor.start(vmId, { paused }) };
       }),

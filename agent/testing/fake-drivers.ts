@@ -8,7 +8,7 @@ import type { DomainReport, DomainState } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Liveness, LivenessPlan } from '@kvasir/api/agent/liveness.ts';
 import type { HostDrivers } from '../drivers/drivers.ts';
-import type { LeasePlace, LivenessDriver } from '../drivers/liveness.ts';
+import type { LeasePlace, LivenessDriver, LivenessEvent } from '../drivers/liveness.ts';
 import type { GuestDriver } from '../drivers/guest.ts';
 import type { DomainEvent, DomainSpec, HypervisorDriver, MigrationCall } from '../drivers/hypervisor.ts';
 import type { NetworkDriver, Port } from '../drivers/network.ts';
@@ -326,9 +326,18 @@ export class FakeLiveness implements LivenessDriver {
   current: Liveness | null = null;
   readonly lost = new Set<string>();
   readonly ended = new Set<string>();
+  readonly #listeners = new Set<(event: LivenessEvent) => void>();
 
   async open(): Promise<void> {}
   async close(): Promise<void> {}
+
+  /** The lease of a pool is lost, and back at once. */
+  blink(poolId: string): void {
+    for (const listener of this.#listeners) {
+      listener({ kind: 'storage-lost', poolId, vmIds: [] });
+      listener({ kind: 'storage-back', poolId });
+    }
+  }
 
   async apply(plan: LivenessPlan, places: readonly LeasePlace[]): Promise<void> {
     this.plan = plan;
@@ -351,8 +360,9 @@ export class FakeLiveness implements LivenessDriver {
     this.ended.delete(vmId);
   }
 
-  watch(): () => void {
-    return () => {};
+  watch(listener: (event: LivenessEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 }
 
