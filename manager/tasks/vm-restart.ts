@@ -12,11 +12,11 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import { covers } from '@kvasir/control/ha/fence-proof.ts';
 import type { Executor } from '../store/database.ts';
 import { fenceProofs, proofOf, validProof } from '../store/fence-proofs.ts';
-import { hostDomains } from '../store/host-domains.ts';
 import { hosts } from '../store/hosts.ts';
 import { recordVmState } from '../store/vm-state.ts';
 import { vms } from '../store/vms.ts';
 import { type ApplyContext, defineStep, defineTask } from './kind.ts';
+import { requireNowhereElse } from './nowhere-else.ts';
 import type { TaskParams } from './params.ts';
 import { loadVm, vmSpec } from './vm-spec.ts';
 
@@ -65,7 +65,7 @@ const start = defineStep('vm-restart', {
   name: 'start',
   run: async ({ db, params, call }) => {
     await requireLiving(db, params);
-    await requireNowhereElse(db, params);
+    await requireNowhereElse(db, params.vmId, params.toHostId, 'restart');
     return await call(params.toHostId, vmStart, { vmId: params.vmId, paused: params.paused });
   },
   apply: async ({ tx, params, task, now }, answer) => {
@@ -109,14 +109,6 @@ async function requireProof(
 async function requireLiving(db: Executor, params: Params): Promise<void> {
   if (!(await isDeadFor(db, params, params.toHostId))) return;
   throw new KvasirError('host-failed', { reason: 'the new host is dead by now' });
-}
-
-/** The last look before the start: no host that is up reports the VM. */
-async function requireNowhereElse(db: Executor, { vmId, toHostId }: Params): Promise<void> {
-  const seen = await hostDomains.select(db, { domainId: vmId, managed: true, state: ['running', 'paused'] });
-  const others = seen.filter(({ hostId }) => hostId !== toHostId).map(({ hostId }) => hostId);
-  const [up] = await hosts.select(db, { id: others, state: 'up' });
-  if (up !== undefined) throw refused((await vms.get(db, vmId)).name, `it runs on ${up.name}`);
 }
 
 /** The host is proven dead, as far as this VM is concerned. */
