@@ -1,6 +1,6 @@
 /** Balance of a cluster for people: how it is, how it shall be kept, and making the moves that are suggested. */
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { Balance, BalancePolicy, balanceOperations } from '@kvasir/api/resources/balance.ts';
+import type { Balance, balanceOperations } from '@kvasir/api/resources/balance.ts';
 import { loadOf, spreadOf } from '@kvasir/control/balance/plan-moves.ts';
 import { balancePolicyOf, setClusterBalance } from '../store/cluster-balance.ts';
 import { clusters } from '../store/clusters.ts';
@@ -24,7 +24,7 @@ export const updateBalance: ChangeService<typeof balanceOperations.updateBalance
   await updateRow(change, clusters, cluster, {});
   const told = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
   // Looked at anew at once.
-  await setClusterBalance(change.tx, cluster.id, { policy: told as Partial<BalancePolicy>, balancedAt: null });
+  await setClusterBalance(change.tx, cluster.id, { policy: told, balancedAt: null });
   return await balanceView(change, cluster.id);
 };
 

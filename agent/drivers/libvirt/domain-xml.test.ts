@@ -129,3 +129,10 @@ test('a NIC on a virtual function is a failover pair, and no drift is seen when 
 test('a plain NIC has neither a pair nor a team', () => {
   assert.doesNotMatch(domainXml(sample, options), /teaming|hostdev/);
 });
+
+test('a guest can say that it panicked and has a watchdog; a panic ends the domain, a watchdog only reports', () => {
+  const domain = readXml(domainXml(sample, options));
+  assert.equal(textOf(find(domain, 'on_crash')), 'destroy');
+  assert.deepEqual(find(domain, 'devices', 'panic')?.attributes, { model: 'isa' });
+  assert.deepEqual(find(domain, 'devices', 'watchdog')?.attributes, { model: 'i6300esb', action: 'none' });
+});
