@@ -28,11 +28,16 @@ export class StartWatch {
   async started(vmId: string): Promise<number> {
     const end = performance.now() + limitMs;
     for (;;) {
-      const at = this.#startedAt.get(vmId);
+      const at = this.startedAt(vmId);
       if (at !== undefined) return at;
       if (performance.now() > end) throw new Error(`the domain ${vmId} did not start`);
       await delay(5);
     }
+  }
+
+  /** The same, without waiting for it. */
+  startedAt(vmId: string): number | undefined {
+    return this.#startedAt.get(vmId);
   }
 
   forget(vmId: string): void {
