@@ -49,6 +49,7 @@ function reachReasons(host: PlacementHost, request: PlacementRequest): string[] 
   for (const name of lacking(request.networkIds, host.networkIds, request)) {
     reasons.push(`does not have the network ${name}`);
   }
+  for (const name of request.unlinkedHosts?.[host.id] ?? []) reasons.push(`has no uplink to switch ${name}`);
   for (const { switchName, count, onHosts } of request.virtualFunctions ?? []) {
     const { total, free } = onHosts[host.id] ?? { total: 0, free: 0 };
     if (free < count) reasons.push(`${free} of ${total} virtual functions free on switch ${switchName}`);

@@ -107,6 +107,15 @@ describe('reach', () => {
     );
   });
 
+  it('needs uplinks to the switches of its networks, and says which are lacking', () => {
+    const unlinkedHosts = { 'id-h1': ['blue', 'green'], 'id-h2': ['green'] };
+    assert.equal(placedOn({ unlinkedHosts }, [host('h1'), host('h2'), host('h3')]), 'h3');
+    assert.equal(
+      refusedBecause({ unlinkedHosts }, [host('h1'), host('h2')]),
+      'h1: has no uplink to switch blue, has no uplink to switch green; h2: has no uplink to switch green',
+    );
+  });
+
   it('needs virtual functions, so many on each switch', () => {
     const hosts = [host('h1', { vms: [vm('x')] }), host('h2'), host('h3')];
     const needs = (count: number) => [

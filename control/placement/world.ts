@@ -31,6 +31,8 @@ export interface PlacementRequest {
   /** Where the VM is defined already: that host may take it though it is closed to new ones. */
   readonly residentHostId?: string | undefined;
   readonly excludeHostIds?: readonly string[] | undefined;
+  /** Hosts without an uplink of a switch that its networks are on -> the names of those switches; left out: none. */
+  readonly unlinkedHosts?: Readonly<Record<string, readonly string[]>> | undefined;
   /** Virtual functions that its NICs need; left out: none. */
   readonly virtualFunctions?: readonly FunctionsNeeded[] | undefined;
   /** How reasons call pools and networks (id -> name); an id without a name is shown as it is. */

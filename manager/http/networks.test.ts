@@ -184,7 +184,7 @@ forEachDatabase('distributed switch', (open) => {
     await assert.rejects(vlan({ kind: 'vlan', mtu: 9001 }), refused('invalid-request', '/body/mtu'));
     const on = (body: object) =>
       admin.call(uplinkOperations.create, { body: { switch: 'dc', host: 'n2', nics: ['eth1'], ...body } });
-    await assert.rejects(vm('nowhere', { network: first.name }), refused('no-host-fits'));
+    await assert.rejects(vm('nowhere', { network: first.name }), /n1: has no uplink to switch dc.*n2: has no uplink/);
     await assert.rejects(on({ bond: 'lacp' }), refused('invalid-request', '/body/bond'));
     const uplink = await on({ nics: ['eth1', 'eth2'] });
     assert.deepEqual([uplink.name, uplink.bond, uplink.state], ['dc-n2', 'active-backup', null]);

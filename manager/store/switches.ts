@@ -58,19 +58,28 @@ export const uplinks = new Table<UplinkRow>({
   },
 });
 
-/** Hosts that lack an uplink of a switch which these networks are on. Empty when none is on a switch. */
-export async function hostsWithoutUplink(db: Executor, networkIds: readonly string[]): Promise<string[]> {
-  if (networkIds.length === 0) return [];
+/** Hosts that lack an uplink of a switch which these networks are on, with the names of those switches. Empty when none is on a switch. */
+export async function hostsWithoutUplink(
+  db: Executor,
+  networkIds: readonly string[],
+): Promise<Readonly<Record<string, readonly string[]>>> {
+  if (networkIds.length === 0) return {};
   const on = await db
     .selectFrom('networks')
-    .select('switchId')
+    .innerJoin('switches', 'switches.id', 'networks.switchId')
+    .select(['switches.id', 'switches.name'])
     .distinct()
-    .where('id', 'in', [...networkIds])
-    .where('switchId', 'is not', null)
+    .where('networks.id', 'in', [...networkIds])
+    .orderBy('switches.name')
     .execute();
-  if (on.length === 0) return [];
-  const switchIds = on.flatMap(({ switchId }) => switchId ?? []);
-  const linked = Map.groupBy(await uplinks.select(db, { switchId: switchIds }), ({ hostId }) => hostId);
+  if (on.length === 0) return {};
+  const links = await uplinks.select(db, { switchId: on.map(({ id }) => id) });
+  const linked = new Set(links.map(({ hostId, switchId }) => `${hostId} ${switchId}`));
   const all = await db.selectFrom('hosts').select('id').execute();
-  return all.flatMap(({ id }) => ((linked.get(id)?.length ?? 0) < switchIds.length ? [id] : []));
+  return Object.fromEntries(
+    all.flatMap((host): [string, string[]][] => {
+      const lacking = on.filter(({ id }) => !linked.has(`${host.id} ${id}`)).map(({ name }) => name);
+      return lacking.length === 0 ? [] : [[host.id, lacking]];
+    }),
+  );
 }

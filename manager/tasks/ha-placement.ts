@@ -132,7 +132,7 @@ export async function requestsFor(
   const volumeIds = [...disks.values()].flat().map(({ volumeId }) => volumeId);
   const volumeOf = new Map((await volumes.select(db, { id: volumeIds })).map((row) => [row.id, row]));
   const networksOf = Map.groupBy(await ports.select(db, { vmId: vmIds }), ({ vmId }) => vmId);
-  const unlinked = new Map<string, readonly string[]>();
+  const unlinked = new Map<string, PlacementRequest['unlinkedHosts']>();
   const requests: { readonly vm: VmRow; readonly request: PlacementRequest }[] = [];
   for (const id of vmIds) {
     const vm = rows.get(id);
@@ -150,7 +150,7 @@ export async function requestsFor(
       poolIds: [...new Set(used.map(({ poolId }) => poolId))],
       volumeHostIds: used.flatMap(({ hostId }) => hostId ?? []),
       networkIds: [],
-      excludeHostIds: unlinked.get(key),
+      unlinkedHosts: unlinked.get(key),
       virtualFunctions: await functionsNeeded(
         db,
         id,

@@ -30,9 +30,8 @@ export async function decidePlacement(
   asked: PlacementRequest,
 ): Promise<PlacementDecision> {
   // Every host has every network, but for those of a switch that it has no uplink of.
-  const unlinked = await hostsWithoutUplink(tx, asked.networkIds);
-  const excludeHostIds = unlinked.length === 0 ? asked.excludeHostIds : [...(asked.excludeHostIds ?? []), ...unlinked];
-  const request = { ...asked, networkIds: [], excludeHostIds };
+  const unlinkedHosts = await hostsWithoutUplink(tx, asked.networkIds);
+  const request = { ...asked, networkIds: [], unlinkedHosts };
   const around = { own: await ownPromise(tx, request.vmId), members: await groupMembers(tx, clusterId, request) };
   // Where a host is asked for there is nothing to choose, and a snapshot of any age will do.
   const young = await snapshots.of(tx, clusterId, { anyAge: request.hostId !== undefined });
