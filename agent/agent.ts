@@ -98,7 +98,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
   const liveness = new LivenessWatch(clock, drivers, (method, params) => session.notify(method, params), log);
   await liveness.start();
   const stopWatching = drivers.hypervisor.watch((event) =>
-    session.notify('domain-changed', { ...event, domain: liveness.explain(event.domain) }),
+    session.notify('domain-changed', { ...event, domain: liveness.explain(event.domain, event.removed) }),
   );
   const poolWatch = new PoolWatch(clock, drivers.storage, (pools: PoolReport[]) =>
     session.notify('pools-changed', { pools }),

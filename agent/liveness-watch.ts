@@ -1,6 +1,7 @@
 /**
  * The agent's side of the signs of life: tells the manager each second what the keeper sees, and says of VMs that the keeper
- * ended why they are off. libvirt knows only that their process was killed.
+ * ended why they are off. libvirt knows only that their process was killed, and may itself hang in the lost storage: so what is
+ * told of these VMs comes from their last reports.
  */
 import type { DomainReport } from '@kvasir/api/agent/vm.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
@@ -15,6 +16,8 @@ export class LivenessWatch {
   readonly #drivers: HostDrivers;
   readonly #notify: (method: string, params: unknown) => void;
   readonly #log: Log;
+  /** The last report of each domain. */
+  readonly #known = new Map<string, DomainReport>();
   #unwatch: () => void = () => {};
   #cancel: () => void = () => {};
   #closed = false;
@@ -27,7 +30,7 @@ export class LivenessWatch {
   }
 
   async start(): Promise<void> {
-    this.#unwatch = this.#drivers.liveness.watch((event) => void this.#happened(event));
+    this.#unwatch = this.#drivers.liveness.watch((event) => this.#happened(event));
     await this.#drivers.liveness.open();
     this.#tell();
   }
@@ -40,7 +43,9 @@ export class LivenessWatch {
   }
 
   /** The report with the true reason. */
-  explain(domain: DomainReport): DomainReport {
+  explain(domain: DomainReport, removed = false): DomainReport {
+    if (removed) this.#known.delete(domain.vmId);
+    else this.#known.set(domain.vmId, domain);
     const reason = this.#drivers.liveness.endedBecause(domain.vmId);
     const isOff = domain.state === 'stopped' || domain.state === 'crashed';
     return reason !== null && isOff ? { ...domain, state: 'crashed', reason } : domain;
@@ -53,21 +58,18 @@ export class LivenessWatch {
     this.#cancel = this.#clock.after(tellEveryMs, () => this.#tell());
   }
 
-  /** The hypervisor may have told of the end before the keeper said why. */
-  async #happened(event: LivenessEvent): Promise<void> {
+  /** The hypervisor may have told of the end before the keeper said why, or may not be able to tell of it at all. */
+  #happened(event: LivenessEvent): void {
     if (event.kind === 'storage-back') {
       this.#log(`storage back: pool ${event.poolId}`);
       return;
     }
     if (event.vmIds.length === 0) this.#log(`storage lost: pool ${event.poolId}`);
-    try {
-      for (const domain of await this.#drivers.hypervisor.list()) {
-        const told = this.explain(domain);
-        if (told === domain || !event.vmIds.includes(domain.vmId)) continue;
-        this.#notify('domain-changed', { domain: told, removed: false, because: told.reason });
-      }
-    } catch (error) {
-      this.#log('could not tell of the VMs that were ended', error);
+    for (const vmId of event.vmIds) {
+      const known = this.#known.get(vmId);
+      if (known === undefined || known.incoming) continue;
+      const domain = this.explain({ ...known, state: 'crashed', startedAtMs: null, guest: null });
+      this.#notify('domain-changed', { domain, removed: false, because: domain.reason });
     }
   }
 }

@@ -51,6 +51,7 @@ export class PoolLease {
   /** Start of the first write that said so; what counts while no write is known to have succeeded. */
   #promisedMs: number | null = null;
   #written: { readonly guarded: boolean; readonly terms: LeaseTerms } | null = null;
+  readonly #killed = new Set<string>();
   #lost = false;
   #backSinceMs: number | null = null;
   #ending = false;
@@ -182,10 +183,13 @@ export class PoolLease {
     try {
       const { vmIds, left } = await this.#options.ender.end(this.#options.place);
       this.#empty = left === 0;
-      if (vmIds.length > 0) {
-        this.#options.log(`ended VMs of pool ${this.poolId}: ${vmIds.join(', ')}`);
-        this.#options.onLost(vmIds);
-      }
+      for (const vmId of vmIds) this.#killed.add(vmId);
+      // Told only when no process is left: what is told may be believed.
+      if (left > 0 || this.#killed.size === 0) return;
+      const ended = [...this.#killed];
+      this.#killed.clear();
+      this.#options.log(`ended VMs of pool ${this.poolId}: ${ended.join(', ')}`);
+      this.#options.onLost(ended);
     } catch (error) {
       this.#options.log(`cannot end the VMs of pool ${this.poolId}: ${words(error)}`);
       this.#empty = false;
