@@ -34,6 +34,26 @@ function withoutSecret(error: Error): void {
   assert.ok(!`${error.message} ${error.stack ?? ''}`.includes(password));
 }
 
+it('no order goes out after the time allowed, should the manager have been held up in between', async () => {
+  let heldUpMs = 0;
+  const orders: number[] = [];
+  const clock = {
+    ...systemClock,
+    now: () => Date.now() + heldUpMs,
+    sleep: async () => void (heldUpMs = 600_000),
+  };
+  const driver = {
+    state: async () => 'on' as const,
+    order: async () => {
+      orders.push(heldUpMs);
+      throw new Error('no answer');
+    },
+  };
+  const slow = new Fencing(clock, {}, { ipmi: driver });
+  await assert.rejects(slow.powerOff(device({ kind: 'ipmi' })), { code: 'fencing-failed', message: /no answer/ });
+  assert.deepEqual(orders, [0]);
+});
+
 describe('a Redfish device', () => {
   let emulator: RedfishEmulator;
   let bmc: FenceDevice;

@@ -61,6 +61,8 @@ export class Fencing implements HostPower {
     let ordered = false;
     let problem: unknown = new Error('it never answered');
     for (let attempt = 1; ; attempt += 1) {
+      // Held up since the last try, this process may not be the one any more that decides about power: no order after that.
+      if (attempt > 1 && this.#clock.now() >= deadlineMs) throw failure(device, verbs[wanted], problem);
       try {
         signal?.throwIfAborted();
         if (!ordered) {
