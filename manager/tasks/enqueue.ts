@@ -37,7 +37,7 @@ export async function enqueueTask<K extends TaskKindName>(
   if (!Value.Check(taskParams[task.kind], task.params)) throw new TypeError(`Wrong params for a task ${task.kind}`);
   const definition = kindNamed(task.kind);
   const now = seams.clock.now();
-  const targets = new Map([task.target, ...(task.locks ?? [])].map((target) => [target.id, target])).values().toArray();
+  const targets = [...new Map([task.target, ...(task.locks ?? [])].map((target) => [target.id, target])).values()];
   // All of them before anything is written: who catches `busy` and goes on must not leave half a task behind.
   for (const target of targets) await requireFree(tx, target);
   const row = await tasks.insert(tx, {
