@@ -20,11 +20,10 @@ describe('restarts after a power failure', { timeout: 300_000 }, () => {
     assert.deepEqual(inOrder(drill), ['db', 'web', 'batch']);
     await cloud.lab.powerOff('h2');
     for (const vm of [db!, web!, batch!]) await ha().untilRunsElsewhere(vm, 'h2', 120_000);
-    const starts = [db!, web!, batch!].map(({ id }) => ha().watch.of(id)[1]!.sinceMs);
-    assert.deepEqual(
-      starts,
-      [...starts].sort((a, b) => a - b),
-    );
+    const [dbAt, webAt, batchAt] = [db!, web!, batch!].map(({ id }) => ha().watch.of(id)[1]!.sinceMs);
+    assert.ok(dbAt! < webAt!, 'db before web, which needs it');
+    // While web waits for the guest of db, the less important one need not.
+    assert.ok(dbAt! < batchAt!, 'db before what is less important');
     const timeline = await ha().timeline('h2');
     const at = (message: RegExp): number => timeline.find((entry) => message.test(entry.message))?.sinceMs ?? NaN;
     assert.ok(at(/^db is back/) <= at(/^web starts on/), await ha().story('h2'));

@@ -73,12 +73,15 @@ export class HaCloud {
   }
 
   async untilRunsElsewhere(vm: Vm, than: string, timeoutMs = 30_000): Promise<Vm> {
-    return this.cloud.untilVm(
+    const elsewhere = this.cloud.untilVm(
       `VM ${vm.name} on another host than ${than}`,
       vm.id,
       ({ state, hostName }) => state === 'running' && hostName !== than,
       timeoutMs,
     );
+    return elsewhere.catch(async (error: Error) => {
+      throw new Error(`${error.message}\n${await this.story(than)}`, { cause: error });
+    });
   }
 
   /** The lines of the last incident of a host. */
