@@ -60,10 +60,11 @@ export class FakeLinks implements HostLinks {
     const traffic = { packets: 0, bytes: 0, dropped: 0 };
     return { nicId: portId, fromVm: traffic, toVm: traffic, rules: [], drops: [] };
   }
-  async traceNetwork() {
+  /** Tests that follow packets put their own in its place. */
+  traceNetwork: HostLinks['traceNetwork'] = async () => {
     const droppedBy = 'no rule lets it in';
-    return { hops: [], verdict: 'dropped' as const, to: null, droppedBy, packet: null };
-  }
+    return { hops: [], verdict: 'dropped', to: null, droppedBy, packet: null };
+  };
   nudge(): void {
     this.nudges += 1;
   }
