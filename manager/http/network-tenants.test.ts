@@ -7,9 +7,12 @@ import { floatingAddressOperations } from '@kvasir/api/resources/floating-addres
 import { networkOperations } from '@kvasir/api/resources/network.ts';
 import { portOperations } from '@kvasir/api/resources/port.ts';
 import { routerOperations } from '@kvasir/api/resources/router.ts';
+import { securityGroupOperations } from '@kvasir/api/resources/security-group.ts';
 import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
+import { systemIds } from '../ids.ts';
 import { ports, subPorts } from '../store/networks.ts';
 import { routers } from '../store/routers.ts';
+import { securityGroupRules } from '../store/security-groups.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import { type ApiWorld, insertProject, openApiWorld, type Person } from './testing/api-world.ts';
 import { defaultClusterId, insertHost } from './testing/inventory.ts';
@@ -123,5 +126,26 @@ forEachDatabase('tenants on shared networks', (open) => {
       body: { port: null },
     });
     await update(port.id, { addresses: ['10.32.0.9'] });
+  });
+
+  it('a security group does not grow without end', async () => {
+    const call = as('member');
+    const { id } = await call.call(securityGroupOperations.create, { query, body: { name: 'large', denyOut: true } });
+    const add = (portFrom: number) =>
+      call.call(securityGroupOperations.addRule, {
+        params: { securityGroup: id },
+        query,
+        body: { direction: 'in', protocol: 'tcp', portFrom },
+      });
+    const { id: ruleId } = await add(1);
+    await world.store.transaction(async (tx) => {
+      const rule = await securityGroupRules.find(tx, { id: ruleId });
+      for (let port = 2; port < 500; port += 1) {
+        const more = { id: systemIds.uuid(), portFrom: port, portTo: port };
+        await securityGroupRules.insert(tx, { ...rule!, ...more });
+      }
+    });
+    await add(500);
+    await assert.rejects(add(501), { code: 'unsupported' });
   });
 });
