@@ -11,6 +11,7 @@ import {
   type Heartbeat,
   type Hello,
   linkProtocolVersion,
+  longestManagerSilenceMs,
   Welcome,
 } from '@kvasir/api/agent/link.ts';
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
@@ -21,6 +22,7 @@ import { Compile } from 'typebox/compile';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Log } from '../log.ts';
+import { freshLink } from './fresh-link.ts';
 
 export interface SessionOptions {
   /** Opens a link to the manager; rejects when there is none. */
@@ -107,7 +109,8 @@ export class Session {
   /** One link from dialling to its end; answers why it ended. */
   async #once(signal: AbortSignal, onWelcome: () => void): Promise<string> {
     const { dial, clock, log, request } = this.#options;
-    const peer: Peer = new Peer(await dial(signal), clock, 'odd', {
+    const link = freshLink(await dial(signal), clock, longestManagerSilenceMs);
+    const peer: Peer = new Peer(link, clock, 'odd', {
       request: (method, params) => request(method, params, peer.streams),
       notification: () => {},
     });

@@ -52,6 +52,13 @@ export const Heartbeat = closed({
 });
 export type Heartbeat = Static<typeof Heartbeat>;
 
+/**
+ * Manager -> agent, notification `heard`: the answer to each heartbeat. An agent that hears nothing for longer than this takes
+ * what comes next for old, and closes the link.
+ */
+export const Heard = closed({ seq: Type.Integer() });
+export const longestManagerSilenceMs = 8000;
+
 /** Agent -> manager, notification `domain-changed`: one domain's whole report; `removed` once it is gone from this host. */
 export const DomainChanged = closed({
   domain: DomainReport,

@@ -205,9 +205,10 @@ export class LinkHub {
     this.#write(link, this.#options.inventory.hostEvent(link.hostId, 'host.protocol-error', 'error', message));
   }
 
-  #heartbeat(link: HostLink, _heartbeat: Heartbeat): void {
+  #heartbeat(link: HostLink, { seq }: Heartbeat): void {
     const beat = this.#beats.get(link.hostId);
     if (beat === undefined || this.#links.get(link.hostId) !== link) return;
+    link.peer.notify('heard', { seq });
     beat.lastMs = Math.max(beat.lastMs, this.#options.clock.now());
     this.#heard.set(link.hostId, this.#options.clock.now());
     if (beat.up) return;
