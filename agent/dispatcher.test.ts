@@ -191,7 +191,9 @@ describe('the handlers', () => {
     drivers.liveness.lost.add(poolId);
     await assert.rejects(requireLeases(context, wanted), { code: 'host-failed', message: /does not hold its lease/ });
     assert.equal(now, 5000);
-    clock.sleep = async () => void drivers.liveness.lost.clear();
+    clock.sleep = async () => {
+      drivers.liveness.lost.clear();
+    };
     await requireLeases(context, wanted);
     assert.deepEqual([...drivers.liveness.lost], []);
   });

@@ -29,7 +29,7 @@ describe('policy follows the VM', { timeout: 600_000 }, () => {
   let server: Vm;
   let client: Vm;
   let outside: string;
-  const addressOf = (vm: Vm): string => vm.nics[0]!.addresses![0]!;
+  const addressOf = (vm: Vm): string => vm.nics[0]!.addresses[0]!;
 
   before(async () => {
     const { client: api, lab } = cloud();

@@ -44,19 +44,26 @@ export async function applyAll(
 async function apply(write: RestartWrite, seams: RestartSeams, action: HaAction): Promise<PowerOff | undefined> {
   switch (action.kind) {
     case 'list-restarts':
-      return void (await listRestarts(write, seams, action));
+      await listRestarts(write, seams, action);
+      return undefined;
     case 'place':
-      return void (await place(write, seams, action));
+      await place(write, seams, action);
+      return undefined;
     case 'restart':
-      return void (await restart(write, seams, action));
+      await restart(write, seams, action);
+      return undefined;
     case 'retry':
-      return void (await retry(write, action));
+      await retry(write, action);
+      return undefined;
     case 'booting':
-      return void (await booting(write, action));
+      await booting(write, action);
+      return undefined;
     case 'end-restart':
-      return void (await endRestart(write, action));
+      await endRestart(write, action);
+      return undefined;
     case 'fail-restart':
-      return void (await failRestart(write, action));
+      await failRestart(write, action);
+      return undefined;
     default:
       return await aboutHosts(write, seams, action);
   }

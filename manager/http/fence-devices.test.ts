@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { createClient } from '@kvasir/api/client.ts';
-import { KvasirError } from '@kvasir/api/errors.ts';
+import type { KvasirError } from '@kvasir/api/errors.ts';
 import { fenceDeviceOperations, hostPowerOperations } from '@kvasir/api/resources/fence-device.ts';
 import { leaseSettingsOperations } from '@kvasir/api/resources/lease-settings.ts';
 import { eventsAfter } from '../store/events.ts';

@@ -8,7 +8,7 @@ import { clusters } from '../store/clusters.ts';
 import type { Store } from '../store/database.ts';
 import { hosts } from '../store/hosts.ts';
 import { imageCopies, type ImageRow, images } from '../store/images.ts';
-import { networks, plainNetwork, plainPort, ports } from '../store/networks.ts';
+import { networks, plainPort, ports } from '../store/networks.ts';
 import { poolHosts, pools } from '../store/pools.ts';
 import { projects } from '../store/projects.ts';
 import { taskLocks, tasks } from '../store/tasks.ts';

@@ -69,7 +69,7 @@ test('a bundle with one bad flow changes nothing and says which flow it was', as
   const refusal = async (bad: Flow, symbol: string, words: RegExp) => {
     const change = client.replace({ flows: [flow(2), bad, flow(4)], meters: [] });
     const error = await change.catch((reason: unknown) => reason);
-    assert.ok(error instanceof OpenFlowError && error.refusal?.symbol === symbol, `${error}`);
+    assert.ok(error instanceof OpenFlowError && error.refusal?.symbol === symbol, String(error));
     assert.match(error.message, words);
     assert.deepEqual(await bridge.listed(), ['table=0,priority=1 actions=drop']);
   };

@@ -131,7 +131,7 @@ test('answers find their questions in any order, echoes are returned, the rest i
   await Promise.all([connection.barrier(), connection.barrier()]);
   await got.promise;
   assert.deepEqual(
-    seen.map(({ type, xid, body }) => [type, xid, `${body}`]),
+    seen.map(({ type, xid, body }) => [type, xid, String(body)]),
     [
       [messageType.portStatus, 0, ''],
       [99, 77, 'hi'],

@@ -56,7 +56,10 @@ export class KeeperDriver implements LivenessDriver {
   async open(): Promise<void> {
     const { hostId, address, specsDirectory, watchdogDevice, watchdogTimeoutMs, uplinks, log } = this.#options;
     await mkdir(this.#options.runDirectory, { recursive: true, mode: 0o700 });
-    const known = await readKeeperFile(this.#path).catch((error: unknown) => void log(String(error)));
+    const known = await readKeeperFile(this.#path).catch((error: unknown) => {
+      log(String(error));
+      return undefined;
+    });
     const settings = { hostId, address, specsDirectory, watchdogDevice, watchdogTimeoutMs, uplinks: [...uplinks] };
     this.#file = { plan: known?.plan ?? null, places: known?.places ?? [], ...settings };
     await writeKeeperFile(this.#path, this.#file);

@@ -1,6 +1,6 @@
 /** A power device that speaks Redfish, with a certificate of its own, for tests: it takes its time, loses answers and lies when told to. */
 import 'reflect-metadata';
-import { createHash, type webcrypto, X509Certificate as NodeCertificate } from 'node:crypto';
+import { createHash, X509Certificate as NodeCertificate } from 'node:crypto';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { X509CertificateGenerator } from '@peculiar/x509';
@@ -81,7 +81,7 @@ export class RedfishEmulator {
 }
 
 async function selfSigned(): Promise<{ readonly key: string; readonly cert: string }> {
-  const keys = (await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
+  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     name: 'CN=bmc',
     keys,
