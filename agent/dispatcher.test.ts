@@ -140,6 +140,7 @@ describe('the handlers', () => {
       bandwidthMibps: null,
     },
     'migration.cancel': { vmId },
+    'migration.ready': { vmId, poolIds: [poolId] },
     'migration.forget': { vmId, copiedVolumes: [] },
     'migration.prepare': { vm, copyVolumes: [{ poolId, volumeId, format: 'qcow2', sizeBytes: 1024 }] },
     'migration.abandon': { vmId, copyVolumes: [] },

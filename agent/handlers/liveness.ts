@@ -16,7 +16,9 @@ export function livenessHandlers(host: HostContext): Handler[] {
   ];
 }
 
-type WithDisks = Pick<VmSpec, 'disks'>;
+interface WithDisks {
+  readonly disks: readonly Pick<VmSpec['disks'][number], 'poolId'>[];
+}
 
 /** A keeper that has just started needs a moment for its first renewal. */
 const patienceMs = 5000;

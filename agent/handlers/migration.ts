@@ -7,6 +7,7 @@ import {
   migrationCancel,
   migrationForget,
   migrationPrepare,
+  migrationReady,
   migrationSend,
 } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
@@ -33,6 +34,10 @@ export function migrationHandlers(host: HostContext): Handler[] {
         return { ...hypervisor.migrationTarget(), ...(functions.length > 0 ? { functions } : {}) };
       }),
     ),
+    handler(migrationReady, async ({ poolIds }) => {
+      await requireLeases(host, { disks: poolIds.map((poolId) => ({ poolId })) });
+      return {};
+    }),
     handler(migrationSend, (request, { signal, progress }) =>
       sends.run(request.vmId, signal, (either) =>
         locked(request.vmId, () => hypervisor.sendMigration(request, { signal: either, progress })),

@@ -16,6 +16,7 @@ import {
 import {
   migrationAbandon,
   migrationCancel,
+  migrationReady,
   migrationForget,
   migrationPrepare,
   migrationSend,
@@ -68,6 +69,7 @@ export const agentMethods: readonly AgentMethod[] = [
   vmConsole,
   migrationPrepare,
   migrationSend,
+  migrationReady,
   migrationCancel,
   migrationAbandon,
   migrationForget,

@@ -183,6 +183,16 @@ export const migrationPrepare = change(
   closed({ connectUri: Type.String(), migrationHost: Type.String(), functions: HandedFunctions }),
 );
 /**
+ * Destination's side, asked right before each send: it is there, and holds its leases in these pools. Hypervisors take a domain in
+ * without asking an agent, and one that arrived at a host without a lease might be taken for dead. Errors: `host-failed`.
+ */
+export const migrationReady = query(
+  'migration.ready',
+  'Say that a domain may come now',
+  closed({ vmId: Id, poolIds: Type.Array(Id) }),
+  closed({}),
+);
+/**
  * Source's side: moves the domain and waits for the end. Repeated after a crash it joins the running job, or finds that the
  * domain has left (success) or is still here (starts again). The domain runs on exactly one side whatever happens.
  */

@@ -10,6 +10,7 @@ import {
   migrationCancel,
   migrationForget,
   migrationPrepare,
+  migrationReady,
   migrationSend,
   vmList,
 } from '@kvasir/api/agent/vm.ts';
@@ -18,12 +19,13 @@ import type { Executor, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
 import { vms } from '../store/vms.ts';
 import { type VolumeRow, volumes } from '../store/volumes.ts';
-import { defineStep, defineTask } from './kind.ts';
+import { defineStep, defineTask, type StepContext } from './kind.ts';
 import type { TaskParams } from './params.ts';
 import { loadVm, vmSpec } from './vm-spec.ts';
 import { bytesPerMib, volumeRef } from './volume-files.ts';
 
 type Params = TaskParams<'vm-migrate'>;
+type Call = StepContext<Params>['call'];
 
 const prepare = defineStep('vm-migrate', {
   name: 'prepare',
@@ -42,9 +44,19 @@ const prepare = defineStep('vm-migrate', {
   },
 });
 
+/** The destination may have been lost, or booted anew, since it was prepared. */
+async function requireReady(db: Executor, { vmId, destinationHostId }: Params, call: Call): Promise<void> {
+  const { disks } = await loadVm(db, vmId);
+  const poolIds = [...new Set(disks.map(({ volume }) => volume.poolId))];
+  await call(destinationHostId, migrationReady, { vmId, poolIds });
+}
+
 const send = defineStep('vm-migrate', {
   name: 'send',
-  run: async ({ params, resultOf, call, progress }) => {
+  run: async ({ db, params, resultOf, call, progress }) => {
+    const { domains } = await call(params.sourceHostId, vmList, {});
+    // Repeated after it has left, there is nothing to make sure of any more.
+    if (domains.some(({ vmId, incoming }) => vmId === params.vmId && !incoming)) await requireReady(db, params, call);
     const { connectUri, migrationHost, functions } = resultOf(prepare);
     const sent = await call(params.sourceHostId, migrationSend, {
       vmId: params.vmId,

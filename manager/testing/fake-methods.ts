@@ -143,6 +143,7 @@ export const fakeMethods: Readonly<Record<string, Handler | undefined>> = {
     for (const id of copyVolumeIds) world.host(destination).volumes.set(id, world.host(hostId).volumes.get(id) ?? 0);
     return { downtimeMs: 40, bytesTotal: 1000 };
   },
+  'migration.ready': () => ({}),
   'migration.cancel': (world, hostId, { vmId }: { vmId: string }) => {
     world.underWay.delete(vmId);
     return { outcome: world.host(hostId).domains.get(vmId)?.incoming === false ? 'stayed' : 'left' };
