@@ -83,7 +83,10 @@ export function heal(world: World): void {
     const bmc = world.bmcs.ofHost(machine.hostId);
     if (bmc !== undefined) bmc.mode = 'works';
   }
-  for (const { name } of world.managers) world.startManager(name);
+  for (const manager of world.managers) {
+    manager.spare();
+    world.startManager(manager.name);
+  }
 }
 
 function crash(world: World, vm: string): void {

@@ -68,6 +68,11 @@ export class ManagerMachine {
     life.end();
   }
 
+  /** A planned kill that has not come yet does not come any more. */
+  spare(): void {
+    this.#commitsLeft = Number.POSITIVE_INFINITY;
+  }
+
   /** Killed as soon as that many further transactions of it are committed: their answers never reach it. */
   killAfter(commits: number): void {
     if (this.#life !== null) this.#commitsLeft = commits;
