@@ -18,7 +18,7 @@ export interface TestTotals {
 /** These need real hosts or a browser and are run by themselves. */
 const notUnitTests: readonly string[] = ['e2e'];
 const concurrency = 2;
-const defaultLimits: FileLimits = { timeoutMs: 90_000, graceMs: 5000 };
+const defaultLimits: FileLimits = { timeoutMs: 180_000, graceMs: 5000 };
 
 export function unitTestFiles(root: string): string[] {
   return readWorkspaces(root)

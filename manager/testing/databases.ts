@@ -11,20 +11,25 @@ import { postgresServer } from './postgres-server.ts';
 
 export type OpenStore = () => Promise<Store>;
 
-export function forEachDatabase(name: string, declare: (open: OpenStore, kind: DatabaseKind) => void): void {
-  for (const kind of ['sqlite', 'postgres'] as const) {
-    describe(`${name} on ${kind}`, () => {
-      const opened: (() => Promise<void>)[] = [];
-      after(async () => {
-        for (const close of opened.reverse()) await close();
-      });
-      declare(async () => {
-        const { store, close } = kind === 'sqlite' ? await openSqlite() : await openPostgres();
-        opened.push(close);
-        return store;
-      }, kind);
+type Declare = (open: OpenStore, kind: DatabaseKind) => void;
+
+export function forEachDatabase(name: string, declare: Declare): void {
+  for (const kind of ['sqlite', 'postgres'] as const) onDatabase(kind, name, declare);
+}
+
+/** On one of them. */
+export function onDatabase(kind: DatabaseKind, name: string, declare: Declare): void {
+  describe(`${name} on ${kind}`, () => {
+    const opened: (() => Promise<void>)[] = [];
+    after(async () => {
+      for (const close of opened.reverse()) await close();
     });
-  }
+    declare(async () => {
+      const { store, close } = kind === 'sqlite' ? await openSqlite() : await openPostgres();
+      opened.push(close);
+      return store;
+    }, kind);
+  });
 }
 
 interface Opened {
