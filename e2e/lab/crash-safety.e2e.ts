@@ -210,17 +210,18 @@ describe('crash safety', { timeout: 600_000 }, () => {
     const ids = ['external_ids:kvasir-vm=x', `external_ids:iface-id=${nic}`];
     await host.exec(['ovs-vsctl', 'add-port', 'br-int', 'kvstranger', '--', 'set', 'Interface', 'kvstranger', ...ids]);
     await startTwin(hypervisors!.get('h3')!, stranger);
-    assert.deepEqual((await rig.differences(0)).sort(), [
+    // A switch port of nothing is no longer there to be seen, or not for long: the agent removes it by itself.
+    const seen = (await rig.differences(0)).filter((difference) => !difference.startsWith('switch port on h3'));
+    assert.deepEqual(seen.sort(), [
       `QEMU of ${stranger} on h3 is no VM's`,
       `domain ${stranger} on h3 is no VM`,
       'file .tmp-h3-1-x is left in the shared pool',
       `seed on h3 ${stranger} belongs to nothing`,
-      `switch port on h3 ${nic} belongs to nothing`,
       `tap on h3 ${nic} belongs to nothing`,
       `volume file ${volume} belongs to nothing`,
     ]);
     await hypervisors!.get('h3')!.domain.destroy(stranger);
-    await host.exec(['ovs-vsctl', 'del-port', 'kvstranger']);
+    await host.exec(['ovs-vsctl', '--if-exists', 'del-port', 'kvstranger']);
     await host.exec(['ip', 'link', 'del', 'kvstranger']);
     rmSync(join(host.layout.disk, 'var/lib/kvasir/seeds', `${stranger}.iso`));
     rmSync(cloud().lab.sharedPath('images/.tmp-h3-1-x'));
