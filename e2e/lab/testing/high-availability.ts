@@ -1,6 +1,6 @@
 /** What tests of high availability ask and do: states of hosts, timelines, what power devices were told, a cloud that is watched. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { after, before } from 'node:test';
 import type { HaPolicy } from '@kvasir/api/resources/ha-policy.ts';
 import { clusterOperations } from '@kvasir/api/resources/cluster.ts';
@@ -9,6 +9,7 @@ import { haOperations } from '@kvasir/api/resources/ha.ts';
 import { type Host, hostOperations } from '@kvasir/api/resources/host.ts';
 import type { Vm } from '@kvasir/api/resources/vm.ts';
 import { powerFiles } from '@kvasir/lab/bmc.ts';
+import { insideHost } from '@kvasir/lab/layout.ts';
 import type { ProcessIdentity } from '@kvasir/lab/processes.ts';
 import { until } from '@kvasir/lab/processes.ts';
 import { type TestCloud, useCloud } from './cloud.ts';
@@ -98,7 +99,17 @@ export class HaCloud {
     });
     const { items } = await this.cloud.client.call(eventOperations.list, { query: { limit: 500 } });
     const events = items.filter(({ kind }) => /^(ha|host|cluster|manager)[.]/.test(kind));
-    return [...lines, ...events.map(({ at, message }) => `${at} ${message}`)].join('\n');
+    return [...lines, ...events.map(({ at, message }) => `${at} ${message}`), ...this.#logs()].join('\n');
+  }
+
+  /** The ends of what the manager and the agents wrote. */
+  #logs(): string[] {
+    const { lab } = this.cloud;
+    const files = [lab.layout.managerLog, ...lab.hosts().map((host) => host.path(insideHost.agentLog))];
+    return files.flatMap((file) => {
+      const lines = existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n').slice(-40) : ['not there'];
+      return [`--- ${file}`, ...lines];
+    });
   }
 
   async untilTold(hostName: string, message: RegExp, timeoutMs = 30_000): Promise<void> {
