@@ -20,7 +20,7 @@ describe('a link on which the manager speaks regularly', () => {
       for (const message of messages) manager.sendText(message);
       await new Promise(setImmediate);
     };
-    return { heard, say, manager, pass: (ms: number) => (now += ms) };
+    return { heard, say, manager, link, pass: (ms: number) => (now += ms) };
   };
 
   it('delivers what comes in time', async () => {
@@ -37,6 +37,25 @@ describe('a link on which the manager speaks regularly', () => {
     pass(8001);
     await say('start a VM', 'another');
     assert.deepEqual(heard, ['one', 'closed: the manager was silent for 8001 ms: what comes now may be old']);
+  });
+
+  it('waits for the first word from when it was asked for, not from when the link was there', async () => {
+    const { heard, say, pass, link } = open();
+    pass(20_000);
+    link.sendText('hello');
+    pass(8000);
+    await say('welcome');
+    pass(8001);
+    await say('old');
+    assert.deepEqual(heard, ['welcome', 'closed: the manager was silent for 8001 ms: what comes now may be old']);
+  });
+
+  it('takes no first word that was long in coming', async () => {
+    const { heard, say, pass, link } = open();
+    link.sendText('hello');
+    pass(8001);
+    await say('welcome', 'start a VM');
+    assert.deepEqual(heard, ['closed: the manager was silent for 8001 ms: what comes now may be old']);
   });
 
   it('takes bytes for a sign of life too, and holds them to the same', async () => {
