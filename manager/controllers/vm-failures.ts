@@ -24,7 +24,7 @@ import { hosts } from '../store/hosts.ts';
 import { currentEpoch } from '../store/leader.ts';
 import { taskIdsByTarget, tasks } from '../store/tasks.ts';
 import { type VmFailureRow, vmFailures } from '../store/vm-failures.ts';
-import { type VmRow, vms } from '../store/vms.ts';
+import { crashedVms, type VmRow, vms } from '../store/vms.ts';
 import { enqueueTask } from '../tasks/enqueue.ts';
 import { type Log, Rounds } from './rounds.ts';
 
@@ -72,7 +72,7 @@ export async function lookAtVms(seams: VmFailureSeams): Promise<void> {
 async function candidatesOf(db: Executor, quietIds: readonly string[]): Promise<VmRow[]> {
   const open = await vmFailures.select(db, { endedAt: null });
   const ids = [...new Set([...open.map(({ vmId }) => vmId), ...quietIds])];
-  const crashed = await vms.select(db, { state: 'crashed' });
+  const crashed = await crashedVms(db);
   const others = ids.length === 0 ? [] : await vms.select(db, { id: ids });
   return [...new Map([...crashed, ...others].map((row) => [row.id, row])).values()];
 }

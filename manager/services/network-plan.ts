@@ -6,7 +6,7 @@ import { defaultMtu, largestMtu, lowestVlan, someVni, vlanIds } from '@kvasir/co
 import { familyOf, firstOverlap, isFault, planSubnet, type Subnet } from '@kvasir/control/network/subnet.ts';
 import type { Static } from 'typebox';
 import type { Executor } from '../store/database.ts';
-import { type NetworkRow, networks } from '../store/networks.ts';
+import { isVniTaken, type NetworkRow, networks } from '../store/networks.ts';
 import { type SwitchRow, switches } from '../store/switches.ts';
 import { byNameOrId, notFoundAt } from './access.ts';
 import type { Change } from './call.ts';
@@ -60,14 +60,13 @@ async function vlanOn(db: Executor, on: SwitchRow, asked: number | undefined): P
 }
 
 async function vni(change: Change, asked: number | undefined): Promise<number> {
-  const isTaken = async (segment: number) => (await networks.find(change.db, { kind: 'vxlan', segment })) !== undefined;
   if (asked !== undefined) {
-    if (await isTaken(asked)) throw taken('/body/segment', 'network with the VNI', String(asked));
+    if (await isVniTaken(change.db, asked)) throw taken('/body/segment', 'network with the VNI', String(asked));
     return asked;
   }
   for (;;) {
     const segment = someVni(change.env.ids.fraction());
-    if (!(await isTaken(segment))) return segment;
+    if (!(await isVniTaken(change.db, segment))) return segment;
   }
 }
 

@@ -48,6 +48,33 @@ export function encodeRow(columns: AnyColumns, row: Readonly<Record<string, unkn
   return stored;
 }
 
+/** A row with the database's own names. */
+export class RowReader<Row> {
+  readonly #columns: readonly { readonly name: string; readonly stored: string; readonly kind: string }[];
+
+  constructor(columns: AnyColumns) {
+    this.#columns = Object.entries(columns).map(([name, kind]) => ({ name, stored: storedName(name), kind }));
+  }
+
+  read(row: StoredRow): Row {
+    const read: Record<string, unknown> = {};
+    for (const { name, stored, kind } of this.#columns) {
+      const value = row[stored];
+      if (value === undefined) throw new Error(`There is no column ${stored}`);
+      if (value === null) read[name] = null;
+      else if (kind === 'flag') read[name] = value === 1;
+      else if (kind === 'json') read[name] = JSON.parse(value as string);
+      else read[name] = value;
+    }
+    return read as Row;
+  }
+}
+
+function storedName(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** A row as Kysely answers it, with the names of the fields. */
 export function decodeRow<Row>(columns: AnyColumns, stored: StoredRow): Row {
   const row: Record<string, unknown> = {};
   for (const column of Object.keys(columns)) {

@@ -1,6 +1,8 @@
 /** Networks, the ports (NICs of VMs) on them, and which addresses are taken. */
 import type { Labels } from '@kvasir/api/schema.ts';
 import type { Subnet } from '@kvasir/control/network/subnet.ts';
+import { sql } from 'kysely';
+import type { Executor } from './database.ts';
 import { Table } from './table.ts';
 import { type Versioned, versioned } from './versioned.ts';
 
@@ -137,3 +139,9 @@ export const networkAddresses = new Table<NetworkAddressRow>({
   },
   key: 'address',
 });
+
+/** The condition stands as in the index `networks_by_vni`. */
+export async function isVniTaken(ex: Executor, vni: number): Promise<boolean> {
+  const query = ex.selectFrom('networks').select('id').where(sql<boolean>`kind = 'vxlan'`).where('segment', '=', vni);
+  return (await query.executeTakeFirst()) !== undefined;
+}

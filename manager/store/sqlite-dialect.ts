@@ -21,8 +21,19 @@ export function sqliteDialect(path: string): Dialect {
     createAdapter: () => new SqliteAdapter(),
     createDriver: () => new SqliteDriver(path),
     createIntrospector: (db) => new SqliteIntrospector(db),
-    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createQueryCompiler: () => new HiddenParameters(),
   };
+}
+
+/**
+ * SQLite looks into the values of parameters when it plans, for whatever is compared with a column without an index and for limits, and
+ * then plans the statement anew each time that it is bound: 25 us instead of 5 for a look-up by key. `likely` gives its argument
+ * back and costs nothing, but is not looked into.
+ */
+class HiddenParameters extends SqliteQueryCompiler {
+  protected override getCurrentParameterPlaceholder(): string {
+    return 'likely(?)';
+  }
 }
 
 /** A connection with its prepared statements: preparing costs more than running. */

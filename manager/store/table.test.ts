@@ -7,11 +7,13 @@ import { systemIds } from '../ids.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import { bootstrap } from './bootstrap.ts';
 import type { Store, Tx } from './database.ts';
+import { executeShape } from './compiled-queries.ts';
 import { appendEvent, eventsAfter, lastEventSeq } from './events.ts';
 import { projects } from './projects.ts';
 import { firstRevision } from './versioned.ts';
 import { type VolumeRow, volumes } from './volumes.ts';
 import { pools } from './pools.ts';
+import type { Where } from './table.ts';
 import { clusters } from './clusters.ts';
 
 const code = (expected: string) => (error: unknown) => error instanceof KvasirError && error.code === expected;
@@ -52,6 +54,43 @@ forEachDatabase('tables', (open) => {
     });
     return { store, volume };
   }
+
+  test('queries of one shape answer each by its own values', async () => {
+    const { store, volume } = await prepared();
+    const rows = ['a', 'b', 'c', 'd'].map((name, at) => volume(name, { sizeMib: at, trashedAt: at < 2 ? null : at }));
+    await store.transaction((tx) => volumes.insertAll(tx, rows));
+    const names = async (where: Where<VolumeRow>, sort?: 'sizeMib') =>
+      (await volumes.select(store.db, where, sort ?? 'name')).map(({ name }) => name).join('');
+    assert.equal(await names({ sizeMib: 1 }), 'b');
+    assert.equal(await names({ sizeMib: 2 }), 'c');
+    assert.equal(await names({ sizeMib: [2, 3] }), 'cd');
+    assert.equal(await names({ sizeMib: [3, 1, 0] }, 'sizeMib'), 'abd');
+    assert.equal(await names({ sizeMib: [], trashedAt: null }), '');
+    assert.equal(await names({ trashedAt: null }), 'ab');
+    assert.equal(await names({ trashedAt: 2, sizeMib: undefined }), 'c');
+    assert.equal(await names({ trashedAt: [2, 3], linked: true }), 'cd');
+    assert.equal(await names({ linked: false }), '');
+    await store.transaction(async (tx) => {
+      assert.equal(await volumes.set(tx, { name: ['a', 'b'] }, { linked: false, trashedAt: null }), 2);
+      assert.equal(await volumes.set(tx, { name: ['b', 'c'] }, { linked: true, trashedAt: 9 }), 2);
+      assert.equal(await volumes.remove(tx, { name: 'd' }), 1);
+      assert.equal(await volumes.remove(tx, { name: 'd' }), 0);
+    });
+    assert.equal(await names({ linked: false }), 'a');
+    assert.equal(await names({ trashedAt: 9 }), 'bc');
+    assert.deepEqual(await volumes.find(store.db, { name: 'd' }), undefined);
+  });
+
+  test('a shape that forgets a value is refused', async () => {
+    const { store } = await prepared();
+    const build = (names: readonly string[]) => () =>
+      store.db.selectFrom('volumes').select('id').where('name', 'in', names);
+    await executeShape(store.db, 'by name', ['a'], build(['a']));
+    await assert.rejects(
+      executeShape(store.db, 'by name', ['a', 'b'], build(['a', 'b'])),
+      /by name takes 1 values, not 2/,
+    );
+  });
 
   test('a row comes back with the types that went in', async () => {
     const { store, volume } = await prepared();

@@ -4,7 +4,16 @@
  */
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import { type Expression, type Kysely, type RawBuilder, sql, type SqlBool } from 'kysely';
-import { type AnyColumns, type Columns, decodeRow, encodeRow, encodeValue, type StoredRow } from './columns.ts';
+import {
+  type AnyColumns,
+  type Columns,
+  decodeRow,
+  encodeRow,
+  encodeValue,
+  RowReader,
+  type StoredRow,
+} from './columns.ts';
+import { executeShape, type StoredValues } from './compiled-queries.ts';
 import { violationOf } from './constraint.ts';
 import { cursorAfter, readCursor } from './cursor.ts';
 import type { Executor, Tx } from './database.ts';
@@ -53,6 +62,7 @@ export class Table<Row extends object> {
   readonly key: string;
   readonly #columns: AnyColumns;
   readonly #nullableSorts: readonly string[];
+  readonly #reader: RowReader<Row>;
 
   constructor(spec: TableSpec<Row>) {
     this.table = spec.table;
@@ -61,12 +71,16 @@ export class Table<Row extends object> {
     this.key = spec.key ?? 'id';
     this.#columns = spec.columns;
     this.#nullableSorts = spec.nullableSorts ?? [];
+    this.#reader = new RowReader(spec.columns);
   }
 
   /** Throws `name-taken` when a unique column is taken. */
   async insert(tx: Tx, row: Row): Promise<Row> {
     const stored = encodeRow(this.#columns, row as Record<string, unknown>);
-    await this.#guarded(row, () => untyped(tx).insertInto(this.table).values(stored).execute());
+    const shape = `insert ${this.table} ${Object.keys(stored).join()}`;
+    await this.#guarded(row, () =>
+      executeShape(tx, shape, Object.values(stored), () => untyped(tx).insertInto(this.table).values(stored)),
+    );
     return row;
   }
 
@@ -80,9 +94,11 @@ export class Table<Row extends object> {
 
   /** The one row that matches, or undefined. */
   async find(ex: Executor, where: Where<Row>): Promise<Row | undefined> {
-    const query = untyped(ex).selectFrom(this.table).selectAll().where(this.#matches(where)).limit(1);
-    const stored = await query.executeTakeFirst();
-    return stored && this.decode(stored);
+    const { shape, values } = this.#shape(where);
+    const { rows } = await executeShape<StoredRow>(ex, `find ${this.table} ${shape}`, values, () =>
+      untyped(ex).selectFrom(this.table).selectAll().where(this.#matches(where)).limit(sql.lit(1)),
+    );
+    return rows[0] && this.#reader.read(rows[0]);
   }
 
   /** The row with this key; throws `not-found`. */
@@ -94,9 +110,12 @@ export class Table<Row extends object> {
 
   /** All rows that match, in the order of `sort` (default: the key). For sets that are small by nature. */
   async select(ex: Executor, where: Where<Row> = {}, sort?: keyof Row & string): Promise<Row[]> {
-    const query = untyped(ex).selectFrom(this.table).selectAll().where(this.#matches(where));
-    const rows = await query.orderBy(sort ?? this.key).execute();
-    return rows.map((stored) => this.decode(stored));
+    const by = sort ?? this.key;
+    const { shape, values } = this.#shape(where);
+    const { rows } = await executeShape<StoredRow>(ex, `select ${this.table} ${by} ${shape}`, values, () =>
+      untyped(ex).selectFrom(this.table).selectAll().where(this.#matches(where)).orderBy(by),
+    );
+    return rows.map((stored) => this.#reader.read(stored));
   }
 
   async count(ex: Executor, where: Where<Row> = {}, matching?: readonly Expression<SqlBool>[]): Promise<number> {
@@ -133,16 +152,27 @@ export class Table<Row extends object> {
   /** Sets columns of all rows that match; answers how many. For tables without revision, or columns that no user edits. */
   async set(tx: Tx, where: Where<Row>, changes: Partial<Row>): Promise<number> {
     const stored = encodeRow(this.#columns, changes);
-    const update = untyped(tx).updateTable(this.table).set(stored).where(this.#matches(where));
-    const result = await this.#guarded(changes, () => update.executeTakeFirst());
-    return Number(result.numUpdatedRows);
+    const { shape, values } = this.#shape(where);
+    const result = await this.#guarded(changes, () =>
+      executeShape(
+        tx,
+        `set ${this.table} ${Object.keys(stored).join()} ${shape}`,
+        [...Object.values(stored), ...values],
+        () => untyped(tx).updateTable(this.table).set(stored).where(this.#matches(where)),
+      ),
+    );
+    return Number(result.numAffectedRows);
   }
 
   /** Deletes all rows that match; answers how many. Throws `in-use` when another row refers to one. */
   async remove(tx: Tx, where: Where<Row>): Promise<number> {
-    const removal = untyped(tx).deleteFrom(this.table).where(this.#matches(where));
-    const result = await this.#guarded(where, () => removal.executeTakeFirst());
-    return Number(result.numDeletedRows);
+    const { shape, values } = this.#shape(where);
+    const result = await this.#guarded(where, () =>
+      executeShape(tx, `remove ${this.table} ${shape}`, values, () =>
+        untyped(tx).deleteFrom(this.table).where(this.#matches(where)),
+      ),
+    );
+    return Number(result.numAffectedRows);
   }
 
   /** Inserts, or sets all columns of the row with the same `keys`. */
@@ -216,6 +246,20 @@ export class Table<Row extends object> {
     }
     if (conditions.length === 0) return sql<SqlBool>`1 = 1`;
     return sql<SqlBool>`(${sql.join(conditions, sql` and `)})`;
+  }
+
+  /** What of `#matches` stands in the SQL, and what only in its values. */
+  #shape(where: Where<Row>): { readonly shape: string; readonly values: StoredValues } {
+    let shape = '';
+    const values: (string | number | null)[] = [];
+    for (const [column, wanted] of Object.entries(where)) {
+      if (wanted === undefined) continue;
+      const several = Array.isArray(wanted);
+      shape += `${column}${wanted === null ? ' null' : several ? ` in ${wanted.length}` : ''},`;
+      if (several) for (const value of wanted as unknown[]) values.push(encodeValue(this.#columns, column, value));
+      else if (wanted !== null) values.push(encodeValue(this.#columns, column, wanted));
+    }
+    return { shape, values };
   }
 
   #condition(column: string, wanted: unknown): Expression<SqlBool> {

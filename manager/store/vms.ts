@@ -2,6 +2,8 @@
 import type { CloudInit, Guest, Vm, VmState } from '@kvasir/api/resources/vm.ts';
 import type { Labels } from '@kvasir/api/schema.ts';
 import type { Static } from 'typebox';
+import { sql } from 'kysely';
+import type { Executor } from './database.ts';
 import { Table } from './table.ts';
 import { type Versioned, versioned } from './versioned.ts';
 
@@ -69,6 +71,16 @@ export const vms = new Table<VmRow>({
     purgeAt: 'integer',
   },
 });
+
+/**
+ * Those that ended by themselves, by id. The condition stands as in the index `vms_crashed` and the database is not asked to sort:
+ * SQLite would rather read all VMs in order.
+ */
+export async function crashedVms(ex: Executor): Promise<VmRow[]> {
+  const query = ex.selectFrom('vms').selectAll().where(sql<boolean>`state = 'crashed'`);
+  const rows = (await query.execute()).map((stored) => vms.decode(stored));
+  return rows.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
 
 export interface VmDiskRow {
   readonly volumeId: string;

@@ -1,7 +1,8 @@
 /**
  * One private PostgreSQL server for a test process: Debian's binaries, as user postgres when we are root (the server
  * refuses root), on a unix socket in a temporary folder. Initializing takes seconds, so a fresh data folder is kept as a
- * template in the system's temporary folder. The server dies with this process, also when that is killed.
+ * template in the system's temporary folder. The server dies with this process, also when that is killed; nothing of it has to
+ * survive the machine, so it lies in memory and never waits for a disk.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { chmod, chown, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
@@ -10,12 +11,14 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { promisify } from 'node:util';
 import { systemClock } from '@kvasir/api/clock.ts';
+import { Client } from 'pg';
+import { memoryFolder } from './memory-folder.ts';
 
 const run = promisify(execFile);
 
 export interface PostgresServer {
-  /** Address of a new, empty database. */
-  createDatabase(): Promise<string>;
+  /** Address of a new database: empty, or a copy of another one that nobody is connected to. */
+  createDatabase(copyOf?: string): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -34,22 +37,32 @@ after(async () => {
 async function start(): Promise<PostgresServer> {
   const binaries = await newestBinaries();
   const user = await serverUser();
-  const folder = await mkdtemp(join(tmpdir(), 'kvasir-postgres-'));
+  const folder = await mkdtemp(join(memoryFolder, 'kvasir-postgres-'));
   await chown(folder, user.uid, user.gid);
   const data = join(folder, 'data');
   await run('cp', ['--archive', '--reflink=auto', await template(binaries, user), data]);
-  const options = { port: '5432', unix_socket_directories: folder, listen_addresses: '', shared_buffers: '32MB' };
+  const options = {
+    port: '5432',
+    unix_socket_directories: folder,
+    listen_addresses: '',
+    shared_buffers: '32MB',
+    fsync: 'off',
+    full_page_writes: 'off',
+  };
   const settings = Object.entries(options).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const server = spawn(...user.command(join(binaries, 'postgres'), ['-D', data, ...settings]), { stdio: 'ignore' });
-  const psql = async (statement: string) =>
-    await run(join(binaries, 'psql'), ['-h', folder, '-U', 'postgres', '-d', 'postgres', '-qtc', statement]);
-  await untilReady(server, () => psql('select 1'));
+  const addressOf = (name: string): string =>
+    `postgres://postgres@localhost/${name}?host=${encodeURIComponent(folder)}`;
+  const administrator = await connected(server, addressOf('postgres'));
+  // It learns of the stop by a broken connection.
+  administrator.on('error', () => {});
   let databases = 0;
   return {
-    createDatabase: async () => {
+    createDatabase: async (copyOf) => {
       databases += 1;
-      await psql(`create database test${databases}`);
-      return `postgres://postgres@localhost/test${databases}?host=${encodeURIComponent(folder)}`;
+      const template = copyOf === undefined ? '' : ` template ${new URL(copyOf).pathname.slice(1)}`;
+      await administrator.query(`create database test${databases}${template}`);
+      return addressOf(`test${databases}`);
     },
     stop: async () => {
       await ended(server, () => server.kill('SIGQUIT'));
@@ -58,14 +71,16 @@ async function start(): Promise<PostgresServer> {
   };
 }
 
-async function untilReady(server: ChildProcess, probe: () => Promise<unknown>): Promise<void> {
+async function connected(server: ChildProcess, connectionString: string): Promise<Client> {
   for (;;) {
     if (server.exitCode !== null) throw new Error(`PostgreSQL ended with ${server.exitCode}`);
+    const client = new Client({ connectionString, keepAlive: false, application_name: 'tests' });
     try {
-      await probe();
-      return;
+      await client.connect();
+      return client;
     } catch {
-      await systemClock.sleep(50);
+      await client.end();
+      await systemClock.sleep(20);
     }
   }
 }
