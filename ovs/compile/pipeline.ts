@@ -15,6 +15,7 @@ export const table = {
   trackOut: 30,
   allowOut: 31,
   tellApartOut: 32,
+  openOut: 33,
   enterRouter: 35,
   route: 36,
   /** On the gateway host alone. */
@@ -30,6 +31,7 @@ export const table = {
   trackIn: 50,
   allowIn: 51,
   tellApartIn: 52,
+  openIn: 53,
   output: 60,
 } as const;
 

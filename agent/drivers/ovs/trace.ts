@@ -27,6 +27,7 @@ const stages: Readonly<Record<keyof typeof table, string>> = {
   trackOut: 'sessions out',
   allowOut: 'rules out',
   tellApartOut: 'rules out',
+  openOut: 'sessions out',
   enterRouter: 'router',
   route: 'router',
   natOut: 'translation out',
@@ -41,6 +42,7 @@ const stages: Readonly<Record<keyof typeof table, string>> = {
   trackIn: 'sessions in',
   allowIn: 'rules in',
   tellApartIn: 'rules in',
+  openIn: 'sessions in',
   output: 'delivery',
 };
 const stageOf = new Map(
