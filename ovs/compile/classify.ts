@@ -86,11 +86,18 @@ function bits(field: 'arp_tpa' | 'arp_spa' | 'reg0', count: number) {
   return { field, start: 0, count };
 }
 
-/** The meter that limits what a port sends, or what a router hears; `questionMeter` limits what it asks the agent. */
+/**
+ * The meter that limits what a port sends, or what a router hears; `questionMeter` limits what it asks the agent, `servicesMeter`
+ * what it sends to metadata and DNS.
+ */
 export function portMeter(number: number): number {
-  return number * 2;
+  return number * 3;
 }
 
 export function questionMeter(number: number): number {
-  return number * 2 + 1;
+  return number * 3 + 1;
+}
+
+export function servicesMeter(number: number): number {
+  return number * 3 + 2;
 }

@@ -14,10 +14,12 @@ import type { Slice } from './slice.ts';
 import { anySlice, shuffled } from './testing/arbitrary-slice.ts';
 import { localSwitch, network, port, rule, slice } from './testing/slices.ts';
 
+const servicesPort = 2;
+
 function hostOf(given: Slice): LocalSwitch {
   const nics = [...new Set(given.ports.map(({ nicId }) => nicId))].sort();
   const nicPorts = Object.fromEntries(nics.map((nicId, index) => [nicId, 11 + index]));
-  const services = { port: 2, macAddress: '52:54:00:00:00:5e' };
+  const services = { port: servicesPort, macAddress: '52:54:00:00:00:5e' };
   return localSwitch(given, { nicPorts, uplinkPorts: { switch: 3 }, services });
 }
 
@@ -55,14 +57,16 @@ function valuesSet(flow: Flow, field: string): number[] {
   );
 }
 
-test('no flow hands packets to the agent without a meter before it', () => {
+test('no flow hands packets to the agent, or to its services, without a meter before it', () => {
   fc.assert(
     fc.property(anySlice, (given) => {
       const { flows, meters } = compile(given, hostOf(given));
       const known = new Set(meters.map(({ meterId }) => meterId));
       for (const flow of flows) {
         const actions = flatten(flow.actions);
-        const asks = actions.findIndex((action) => action.do === 'controller');
+        const asks = actions.findIndex(
+          (action) => action.do === 'controller' || (action.do === 'output' && action.port === servicesPort),
+        );
         const metered = actions.slice(0, Math.max(asks, 0)).some((a) => a.do === 'meter' && known.has(a.meterId));
         assert.ok(asks === -1 || metered, formatFlow(flow));
       }

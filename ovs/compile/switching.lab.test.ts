@@ -163,3 +163,17 @@ test('guests with the same address reach metadata and DNS, and the answers find 
     b1: ['5e>b1 169.254.169.254>10.0.0.1 udp 53>1'],
   });
 });
+
+test('a guest that floods the services is slowed down, and stops nobody else', async () => {
+  const services = { port: 2, macAddress: '52:54:00:00:00:5e' };
+  const server: Station = { mac: services.macAddress, ip: '169.254.169.254' };
+  const ports = [
+    port('a1', { macAddress: a1.mac, addresses: [a1.ip] }),
+    port('a2', { macAddress: a2.mac, addresses: [a2.ip] }),
+  ];
+  await load(slice({ networks: [network('blue')], ports }), { services, nicPorts: { a1: 11, a2: 12 } });
+  const big = Buffer.concat([udp(a1, server, [1, 53]), Buffer.alloc(1300)]);
+  const { services: arrived = [] } = await lab.exchange('a1', ...Array.from({ length: 300 }, () => big));
+  assert.ok(arrived.length > 0 && arrived.length < 200, `${arrived.length} of 300`);
+  assert.deepEqual(Object.keys(await lab.send('a2', udp(a2, server, [1, 53]))), ['services']);
+});
