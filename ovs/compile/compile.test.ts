@@ -82,9 +82,9 @@ test('no flow of a network delivers to a port, a VNI or a VLAN of another', () =
       const numberOf = (id: string): number => host.numbers.networks[id] as number;
       const networkOfPort = new Map(given.ports.map((each) => [host.numbers.ports[portKey(each)], each.networkId]));
       const bySegment = new Map(given.networks.map(({ networkId, segment }) => [segment, networkId]));
-      const delivery: readonly number[] = [table.switchFromVm, table.switchFromOutside, table.replicate];
+      const delivery: readonly number[] = [table.switchFromVm, table.switchFromOutside, table.replicate, table.leave];
       for (const flow of compile(given, host).flows) {
-        if (!delivery.includes(flow.table)) continue;
+        if (!delivery.includes(flow.table) || flow.match.metadata === undefined) continue;
         const within = Number(flow.match.metadata?.value);
         for (const to of valuesSet(flow, 'reg7')) assert.equal(numberOf(networkOfPort.get(to) as string), within);
         for (const vni of valuesSet(flow, 'tun_id')) assert.equal(numberOf(bySegment.get(vni) as string), within);
@@ -105,7 +105,9 @@ test('frames enter the network of their port, VNI or VLAN, and from the tunnel n
       for (const flow of compile(given, host).flows) {
         const sends = flatten(flow.actions).some((action) => action.do === 'output' && action.port === host.tunnelPort);
         if (sends) assert.ok(flow.table === table.switchFromVm || flow.table === table.route, formatFlow(flow));
-        if (flow.table !== table.classify) continue;
+        const tunnelled = flow.match.in_port?.value === BigInt(host.tunnelPort as number);
+        if (flow.table === table.classify && tunnelled) assert.ok(flow.match.tun_src !== undefined, formatFlow(flow));
+        if (flow.table !== table.classify && flow.table !== table.tunnelled) continue;
         const [entered] = valuesSet(flow, 'metadata');
         const [from] = valuesSet(flow, 'reg6');
         const { tun_id: vni, vlan_vid: vlan } = flow.match;

@@ -8,6 +8,7 @@
  */
 export const table = {
   classify: 0,
+  tunnelled: 1,
   antiSpoof: 10,
   antiSpoofNd: 11,
   respond: 20,
@@ -33,6 +34,7 @@ export const table = {
   tellApartIn: 52,
   openIn: 53,
   output: 60,
+  leave: 61,
 } as const;
 
 export const register = {

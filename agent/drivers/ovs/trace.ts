@@ -20,6 +20,7 @@ type Params = ParamsOf<typeof networkTrace>;
 
 const stages: Readonly<Record<keyof typeof table, string>> = {
   classify: 'arrival',
+  tunnelled: 'arrival',
   antiSpoof: 'anti-spoofing',
   antiSpoofNd: 'anti-spoofing',
   respond: 'answers',
@@ -44,6 +45,7 @@ const stages: Readonly<Record<keyof typeof table, string>> = {
   tellApartIn: 'rules in',
   openIn: 'sessions in',
   output: 'delivery',
+  leave: 'uplink',
 };
 const stageOf = new Map(
   Object.entries(table).map(([name, number]) => [number as number, stages[name as keyof typeof table] ?? name]),

@@ -31,6 +31,19 @@ export const scenarios: readonly Scenario[] = [
     },
   ),
   scenario(
+    'underlay',
+    'A flat network on the wire that carries the tunnels of this host, 172.31.0.1, and of 172.31.0.2. The foreign VTEP 172.31.0.77 belongs to `blue` only.',
+    {
+      vteps: ['172.31.0.1', '172.31.0.2'],
+      networks: [
+        network('blue', { externalVteps: ['172.31.0.77'] }),
+        network('floor', { kind: 'flat', segment: 0 }),
+        network('red', { segment: 5002 }),
+      ],
+    },
+    { defaultUplinkPort: 3 },
+  ),
+  scenario(
     'vlan',
     'VLAN 100 on the uplink at port 3; frames for unknown MACs leave by it.',
     {
