@@ -44,6 +44,7 @@ export async function openDrivers(
       ...(config.tunnelAddress === undefined ? {} : { tunnelAddress: config.tunnelAddress }),
       metadataOf: (vmId) => metadata.get(vmId),
       numbersFile: join(directory, 'switch-numbers.json'),
+      cutsFile: join(directory, 'cut-sessions.json'),
       log: stderrLog,
     }),
     storage: new DirectoryStorageDriver({

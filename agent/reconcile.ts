@@ -1,6 +1,7 @@
 /** What an agent puts in order when it starts: what it serves, ports of VMs that are not here any more, ports that VMs lack. */
 import type { HostContext } from './handlers/handler.ts';
 import { replugPorts } from './handlers/vm-parts.ts';
+import type { ServedNetworks } from './journal/served.ts';
 import type { Log } from './log.ts';
 
 /**
@@ -24,11 +25,20 @@ export async function clearLeftovers(host: HostContext, log: Log): Promise<void>
   }
 }
 
+/** With what was in force before, or sessions would go on that it allowed and this one does not. */
+async function applyAgain({ drivers, served, locks }: HostContext, networks: ServedNetworks): Promise<void> {
+  const { generation, slice, before } = networks;
+  await locks.run('networks', async () => {
+    await drivers.network.apply(generation, slice, before ?? slice);
+    if (before) await served.set({ networks: { generation, slice, before: null } });
+  });
+}
+
 /** Serves the pools and networks of the last run; none of them is made anew. */
 export async function serveAgain(host: HostContext, log: Log): Promise<void> {
   const { pools, networks } = host.served.lists;
   try {
-    if (networks !== null) await host.drivers.network.apply(networks.generation, networks.slice);
+    if (networks !== null) await applyAgain(host, networks);
     if (pools.length > 0) await host.drivers.storage.applyPools(pools.map((pool) => ({ ...pool, initialize: false })));
   } catch (error) {
     log('could not serve what was served before', error);

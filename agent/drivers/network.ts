@@ -1,6 +1,6 @@
 /** Networking as the agent sees it: networks served here, and one port (a tap device on the switch) for each NIC. Implementations: `ovs/`, `sim/`. */
 import type { NetworkChanged } from '@kvasir/api/agent/link.ts';
-import type { PortCounters, TraceResult, networkTrace } from '@kvasir/api/agent/network.ts';
+import type { PortCounters, PortCuts, TraceResult, networkTrace } from '@kvasir/api/agent/network.ts';
 import type { ParamsOf } from '@kvasir/api/agent/method.ts';
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
@@ -40,8 +40,11 @@ export interface VmMetadata {
 
 /** Every method is idempotent. */
 export interface NetworkDriver {
-  /** Is exactly this when it returns; throws `wrong-state` for a generation older than the last one applied. */
-  apply(generation: number, slice: NetworkSlice): Promise<void>;
+  /**
+   * Is exactly this when it returns; throws `wrong-state` for a generation older than the last one applied. `before`, which counts
+   * with the first one only: what was in force before the agent was started. Returns the cuts that the slice does not have.
+   */
+  apply(generation: number, slice: NetworkSlice, before?: NetworkSlice | null): Promise<readonly PortCuts[]>;
   /** Makes tap and switch port. */
   attachPort(vmId: string, nic: NicSpec): Promise<PortDevice>;
   /** Removes tap and switch port; one that is not there counts as removed. */

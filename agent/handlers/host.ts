@@ -1,6 +1,7 @@
 /** What this host has, and the pools and networks it serves. */
 import { hostInventory, type Inventory, poolApply, poolReport } from '@kvasir/api/agent/host.ts';
 import { networkApply, networkTrace, portCounters } from '@kvasir/api/agent/network.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
 
 export async function readInventory(host: HostContext): Promise<Inventory> {
@@ -35,9 +36,21 @@ export function hostHandlers(host: HostContext): Handler[] {
     handler(poolReport, async () => ({ pools: await storage.report() })),
     handler(networkApply, ({ generation, slice }) =>
       host.locks.run('networks', async () => {
-        await network.apply(generation, slice);
-        await host.served.set({ networks: { generation, slice } });
-        return { generation };
+        const known = host.served.lists.networks;
+        if (known !== null && generation < known.generation) {
+          throw new KvasirError('wrong-state', {
+            action: `apply generation ${generation} of`,
+            kind: 'network list',
+            name: 'host',
+            state: `at generation ${known.generation}`,
+          });
+        }
+        // What is wanted comes first, or an agent that ends in between goes back to an older one.
+        const before = known?.before ?? known?.slice ?? null;
+        await host.served.set({ networks: { generation, slice, before } });
+        const cuts = await network.apply(generation, slice, before);
+        await host.served.set({ networks: { generation, slice, before: null } });
+        return { generation, ...(cuts.length > 0 ? { cuts: [...cuts] } : {}) };
       }),
     ),
     handler(portCounters, async ({ nicIds }) => ({ ports: await network.counters(nicIds) })),

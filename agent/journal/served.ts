@@ -8,7 +8,15 @@ import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 
 export interface ServedLists {
   readonly pools: readonly PoolSpec[];
-  readonly networks: { readonly generation: number; readonly slice: NetworkSlice } | null;
+  readonly networks: ServedNetworks | null;
+}
+
+export interface ServedNetworks {
+  readonly generation: number;
+  /** Kept before it is applied. */
+  readonly slice: NetworkSlice;
+  /** What was in force when this one was taken, as long as it is not certain that this one is; null or left out: it is. */
+  readonly before?: NetworkSlice | null;
 }
 
 export interface Served {

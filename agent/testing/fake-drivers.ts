@@ -3,6 +3,7 @@ import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 import { Duplex, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { PoolReport } from '@kvasir/api/agent/host.ts';
+import type { PortCuts } from '@kvasir/api/agent/network.ts';
 import type { ImageInfo, VolumeRef } from '@kvasir/api/agent/storage.ts';
 import type { DomainReport, DomainState } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
@@ -192,10 +193,16 @@ export class FakeHypervisor implements HypervisorDriver {
 
 export class FakeNetwork implements NetworkDriver {
   readonly ports = new Map<string, Port>();
-  applied: { generation: number; slice: NetworkSlice } | null = null;
+  applied: { generation: number; slice: NetworkSlice; before: NetworkSlice | null } | null = null;
+  /** What `apply` says was cut. */
+  cuts: readonly PortCuts[] = [];
+  /** Awaited by `apply`, after it has done its work. */
+  gate: Promise<void> = Promise.resolve();
 
-  async apply(generation: number, slice: NetworkSlice): Promise<void> {
-    this.applied = { generation, slice };
+  async apply(generation: number, slice: NetworkSlice, before: NetworkSlice | null = null) {
+    this.applied = { generation, slice, before };
+    await this.gate;
+    return this.cuts;
   }
 
   async attachPort(vmId: string, nic: { readonly nicId: string; readonly networkId: string }) {

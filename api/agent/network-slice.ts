@@ -71,6 +71,19 @@ export const SliceRate = nullable(
   closed({ rateKbps: Type.Integer({ minimum: 1 }), burstKb: Type.Integer({ minimum: 1 }) }),
 );
 
+/** TCP sessions of a port that were cut when a rule was taken away: they do not come back by a packet of their middle. */
+export const SliceCut = closed({
+  /** Into the VM, or out of it. */
+  opened: oneOf(['in', 'out'] as const),
+  /** The port's own. */
+  address: Address,
+  /** The TCP port that they led to; null: any. */
+  port: nullable(PortNumber),
+  /** The other end; null: anybody. */
+  remote: nullable(Address),
+});
+export type SliceCut = Static<typeof SliceCut>;
+
 export const SlicePort = closed({
   nicId: Id,
   vmId: Id,
@@ -95,6 +108,8 @@ export const SlicePort = closed({
   guestVlan: nullable(VlanId),
   /** Delivered by the hardware of an SR-IOV virtual function: the switch programs nothing but its addresses elsewhere. */
   hardware: Type.Boolean(),
+  /** Left out: none. */
+  cuts: Type.Optional(Type.Array(SliceCut)),
 });
 export type SlicePort = Static<typeof SlicePort>;
 
@@ -169,6 +184,8 @@ export const SliceMirror = closed({
 export type SliceMirror = Static<typeof SliceMirror>;
 
 export const NetworkSlice = closed({
+  /** Tunnel addresses of all hosts; left out: only those that networks and routers name are known. */
+  vteps: Type.Optional(Type.Array(Address)),
   uplinks: Type.Array(SliceUplink),
   networks: Type.Array(SliceNetwork),
   ports: Type.Array(SlicePort),

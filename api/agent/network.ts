@@ -5,13 +5,22 @@
 import { type Static, Type } from 'typebox';
 import { closed, Id, MacAddress, nullable, oneOf } from '../schema.ts';
 import { change, query } from './method.ts';
-import { NetworkSlice } from './network-slice.ts';
+import { NetworkSlice, SliceCut } from './network-slice.ts';
+
+/** What was cut at one port (`guestVlan`: of a trunk). */
+export const PortCuts = closed({
+  nicId: Id,
+  guestVlan: nullable(Type.Integer()),
+  cuts: Type.Array(SliceCut),
+});
+export type PortCuts = Static<typeof PortCuts>;
 
 export const networkApply = change(
   'network.apply',
   'Be exactly this; an older generation is refused (`wrong-state`). Answered when the flows are in force',
   closed({ generation: Type.Integer(), slice: NetworkSlice }),
-  closed({ generation: Type.Integer() }),
+  /** `cuts`: the slice does not have them yet; said again with each answer until it does. */
+  closed({ generation: Type.Integer(), cuts: Type.Optional(Type.Array(PortCuts)) }),
 );
 
 const Count = Type.Integer({ minimum: 0 });

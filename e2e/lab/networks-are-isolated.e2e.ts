@@ -16,6 +16,8 @@ const guests = [
   guest('a3', 'tenant-a', 'h1', 3, '52:54:00:0a:00:03'),
   guest('b1', 'tenant-b', 'h1', 1, '52:54:00:0b:00:01'),
   guest('b2', 'tenant-b', 'h2', 2, '52:54:00:0b:00:02'),
+  // On the wire that carries the tunnels, with an address of its own there.
+  { ...guest('floor', 'floor', 'h1', 0, '52:54:00:0f:00:01'), addresses: ['10.79.0.150'] },
 ];
 const foreign = { vtep: '10.79.0.200', address: '10.0.0.9', macAddress: '52:54:00:0a:00:09' };
 
@@ -28,6 +30,7 @@ describe('networks are isolated', { timeout: 240_000 }, () => {
     networks: [
       { name: 'tenant-a', kind: 'vxlan', segment: vniA, externalVteps: [foreign.vtep] },
       { name: 'tenant-b', kind: 'vxlan', segment: vniB },
+      { name: 'floor', kind: 'flat', segment: 0 },
     ],
     guests,
   });
@@ -57,6 +60,32 @@ describe('networks are isolated', { timeout: 240_000 }, () => {
       for (const last of [1, 2, 3, 77]) await on(name).try('ping', '-c', '1', '-W', '0.3', `10.0.0.${last}`);
     }
     assert.ok((await witness.stop()).length > 0, 'the capture sees what arrives');
+    for (const capture of captures) assert.deepEqual(await capture.stop(), []);
+  });
+
+  it("a guest on the wire of the tunnels that sends VXLAN itself gets no frame into a tenant's network, in parts neither", async () => {
+    const captures = await Promise.all(
+      ['a1', 'a2', 'a3'].map((name) => on(name).capture('ether src 52:54:00:0f:00:99')),
+    );
+    assert.ok(await on('floor').reaches(bed().host('h2').vtep), 'it reaches the host itself');
+    for (const [host, victim] of [
+      ['h1', 'a1'],
+      ['h2', 'a2'],
+    ] as const) {
+      const lines = [
+        `link add vx type vxlan id ${vniA} dstport 4789 local 10.79.0.150 remote ${bed().host(host).vtep} dev eth0`,
+        'link set dev vx address 52:54:00:0f:00:99 mtu 3000 up',
+        'address add 10.0.0.66/24 dev vx',
+        `neigh replace ${on(victim).guest.addresses[0]!} lladdr ${on(victim).guest.macAddress} dev vx`,
+      ];
+      await run(['ip', '-n', on('floor').namespace, '-batch', '-'], { input: `${lines.join('\n')}\n` });
+      const forged = (...words: string[]) => on('floor').try('ping', '-c', '3', '-i', '0.2', '-W', '1', ...words);
+      // As one broadcast (ARP for an address that nobody has), in one piece, and in parts.
+      for (const words of [['10.0.0.77'], ['-s', '100'], ['-s', '2000']]) {
+        await forged(...words, ...(words.length > 1 ? [on(victim).guest.addresses[0]!] : []));
+      }
+      await on('floor').exec('ip', 'link', 'del', 'dev', 'vx');
+    }
     for (const capture of captures) assert.deepEqual(await capture.stop(), []);
   });
 

@@ -92,6 +92,34 @@ describe('policy is enforced', { timeout: 300_000 }, () => {
     kept.end();
   });
 
+  it('a session that is cut stays so, although its server goes on sending and may open connections out', async () => {
+    const stream: ModelRule = { ...web, ports: { from: 82, to: 82 } };
+    await apply([...out, web, stream]);
+    on('server').start(['socat', '-u', 'EXEC:yes', 'TCP-LISTEN:82,reuseaddr']);
+    await until('the stream', 5000, async () => (await on('server').exec('ss', '-ltn')).includes(':82 '));
+    const kept = await Session.open(on('client'), '10.0.0.2', 80);
+    const reader = on('client').start(['socat', '-u', 'TCP:10.0.0.2:82', '-'], 'pipe');
+    let heard = 0;
+    reader.stdout!.on('data', (data: Buffer) => {
+      heard += data.length;
+    });
+    await until('the stream flows', 5000, () => heard > 100_000);
+    await apply([...out, web]);
+    const retries = async (): Promise<number> => {
+      const shown = await on('server').exec('ss', '-tinH', 'state', 'established', 'sport', '=', ':82');
+      return Number(/ backoff:(\d+)/.exec(shown)?.[1] ?? 0);
+    };
+    await until('the server has tried again', 20_000, async () => (await retries()) > 2);
+    const atFirst = heard;
+    await until('the server has tried again', 20_000, async () => (await retries()) > 4);
+    assert.equal(heard, atFirst);
+    assert.equal(await kept.echoes(3000), true);
+    // A new connection is what the rules say of it.
+    assert.equal(await on('client').connects('10.0.0.2', 82), false);
+    reader.kill('SIGKILL');
+    kept.end();
+  });
+
   it('counters and traces say which rule lets a packet through, and what stops it', async () => {
     await apply([...out, web]);
     assert.equal(await on('client').connects('10.0.0.2', 80), true);

@@ -90,6 +90,7 @@ forEachDatabase('slices for hosts', (open) => {
       last(0).networks[0]!.remotePorts.map(({ vteps }) => vteps),
       [['192.0.2.2']],
     );
+    assert.deepEqual(last(1).vteps, ['192.0.2.1', '192.0.2.2', '192.0.2.3'], 'of a picture of one host too');
     assert.deepEqual(last(0).addressSets, [{ groupId, addresses: ['10.0.0.2', '10.0.0.3'] }]);
     assert.deepEqual(last(2), {
       uplinks: [],
@@ -119,6 +120,27 @@ forEachDatabase('slices for hosts', (open) => {
     assert.equal(last(2).ports.find(({ nicId }) => nicId === port.id)?.phase, 'active');
     const now = last(1).networks[0]!.remotePorts.find(({ macAddress }) => macAddress === port.macAddress);
     assert.deepEqual(now?.vteps, ['192.0.2.3']);
+  });
+
+  it('say to the next host of a port what was cut at the one before, and believe only the host that has it', async () => {
+    const { vm, port } = await addVm(hostIds[0]!);
+    const { port: foreign } = await addVm(hostIds[1]!);
+    const cut = { opened: 'in', address: '10.0.0.2', port: 80, remote: '10.0.0.3' } as const;
+    const cuts = [{ ...cut, remote: 'nobody' }, cut];
+    agents[0]!.answers.set('network.apply', (params) => ({
+      generation: (params as { params: Applied }).params.generation,
+      cuts: [port, foreign].map(({ id }) => ({ nicId: id, guestVlan: null, cuts })),
+    }));
+    await world.hosts.calls.switchReady(hostIds[0]!, { everywhere: false });
+    await world.settle();
+    agents[0]!.answers.delete('network.apply');
+    const cutsAt = (index: number, nicId: string) => last(index).ports.find((one) => one.nicId === nicId)?.cuts;
+    assert.deepEqual([cutsAt(0, port.id), cutsAt(1, foreign.id)], [[cut], undefined]);
+    await world.store.transaction((tx) => vms.set(tx, { id: vm.id }, { reservedHostId: hostIds[2]! }));
+    await world.hosts.calls.switchReady(hostIds[2]!, { everywhere: false });
+    assert.deepEqual(cutsAt(2, port.id), [cut]);
+    await world.store.transaction((tx) => vms.remove(tx, { id: vm.id }));
+    await world.store.transaction((tx) => vms.remove(tx, { id: foreign.vmId }));
   });
 
   it('come in order at a host that is slow, without those that were overtaken', async () => {

@@ -14,6 +14,7 @@ import type { Clock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { Slices } from '@kvasir/control/network/slice.ts';
 import type { Store } from '../store/database.ts';
+import { addCuts } from '../store/session-cuts.ts';
 import { readSwitchWorld } from '../store/switch-world.ts';
 import type { HostCalls } from './calls.ts';
 import type { HostLink } from './host-link.ts';
@@ -204,7 +205,7 @@ export class SwitchPushes {
   }
 
   async #send(hostId: string, { generation, slice, hash }: Parcel): Promise<void> {
-    const { hub, calls } = this.#options;
+    const { hub, calls, store } = this.#options;
     const link = hub.find(hostId);
     const taken = link && this.#taken.get(link);
     if (taken !== undefined && taken.generation > generation) return;
@@ -212,7 +213,9 @@ export class SwitchPushes {
       this.#taken.set(link!, { generation, hash });
       return;
     }
-    await calls.call(hostId, networkApply, { generation, slice });
+    const { cuts = [] } = await calls.call(hostId, networkApply, { generation, slice });
+    // Before anybody hears that it is done: the next host of such a port must know it.
+    if (cuts.length > 0 && (await store.transaction((tx) => addCuts(tx, hostId, cuts)))) this.nudge();
     // On a link that came meanwhile it is not known who took it.
     if (link !== undefined && hub.find(hostId) === link) this.#taken.set(link, { generation, hash });
   }

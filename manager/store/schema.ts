@@ -25,6 +25,7 @@ import type { MirrorRow, QosPolicyRow } from './port-policies.ts';
 import type { ProjectMemberRow, ProjectRow } from './projects.ts';
 import type { FloatingAddressRow, RouterInterfaceRow, RouterRow } from './routers.ts';
 import type { PortSecurityGroupRow, SecurityGroupRow, SecurityGroupRuleRow } from './security-groups.ts';
+import type { SessionCutsRow } from './session-cuts.ts';
 import type { SessionRow } from './sessions.ts';
 import type { SettingRow } from './settings.ts';
 import type { SwitchRow, UplinkRow } from './switches.ts';
@@ -60,6 +61,7 @@ export interface Schema {
   networks: Stored<NetworkRow>;
   ports: Stored<PortRow>;
   subPorts: Stored<SubPortRow>;
+  sessionCuts: Stored<SessionCutsRow>;
   networkAddresses: Stored<NetworkAddressRow>;
   switches: Stored<SwitchRow>;
   uplinks: Stored<UplinkRow>;

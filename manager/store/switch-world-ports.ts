@@ -5,6 +5,7 @@ import type { Executor } from './database.ts';
 import { networkAddresses } from './networks.ts';
 import { qosPolicies } from './port-policies.ts';
 import { portSecurityGroups } from './security-groups.ts';
+import { sessionCuts } from './session-cuts.ts';
 
 /** More values than this in one condition, and the whole table is read instead. */
 export const fewIds = 500;
@@ -57,6 +58,16 @@ export async function readPorts(db: Executor, { hostIds, networkIds }: PortScope
   const policies = new Map((await qosPolicies.select(db)).map((policy) => [policy.id, policy]));
   const groups = Map.groupBy(await portSecurityGroups.select(db, only ? { portId: only } : {}), (row) => row.portId);
   const subs = Map.groupBy(await subPortsOf(db, only), (row) => row.portId);
+  const cuts = new Map(
+    (await sessionCuts.select(db, only ? { portId: only } : {})).map((row) => [
+      `${row.portId}/${row.guestVlan}`,
+      row.cuts,
+    ]),
+  );
+  const cutsOf = (portId: string, guestVlan: number): Pick<WorldPort, 'cuts'> => {
+    const found = cuts.get(`${portId}/${guestVlan}`);
+    return found === undefined ? {} : { cuts: [...found] };
+  };
   const subIds = only && [...subs.values()].flat().map(({ id }) => id);
   const addresses = await addressesOf(db, only, subIds);
   return rows.flatMap((row) => {
@@ -76,7 +87,15 @@ export async function readPorts(db: Executor, { hostIds, networkIds }: PortScope
     };
     const { networkId, macAddress } = row;
     const qos = policy ? { fromVm: policy.fromVm, toVm: policy.toVm, dscp: policy.dscp } : null;
-    const own = { ...common, networkId, macAddress, addresses: addresses(row.id), qos, guestVlan: null };
+    const own = {
+      ...common,
+      networkId,
+      macAddress,
+      addresses: addresses(row.id),
+      qos,
+      guestVlan: null,
+      ...cutsOf(row.id, 0),
+    };
     const tagged = (subs.get(row.id) ?? []).map((sub) => ({
       ...common,
       networkId: sub.networkId,
@@ -84,6 +103,7 @@ export async function readPorts(db: Executor, { hostIds, networkIds }: PortScope
       addresses: addresses(sub.id),
       qos: null,
       guestVlan: sub.vlanId,
+      ...cutsOf(row.id, sub.vlanId),
     }));
     return [own, ...tagged];
   });

@@ -1,5 +1,5 @@
 /**
- * Tables 30 to 32 (out of a port) and 50 to 52 (into a port): security groups, stateful. Each port has a zone of its own for its connections,
+ * Tables 30 to 33 (out of a port) and 50 to 53 (into a port): security groups, stateful. Each port has a zone of its own for its connections,
  * in both directions. What belongs to a known connection passes, what opens one needs a rule, the rest is dropped under a cookie
  * of the port. Ports with the same groups share the rules' flows (their profile); a port that is not filtered is not tracked.
  *
@@ -7,7 +7,7 @@
  * hop limit shows); DHCP with a server on the physical network.
  */
 import { parseAddress } from './addresses.ts';
-import { resubmit, set, zoneIn } from './actions.ts';
+import { resubmit, set } from './actions.ts';
 import { type AddressesOf, allowGroups, ConjunctionIds, type GroupRule, type Stage } from './conjunctions.ts';
 import { cookieOf } from './cookies.ts';
 import type { Fields, FlowSet } from './flow-set.ts';
@@ -15,18 +15,13 @@ import { arp, dhcpReply, dhcpRequest, dhcpv6Reply, dhcpv6Request, ethernet, icmp
 import { type LocalPort, type Model, plugged, sortedBy } from './model.ts';
 import { register, table } from './pipeline.ts';
 import { cidrMatch, serviceMatches } from './rule-match.ts';
+import { openSessions, refuseCut, type SessionStage } from './sessions.ts';
 import type { Rule } from './slice.ts';
 import { profileKey } from './numbers.ts';
 
-interface Direction {
-  readonly rules: Rule['direction'];
+interface Direction extends SessionStage {
   readonly track: number;
-  readonly allow: number;
   readonly tellApart: number;
-  readonly next: number;
-  /** Holds the number of the port in question. */
-  readonly port: 'reg6' | 'reg7';
-  readonly denied: 'denied-out' | 'denied-in';
 }
 
 const directions: readonly Direction[] = [
@@ -35,6 +30,7 @@ const directions: readonly Direction[] = [
     track: table.trackOut,
     allow: table.allowOut,
     tellApart: table.tellApartOut,
+    open: table.openOut,
     next: table.enterRouter,
     port: register.from,
     denied: 'denied-out',
@@ -44,6 +40,7 @@ const directions: readonly Direction[] = [
     track: table.trackIn,
     allow: table.allowIn,
     tellApart: table.tellApartIn,
+    open: table.openIn,
     next: table.output,
     port: register.to,
     denied: 'denied-in',
@@ -57,6 +54,7 @@ export function access(model: Model, flows: FlowSet): void {
     (sets.get(groupId) ?? []).filter((address) => address.family === family).map(({ value }) => value);
   for (const direction of directions) {
     pastTheRules(model, direction, flows);
+    openSessions(direction, flows);
     for (const port of plugged(model)) track(port, direction, flows);
     allow(rulesOfProfiles(model), addressesOf, direction, ids, flows);
   }
@@ -92,7 +90,8 @@ function pastTheRules(model: Model, { rules, track, allow, next, port }: Directi
   }
 }
 
-function track({ key, number, profile }: LocalPort, direction: Direction, flows: FlowSet): void {
+function track(port: LocalPort, direction: Direction, flows: FlowSet): void {
+  const { key, number, profile } = port;
   const of = { [direction.port]: number };
   const cookie = cookieOf('port', key);
   if (profile === null) {
@@ -106,6 +105,7 @@ function track({ key, number, profile }: LocalPort, direction: Direction, flows:
     ]);
   }
   flows.add(cookieOf(direction.denied, key), direction.allow, 1, of, []);
+  refuseCut(port, direction, flows);
 }
 
 /** The rules of each combination of groups that ports here have. */
@@ -133,7 +133,7 @@ function allow(
   const stage: Stage = {
     table: direction.allow,
     tellApart: direction.tellApart,
-    allow: [{ do: 'ct', commit: true, zone: zoneIn(direction.port) }, resubmit(direction.next)],
+    allow: [resubmit(direction.open)],
     opening: tracked('new'),
   };
   const groupRules: GroupRule[] = [];

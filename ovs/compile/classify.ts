@@ -1,6 +1,6 @@
 /**
- * Table 0: which network a frame belongs to, and which port sent it. A frame of a VNI, a VLAN or a guest VLAN that is not served
- * here matches nothing. Tags end here: inside the pipeline frames are untagged.
+ * Table 0: which network a frame belongs to, and which port sent it (tunnelled ones: see underlay.ts). A frame of a VNI, a VLAN or a
+ * guest VLAN that is not served here matches nothing. Tags end here: inside the pipeline frames are untagged.
  */
 import type { Action, Meter } from '../flow.ts';
 import { parseMac } from './addresses.ts';
@@ -13,18 +13,17 @@ import { type Model, plugged, type PluggedPort } from './model.ts';
 import { register, serviceAddressesOfPort, serviceClient, table } from './pipeline.ts';
 
 export function classify(model: Model, flows: FlowSet): Meter[] {
-  for (const domain of model.domains) fromOutside(domain, flows);
+  for (const domain of model.domains) fromUplink(domain, flows);
   const meters: Meter[] = [];
   for (const port of plugged(model)) meters.push(...fromPort(port, flows));
   fromServices(model, flows);
   return meters;
 }
 
-function fromOutside({ number, tunnel, uplink, networkIds }: Domain, flows: FlowSet): void {
+function fromUplink({ number, uplink, networkIds }: Domain, flows: FlowSet): void {
+  if (uplink === null) return;
   const cookie = cookieOf('network', networkIds[0]);
   const enter = [set('metadata', number), resubmit(table.switchFromOutside)];
-  if (tunnel !== null) flows.add(cookie, table.classify, 100, { in_port: tunnel.port, tun_id: tunnel.vni }, enter);
-  if (uplink === null) return;
   const tag = uplink.vlan === 0 ? untagged : taggedWith(uplink.vlan);
   const untag: Action[] = uplink.vlan === 0 ? [] : [{ do: 'pop-vlan' }];
   flows.add(cookie, table.classify, 100, { in_port: uplink.port, ...tag }, [...untag, ...enter]);
@@ -86,11 +85,18 @@ function bits(field: 'arp_tpa' | 'arp_spa' | 'reg0', count: number) {
   return { field, start: 0, count };
 }
 
-/** The meter that limits what a port sends, or what a router hears; `questionMeter` limits what it asks the agent. */
+/**
+ * The meter that limits what a port sends, or what a router hears; `questionMeter` limits what it asks the agent, `servicesMeter`
+ * what it sends to metadata and DNS.
+ */
 export function portMeter(number: number): number {
-  return number * 2;
+  return number * 3;
 }
 
 export function questionMeter(number: number): number {
-  return number * 2 + 1;
+  return number * 3 + 1;
+}
+
+export function servicesMeter(number: number): number {
+  return number * 3 + 2;
 }

@@ -14,10 +14,12 @@ import type { Slice } from './slice.ts';
 import { anySlice, shuffled } from './testing/arbitrary-slice.ts';
 import { localSwitch, network, port, rule, slice } from './testing/slices.ts';
 
+const servicesPort = 2;
+
 function hostOf(given: Slice): LocalSwitch {
   const nics = [...new Set(given.ports.map(({ nicId }) => nicId))].sort();
   const nicPorts = Object.fromEntries(nics.map((nicId, index) => [nicId, 11 + index]));
-  const services = { port: 2, macAddress: '52:54:00:00:00:5e' };
+  const services = { port: servicesPort, macAddress: '52:54:00:00:00:5e' };
   return localSwitch(given, { nicPorts, uplinkPorts: { switch: 3 }, services });
 }
 
@@ -55,14 +57,16 @@ function valuesSet(flow: Flow, field: string): number[] {
   );
 }
 
-test('no flow hands packets to the agent without a meter before it', () => {
+test('no flow hands packets to the agent, or to its services, without a meter before it', () => {
   fc.assert(
     fc.property(anySlice, (given) => {
       const { flows, meters } = compile(given, hostOf(given));
       const known = new Set(meters.map(({ meterId }) => meterId));
       for (const flow of flows) {
         const actions = flatten(flow.actions);
-        const asks = actions.findIndex((action) => action.do === 'controller');
+        const asks = actions.findIndex(
+          (action) => action.do === 'controller' || (action.do === 'output' && action.port === servicesPort),
+        );
         const metered = actions.slice(0, Math.max(asks, 0)).some((a) => a.do === 'meter' && known.has(a.meterId));
         assert.ok(asks === -1 || metered, formatFlow(flow));
       }
@@ -78,9 +82,9 @@ test('no flow of a network delivers to a port, a VNI or a VLAN of another', () =
       const numberOf = (id: string): number => host.numbers.networks[id] as number;
       const networkOfPort = new Map(given.ports.map((each) => [host.numbers.ports[portKey(each)], each.networkId]));
       const bySegment = new Map(given.networks.map(({ networkId, segment }) => [segment, networkId]));
-      const delivery: readonly number[] = [table.switchFromVm, table.switchFromOutside, table.replicate];
+      const delivery: readonly number[] = [table.switchFromVm, table.switchFromOutside, table.replicate, table.leave];
       for (const flow of compile(given, host).flows) {
-        if (!delivery.includes(flow.table)) continue;
+        if (!delivery.includes(flow.table) || flow.match.metadata === undefined) continue;
         const within = Number(flow.match.metadata?.value);
         for (const to of valuesSet(flow, 'reg7')) assert.equal(numberOf(networkOfPort.get(to) as string), within);
         for (const vni of valuesSet(flow, 'tun_id')) assert.equal(numberOf(bySegment.get(vni) as string), within);
@@ -101,7 +105,9 @@ test('frames enter the network of their port, VNI or VLAN, and from the tunnel n
       for (const flow of compile(given, host).flows) {
         const sends = flatten(flow.actions).some((action) => action.do === 'output' && action.port === host.tunnelPort);
         if (sends) assert.ok(flow.table === table.switchFromVm || flow.table === table.route, formatFlow(flow));
-        if (flow.table !== table.classify) continue;
+        const tunnelled = flow.match.in_port?.value === BigInt(host.tunnelPort as number);
+        if (flow.table === table.classify && tunnelled) assert.ok(flow.match.tun_src !== undefined, formatFlow(flow));
+        if (flow.table !== table.classify && flow.table !== table.tunnelled) continue;
         const [entered] = valuesSet(flow, 'metadata');
         const [from] = valuesSet(flow, 'reg6');
         const { tun_id: vni, vlan_vid: vlan } = flow.match;

@@ -15,6 +15,7 @@ import { respond } from './respond.ts';
 import { routing } from './routing.ts';
 import type { Slice } from './slice.ts';
 import { switching } from './switching.ts';
+import { underlay } from './underlay.ts';
 
 /** Ports, routers and networks without a number in `local.numbers` get no flows (`allocateNumbers` gives them). */
 export function compile(slice: Slice, local: LocalSwitch): FlowTable {
@@ -26,6 +27,7 @@ export function compile(slice: Slice, local: LocalSwitch): FlowTable {
   access(model, flows);
   routing(model, flows);
   switching(model, flows);
+  underlay(model, flows);
   meters.push(...gateways(model, flows));
   return { flows: flows.sorted(), meters: meters.sort((a, b) => a.meterId - b.meterId) };
 }

@@ -25,7 +25,7 @@ export interface Stage {
   readonly table: number;
   /** Where the rules of one group are told apart. */
   readonly tellApart: number;
-  /** What a packet that a rule allows goes through. */
+  /** Where a packet goes that a rule allows. */
   readonly allow: readonly Action[];
   /** Of a packet that opens a connection. */
   readonly opening: Fields;

@@ -8,6 +8,7 @@
  */
 export const table = {
   classify: 0,
+  tunnelled: 1,
   antiSpoof: 10,
   antiSpoofNd: 11,
   respond: 20,
@@ -15,6 +16,7 @@ export const table = {
   trackOut: 30,
   allowOut: 31,
   tellApartOut: 32,
+  openOut: 33,
   enterRouter: 35,
   route: 36,
   /** On the gateway host alone. */
@@ -30,7 +32,9 @@ export const table = {
   trackIn: 50,
   allowIn: 51,
   tellApartIn: 52,
+  openIn: 53,
   output: 60,
+  leave: 61,
 } as const;
 
 export const register = {

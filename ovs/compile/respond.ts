@@ -4,7 +4,7 @@
  */
 import { parseAddress, parseMac } from './addresses.ts';
 import { arpAnswer, backToSender, move, output, resubmit, set } from './actions.ts';
-import { questionMeter } from './classify.ts';
+import { questionMeter, servicesMeter } from './classify.ts';
 import { cookieOf } from './cookies.ts';
 import type { Domain, Owner } from './domains.ts';
 import type { FlowSet } from './flow-set.ts';
@@ -18,8 +18,9 @@ const service = parseAddress(serviceAddress).value;
 const solicitation = { ...icmpv6, icmpv6_type: 135, icmpv6_code: 0, nd_options_type: 1 } as const;
 /** The answer was asked for, and replaces what the guest remembers. */
 const solicitedOverride = 0x60000000;
-/** What a guest may ask of the agent; more is dropped. */
+/** What a guest may ask of the agent, and send to its services (some hundred questions a second); more is dropped. */
 const questionRate = { rateKbps: 64, burstKb: 64 } as const;
+const servicesRate = { rateKbps: 256, burstKb: 256 } as const;
 
 export function respond(model: Model, flows: FlowSet): Meter[] {
   for (const domain of model.domains) {
@@ -35,7 +36,7 @@ export function respond(model: Model, flows: FlowSet): Meter[] {
   for (const port of plugged(model)) {
     ownQuestions(port, flows);
     meters.push(...askAgent(port, flows));
-    if (model.local.services !== null) toServices(port, model.local.services, flows);
+    if (model.local.services !== null) meters.push(...toServices(port, model.local.services, flows));
   }
   // The link-layer address can be set only where the match says that it is an advertisement.
   flows.add(cookieOf('pipeline'), table.advertise, 100, { ...icmpv6, icmpv6_type: 136, icmpv6_code: 0 }, [
@@ -110,16 +111,21 @@ function askAgent({ key, number, domain }: PluggedPort, flows: FlowSet): Meter[]
   return domain.dhcpv4 || domain.routerAdvertisements ? [{ meterId, ...questionRate }] : [];
 }
 
-function toServices(port: PluggedPort, services: { port: number; macAddress: string }, flows: FlowSet): void {
-  port.addresses
-    .filter(({ family }) => family === 'ipv4')
-    .slice(0, serviceAddressesOfPort)
-    .forEach(({ value }, index) => {
-      const request = { [register.from]: port.number, ...ip.ipv4, ipv4_src: value, ipv4_dst: service };
-      flows.add(cookieOf('port', port.key), table.respond, 180, request, [
-        set('eth_dst', parseMac(services.macAddress)),
-        set('ipv4_src', serviceClient(port.number, index)),
-        output(services.port),
-      ]);
-    });
+function toServices(
+  port: PluggedPort,
+  services: { readonly port: number; readonly macAddress: string },
+  flows: FlowSet,
+): Meter[] {
+  const meterId = servicesMeter(port.number);
+  const own = port.addresses.filter(({ family }) => family === 'ipv4').slice(0, serviceAddressesOfPort);
+  for (const [index, { value }] of own.entries()) {
+    const request = { [register.from]: port.number, ...ip.ipv4, ipv4_src: value, ipv4_dst: service };
+    flows.add(cookieOf('port', port.key), table.respond, 180, request, [
+      { do: 'meter', meterId },
+      set('eth_dst', parseMac(services.macAddress)),
+      set('ipv4_src', serviceClient(port.number, index)),
+      output(services.port),
+    ]);
+  }
+  return own.length > 0 ? [{ meterId, ...servicesRate }] : [];
 }

@@ -36,6 +36,18 @@ export interface Network {
 
 export type Rate = { readonly rateKbps: number; readonly burstKb: number } | null;
 
+/** TCP sessions that were cut: they do not come back by a packet of their middle. */
+export interface Cut {
+  /** Into the port, or out of it. */
+  readonly opened: 'in' | 'out';
+  /** The port's own. */
+  readonly address: string;
+  /** Where they led to; null: to any. */
+  readonly port: number | null;
+  /** The other end; null: anybody. */
+  readonly remote: string | null;
+}
+
 export interface Port {
   readonly nicId: string;
   readonly networkId: string;
@@ -49,6 +61,7 @@ export interface Port {
   readonly qos: { readonly fromVm: Rate; readonly toVm: Rate; readonly dscp: number | null } | null;
   readonly guestVlan: number | null;
   readonly hardware: boolean;
+  readonly cuts?: readonly Cut[] | undefined;
 }
 
 export interface Rule {
@@ -98,6 +111,8 @@ export interface Router {
 }
 
 export interface Slice {
+  /** The tunnel addresses of all hosts. */
+  readonly vteps?: readonly string[] | undefined;
   readonly uplinks: readonly Uplink[];
   readonly networks: readonly Network[];
   readonly ports: readonly Port[];

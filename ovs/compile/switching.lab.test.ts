@@ -5,7 +5,16 @@ import { compile } from './compile.ts';
 import type { LocalSwitch } from './local.ts';
 import type { Slice } from './slice.ts';
 import { FlowLab } from './testing/flow-lab.ts';
-import { arpRequest, broadcastMac, linkLocalOf, solicitation, type Station, udp, withVlan } from './testing/frames.ts';
+import {
+  arpRequest,
+  broadcastMac,
+  fragment,
+  linkLocalOf,
+  solicitation,
+  type Station,
+  udp,
+  withVlan,
+} from './testing/frames.ts';
 import { localSwitch, network, port, slice } from './testing/slices.ts';
 
 const a1: Station = { mac: '52:54:00:00:00:a1', ip: '10.0.0.1' };
@@ -140,6 +149,24 @@ test('a bond that reflects frames does not confuse, not even while a VM moves he
   assert.deepEqual(Object.keys(await lab.send('uplink', echoed)), ['a1', 'a2']);
 });
 
+test('no guest sends VXLAN to a VTEP by an uplink, or in the name of one', async () => {
+  const vtep: Station = { mac: '52:54:00:00:00:77', ip: '10.0.0.77' };
+  const flat = network('floor', { kind: 'flat', segment: 0 });
+  const given = slice({ vteps: [vtep.ip], networks: [flat], ports: [port('a1', of(a1, 'floor'))] });
+  await load(given, { defaultUplinkPort: 3, nicPorts: { a1: 11 } });
+  const leaves = async (frame: Buffer): Promise<boolean> => 'uplink' in (await lab.send('a1', frame));
+  assert.equal(await leaves(udp(a1, vtep, [1000, 4789])), false);
+  assert.equal(await leaves(udp(a1, vtep, [1000, 4790])), true);
+  assert.equal(await leaves(udp(a1, stranger, [1000, 4789])), true);
+  for (const part of [0x2000, 0x0001, 0x2001]) {
+    assert.equal(await leaves(fragment(udp(a1, vtep, [1000, 4789]), part)), false, `fragment ${part}`);
+    assert.equal(await leaves(fragment(udp(a1, stranger, [1000, 4789]), part)), true);
+  }
+  assert.equal(await leaves(udp({ ...a1, ip: vtep.ip }, stranger, [1000, 4789])), false, 'in its name');
+  assert.equal(await leaves(arpRequest({ ...a1, ip: vtep.ip }, stranger.ip)), false, 'ARP in its name');
+  assert.equal(await leaves(arpRequest(a1, vtep.ip)), true);
+});
+
 test('guests with the same address reach metadata and DNS, and the answers find them', async () => {
   const ports = [port('a1', of(a1, 'blue')), port('b1', of(b1, 'red'))];
   const services = { port: 2, macAddress: '52:54:00:00:00:5e' };
@@ -162,4 +189,18 @@ test('guests with the same address reach metadata and DNS, and the answers find 
   assert.deepEqual(await lab.send('services', udp(server, hop, [53, 1])), {
     b1: ['5e>b1 169.254.169.254>10.0.0.1 udp 53>1'],
   });
+});
+
+test('a guest that floods the services is slowed down, and stops nobody else', async () => {
+  const services = { port: 2, macAddress: '52:54:00:00:00:5e' };
+  const server: Station = { mac: services.macAddress, ip: '169.254.169.254' };
+  const ports = [
+    port('a1', { macAddress: a1.mac, addresses: [a1.ip] }),
+    port('a2', { macAddress: a2.mac, addresses: [a2.ip] }),
+  ];
+  await load(slice({ networks: [network('blue')], ports }), { services, nicPorts: { a1: 11, a2: 12 } });
+  const big = Buffer.concat([udp(a1, server, [1, 53]), Buffer.alloc(1300)]);
+  const { services: arrived = [] } = await lab.exchange('a1', ...Array.from({ length: 300 }, () => big));
+  assert.ok(arrived.length > 0 && arrived.length < 200, `${arrived.length} of 300`);
+  assert.deepEqual(Object.keys(await lab.send('a2', udp(a2, server, [1, 53]))), ['services']);
 });

@@ -104,6 +104,5 @@ export function toVteps({ tunnel }: Pick<Domain, 'tunnel'>, vteps: readonly stri
 }
 
 export function toUplink({ uplink }: Pick<Domain, 'uplink'>): Leg[] {
-  if (uplink === null) return [];
-  return [[...(uplink.vlan === 0 ? [] : tagged(uplink.vlan)), output(uplink.port)]];
+  return uplink === null ? [] : [[resubmit(table.leave)]];
 }

@@ -33,7 +33,7 @@ async function host(vtep: string, ports: Readonly<Record<string, number>>): Prom
 }
 
 function onHost(ports: readonly Port[], networks: readonly Network[], routers: readonly Router[] = []): Slice {
-  return slice({ networks, ports, routers });
+  return slice({ vteps, networks, ports, routers });
 }
 
 const at = ({ mac, ip }: Station, networkId = 'blue') => ({ networkId, macAddress: mac, addresses: [ip] });
@@ -120,6 +120,23 @@ test('two tenants with the same addresses stay apart, and a VNI that is not serv
   assert.deepEqual(Object.keys(await two.send('wire', fromRed)), ['b2']);
   await load(two, onHost([port('a2', at(a2))], [blue()]));
   assert.deepEqual(await two.send('wire', fromRed), {});
+});
+
+test('a frame from a sender that is no host is dropped; from a foreign VTEP it enters the networks that have it', async () => {
+  const remote = { remotePorts: [there(a2, vteps[1])], memberVteps: [vteps[1]] };
+  const red = network('red', { segment: redVni, ...remote });
+  await load(one, onHost([port('a1', at(a1)), port('b1', at(a1, 'red'))], [blue(remote), red]));
+  const fromBlue = (await one.exchange('a1', udp(a1, a2, [1, 2])))['wire']?.[0] as Buffer;
+  const fromRed = (await one.exchange('b1', udp(a1, a2, [1, 2])))['wire']?.[0] as Buffer;
+  const arriving = async (known: readonly string[], foreign: readonly string[]): Promise<string[]> => {
+    const networks = [blue({ externalVteps: foreign }), network('red', { segment: redVni })];
+    const ports = [port('a2', at(a2)), port('b2', at({ ...b2, mac: a2.mac }, 'red'))];
+    await load(two, { ...onHost(ports, networks), vteps: known });
+    return [...Object.keys(await two.send('wire', fromBlue)), ...Object.keys(await two.send('wire', fromRed))];
+  };
+  assert.deepEqual(await arriving([vteps[1], vteps[2]], []), []);
+  assert.deepEqual(await arriving([vteps[0]], []), ['a2', 'b2']);
+  assert.deepEqual(await arriving([vteps[1]], [vteps[0]]), ['a2']);
 });
 
 test('the way out leads over the gateway host, and the answer straight back', async () => {

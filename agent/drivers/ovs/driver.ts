@@ -9,7 +9,7 @@ import { dirname } from 'node:path';
 import type { ParamsOf } from '@kvasir/api/agent/method.ts';
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 import type { NetworkChanged } from '@kvasir/api/agent/link.ts';
-import type { networkTrace, PortCounters, TraceResult } from '@kvasir/api/agent/network.ts';
+import type { networkTrace, PortCounters, PortCuts, TraceResult } from '@kvasir/api/agent/network.ts';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { OvsdbClient } from '@kvasir/ovs/ovsdb-client.ts';
@@ -30,6 +30,7 @@ import { HostKernel, switchLife } from './host-kernel.ts';
 import { LocalNumbers } from './local-numbers.ts';
 import { readNics, uplinkReport } from './network-report.ts';
 import { PacketAnswers } from './packet-answers.ts';
+import { PendingCuts } from './pending-cuts.ts';
 import { pluggedNics } from './rows/plugged-nics.ts';
 import { bondName, type PluggedNic } from './rows/wanted-switch.ts';
 import { Services } from './services.ts';
@@ -51,6 +52,8 @@ export interface OvsNetworkOptions {
   readonly tunnelAddress?: string;
   /** Where numbers are kept over restarts; default: nowhere, for tests. */
   readonly numbersFile?: string;
+  /** Where cut sessions are kept until the manager knows them; default: nowhere, for tests. */
+  readonly cutsFile?: string;
   /** What guests are told of themselves; default: no metadata and no names are served. */
   readonly metadataOf?: (vmId: string) => VmMetadata | undefined;
   /** How `ip` and `nft` are run; for tests that work in a network namespace of their own. */
@@ -74,6 +77,7 @@ export class OvsNetworkDriver implements NetworkDriver {
   readonly #hush: boolean;
   readonly #control: Unixctl;
   readonly #bridge: string;
+  readonly #cuts: PendingCuts;
   readonly #tunnelAddress: string | null;
   #generation: number | null = null;
   #known: Promise<void> | null = null;
@@ -100,6 +104,7 @@ export class OvsNetworkDriver implements NetworkDriver {
     const control = new Unixctl({ runDirectory: dirname(socketPath) });
     this.#control = control;
     this.#bridge = bridge;
+    this.#cuts = new PendingCuts(options.cutsFile ?? null);
     const vteps =
       !this.#hush || uplinkBridge === null || tunnelAddress === null
         ? null
@@ -125,7 +130,8 @@ export class OvsNetworkDriver implements NetworkDriver {
       numbers: new LocalNumbers(options.numbersFile ?? null),
       program: (table) => this.#flows.program(table),
       purgeCache: () => control.purgeRevalidators(),
-      flushZone: async (zone) => void (await control.call('dpctl/flush-conntrack', `zone=${zone}`)),
+      ask: (command, ...args) => control.call(command, ...args),
+      cuts: this.#cuts,
       tendKernel: async (rows, bridges, slice) => {
         await kernel.tend(rows, bridges);
         if (uplinkBridge !== null) vteps?.meet(slice, switchLife(rows, uplinkBridge));
@@ -157,7 +163,7 @@ export class OvsNetworkDriver implements NetworkDriver {
     return Promise.resolve();
   }
 
-  apply(generation: number, slice: NetworkSlice): Promise<void> {
+  apply(generation: number, slice: NetworkSlice, before: NetworkSlice | null = null): Promise<readonly PortCuts[]> {
     return this.#exclusive('slice', async () => {
       if (this.#generation !== null && generation < this.#generation) {
         throw new KvasirError('wrong-state', {
@@ -169,8 +175,9 @@ export class OvsNetworkDriver implements NetworkDriver {
       }
       await this.#learn();
       this.#generation = generation;
-      this.#keeper.setSlice(slice);
+      this.#keeper.setSlice(slice, before);
       await this.#keeper.settled(this.#timeoutMs);
+      return this.#cuts.list;
     });
   }
 

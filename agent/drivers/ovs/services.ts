@@ -5,9 +5,11 @@
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { createServer, type Server } from 'node:http';
+import { isIPv4 } from 'node:net';
 import type { SlicePort } from '@kvasir/api/agent/network-slice.ts';
 import { portOfServiceClient, serviceAddress } from '@kvasir/ovs/compile/pipeline.ts';
 import type { VmMetadata } from '../network.ts';
+import { limitConnections } from './connection-limit.ts';
 import type { PortDirectory } from './port-directory.ts';
 import { answerDns } from './responders/dns.ts';
 import { ipv4Bytes } from './responders/frame.ts';
@@ -19,6 +21,9 @@ export interface ServicesOptions {
 }
 
 const requestTimeoutMs = 10_000;
+const mostConnections = 1000;
+/** Of one port of a guest. */
+const mostOfOne = 16;
 
 export class Services {
   readonly #options: ServicesOptions;
@@ -55,7 +60,8 @@ export class Services {
       response.end(request.method === 'HEAD' ? undefined : page.body);
     });
     server.requestTimeout = requestTimeoutMs;
-    server.maxConnections = 1000;
+    server.maxConnections = mostConnections;
+    limitConnections(server, mostOfOne, ({ remoteAddress = '' }) => String(clientOf(remoteAddress)?.port));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(80, serviceAddress, resolve);
@@ -82,7 +88,11 @@ export class Services {
 
   #port(address: string | undefined): SlicePort | undefined {
     if (address === undefined) return undefined;
-    const client = portOfServiceClient(BigInt(ipv4Bytes(address).readUInt32BE(0)));
+    const client = clientOf(address);
     return client === null ? undefined : this.#options.directory()?.port(client.port);
   }
+}
+
+function clientOf(address: string) {
+  return isIPv4(address) ? portOfServiceClient(BigInt(ipv4Bytes(address).readUInt32BE(0))) : null;
 }

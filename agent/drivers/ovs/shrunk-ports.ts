@@ -2,6 +2,7 @@
  * Which ports lost a permission from one slice to the next: their running sessions must be cut, because connection tracking lets
  * through what it once accepted. Gains cut nothing.
  */
+import { holdsCut } from '@kvasir/api/agent/merge-cuts.ts';
 import type { NetworkSlice, SlicePort, SliceRule } from '@kvasir/api/agent/network-slice.ts';
 import { portKey } from '@kvasir/ovs/compile/numbers.ts';
 
@@ -23,6 +24,7 @@ function shrank(port: SlicePort, old: Permissions, later: SlicePort, now: Permis
   if (port.connected && !later.connected) return true;
   if (!port.filtered && later.filtered) return true;
   if (!later.filtered) return false;
+  if ((later.cuts ?? []).some((cut) => !holdsCut(port.cuts ?? [], cut))) return true;
   const allowed = new Set(later.securityGroupIds.flatMap((groupId) => [...now.rulesOf(groupId).keys()]));
   return port.securityGroupIds.some((groupId) =>
     [...old.rulesOf(groupId)].some(([text, rule]) => !allowed.has(text) || old.lost(rule, now)),

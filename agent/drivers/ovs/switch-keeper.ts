@@ -32,7 +32,8 @@ import {
   wantedBridges,
 } from './rows/wanted-switch.ts';
 import { PortDirectory } from './port-directory.ts';
-import { shrunkPorts } from './shrunk-ports.ts';
+import type { PendingCuts } from './pending-cuts.ts';
+import { Sessions } from './sessions.ts';
 import type { TraceScene } from './trace.ts';
 import { Waiters } from './waiters.ts';
 
@@ -40,7 +41,9 @@ export interface KeeperOptions extends SwitchOptions {
   readonly db: OvsdbClient;
   readonly numbers: LocalNumbers;
   readonly program: (table: FlowTable) => Promise<void>;
-  readonly flushZone: (zone: number) => Promise<void>;
+  /** A command to ovs-vswitchd. */
+  readonly ask: (command: string, ...args: readonly string[]) => Promise<string>;
+  readonly cuts: PendingCuts;
   /** What the switch decided once it repeats for a while; a mirror counts for running streams only after this. */
   readonly purgeCache: () => Promise<void>;
   /** Puts in order what lies in the kernel, after the rows. */
@@ -66,8 +69,7 @@ export class SwitchKeeper {
   #directory: PortDirectory | null = null;
   #scene: TraceScene | null = null;
   #knownPorts = '';
-  /** Zones whose sessions are still to be forgotten: a failed round must not lose them. */
-  readonly #toFlush = new Set<number>();
+  readonly #sessions: Sessions;
   #dirty = false;
   #running = false;
   #timer: NodeJS.Timeout | null = null;
@@ -76,6 +78,7 @@ export class SwitchKeeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options;
+    this.#sessions = new Sessions({ ask: options.ask, pending: options.cuts });
     this.#monitor = options.db.monitor(watchedTables);
     this.rows = new CurrentRows(this.#monitor);
     this.#monitor.onChange(() => {
@@ -106,7 +109,9 @@ export class SwitchKeeper {
     return this.#monitor.until(() => true, timeoutMs, 'reading the database');
   }
 
-  setSlice(slice: NetworkSlice): void {
+  /** @param before what was in force when the agent before this one ended */
+  setSlice(slice: NetworkSlice, before: NetworkSlice | null = null): void {
+    this.#programmed ??= before;
     this.#slice = slice;
     this.nudge();
   }
@@ -164,7 +169,8 @@ export class SwitchKeeper {
     await this.ready(rowsTimeoutMs);
     if (this.#slice === null) return this.#removeUnplugged();
     const slice = this.#slice;
-    const { numbers, db } = this.#options;
+    const { numbers, db, cuts } = this.#options;
+    await cuts.load();
     const keys = new Set([
       ...slice.ports.map(({ nicId }) => nicId),
       ...[...this.plugged.values()].map(({ nicId }) => nicId),
@@ -182,22 +188,18 @@ export class SwitchKeeper {
     }
     await this.#options.tendKernel(this.rows, bridges, slice);
     const local = this.#local(slice);
-    await this.#options.program(compile(slice, local));
+    const program = () => this.#options.program(compile(cuts.addedTo(slice), local));
+    await program();
     const exits = exitsOf(slice, local);
     this.#scene = { slice, local, exits, ownVtep: this.#options.tunnelAddress };
     this.#options.neighbours.serve(slice, numbering.numbers, exits);
     this.#directory = new PortDirectory(slice, numbering.numbers, servicesMac);
     const before = this.#programmed;
     this.#programmed = slice;
-    for (const zone of numbering.releasedZones) this.#toFlush.add(zone);
-    for (const key of before === null ? [] : shrunkPorts(before, slice)) {
-      const zone = numbering.numbers.ports[key];
-      if (zone !== undefined) this.#toFlush.add(zone);
-    }
-    for (const zone of this.#toFlush) {
-      await this.#options.flushZone(zone);
-      this.#toFlush.delete(zone);
-    }
+    this.#sessions.note(before, slice, numbering.releasedZones);
+    await this.#sessions.end(slice, numbering.numbers.ports, program);
+    await cuts.settle(before, slice);
+    this.#programmed = cuts.addedTo(slice);
   }
 
   /** All that can be done before it is known what this host serves. */

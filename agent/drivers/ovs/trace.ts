@@ -20,6 +20,7 @@ type Params = ParamsOf<typeof networkTrace>;
 
 const stages: Readonly<Record<keyof typeof table, string>> = {
   classify: 'arrival',
+  tunnelled: 'arrival',
   antiSpoof: 'anti-spoofing',
   antiSpoofNd: 'anti-spoofing',
   respond: 'answers',
@@ -27,6 +28,7 @@ const stages: Readonly<Record<keyof typeof table, string>> = {
   trackOut: 'sessions out',
   allowOut: 'rules out',
   tellApartOut: 'rules out',
+  openOut: 'sessions out',
   enterRouter: 'router',
   route: 'router',
   natOut: 'translation out',
@@ -41,7 +43,9 @@ const stages: Readonly<Record<keyof typeof table, string>> = {
   trackIn: 'sessions in',
   allowIn: 'rules in',
   tellApartIn: 'rules in',
+  openIn: 'sessions in',
   output: 'delivery',
+  leave: 'uplink',
 };
 const stageOf = new Map(
   Object.entries(table).map(([name, number]) => [number as number, stages[name as keyof typeof table] ?? name]),

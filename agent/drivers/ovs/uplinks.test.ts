@@ -15,7 +15,7 @@ describe('uplinks of the distributed switch', () => {
     ...{ uplinkId: '0b5c1a52-5f0f-4a43-8b1b-000000000001', switchId: randomUUID(), name: 'up' },
     ...{ nics: kind === null ? ['e1'] : ['e1', 'e2'], bond: kind, lacpFast: true },
   });
-  const apply = (uplinks: readonly SliceUplink[]): Promise<void> => {
+  const apply = (uplinks: readonly SliceUplink[]): Promise<unknown> => {
     generation += 1;
     return driver.apply(generation, { ...flatSlice(randomUUID()), uplinks: [...uplinks] });
   };

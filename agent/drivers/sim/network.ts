@@ -3,7 +3,7 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 import type { NetworkChanged } from '@kvasir/api/agent/link.ts';
-import type { PortCounters, TraceResult } from '@kvasir/api/agent/network.ts';
+import type { PortCounters, PortCuts, TraceResult } from '@kvasir/api/agent/network.ts';
 import type { NetworkDriver, Port, PortDevice } from '../network.ts';
 import type { SimHost } from './host.ts';
 
@@ -15,7 +15,8 @@ export class SimNetworkDriver implements NetworkDriver {
     this.#host = host;
   }
 
-  apply(generation: number, slice: NetworkSlice): Promise<void> {
+  /** There are no sessions here that could be cut. */
+  apply(generation: number, slice: NetworkSlice): Promise<readonly PortCuts[]> {
     return this.#perform('apply', () => {
       if (this.#generation !== null && generation < this.#generation) {
         throw new KvasirError('wrong-state', {
@@ -27,6 +28,7 @@ export class SimNetworkDriver implements NetworkDriver {
       }
       this.#host.slice = slice;
       this.#generation = generation;
+      return [];
     });
   }
 

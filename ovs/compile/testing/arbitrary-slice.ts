@@ -1,6 +1,6 @@
 /** Any slice, small enough to collide often: the same MACs and addresses in several networks, groups in several ports. */
 import fc from 'fast-check';
-import type { Gateway, Network, Port, Router, Rule, Slice } from '../slice.ts';
+import type { Cut, Gateway, Network, Port, Router, Rule, Slice } from '../slice.ts';
 import { gateway, network, port, router, rule, slice } from './slices.ts';
 
 const networkIds = ['blue', 'green', 'lan', 'office'] as const;
@@ -31,6 +31,13 @@ function anyNetwork(networkId: (typeof networkIds)[number], index: number): fc.A
     .map((given) => network(networkId, { ...given, ...kind, segment: 100 + index }));
 }
 
+const anyCut: fc.Arbitrary<Cut> = fc.record({
+  opened: fc.constantFrom('in' as const, 'out' as const),
+  address: fc.constantFrom('10.0.0.1', '10.0.0.2'),
+  port: fc.constantFrom(null, 80, 443),
+  remote: fc.constantFrom(null, '10.0.0.3', '10.0.0.4'),
+});
+
 const anyPort: fc.Arbitrary<Port> = fc
   .record({
     nicId: fc.integer({ min: 1, max: 9 }).map((n) => `nic${n}`),
@@ -44,6 +51,7 @@ const anyPort: fc.Arbitrary<Port> = fc
     connected: fc.boolean(),
     guestVlan: fc.constantFrom(null, null, 7, 8),
     hardware: fc.boolean(),
+    cuts: fc.option(fc.array(anyCut, { maxLength: 3 }), { nil: undefined }),
   })
   .map((given) => port(given.nicId, given));
 

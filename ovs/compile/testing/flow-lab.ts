@@ -139,9 +139,10 @@ export class FlowLab {
     );
   }
 
-  async exchange(port: string, frame: Buffer): Promise<Record<string, Buffer[]>> {
+  /** All of `frames` at once. */
+  async exchange(port: string, ...frames: readonly Buffer[]): Promise<Record<string, Buffer[]>> {
     const wire = this.#wires.get(port) as Wire;
-    await wire.send(frame);
+    for (const frame of frames) await wire.send(frame);
     await this.#settle(wire);
     const other = [...this.#wires.values()].find(({ bridge }) => bridge !== wire.bridge);
     if (other !== undefined) await this.#settle(other);

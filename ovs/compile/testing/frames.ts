@@ -64,6 +64,15 @@ export function udp(from: Station, to: Station, ports: readonly [number, number]
   return packet(from, to, 17, Buffer.concat([words(ports[0], ports[1], 8 + data.length, 0), data]), 6, options);
 }
 
+/** The same as a part of a larger packet: `part` is the flag for more (0x2000) and the offset in units of 8 bytes. */
+export function fragment(frame: Buffer, part: number): Buffer {
+  const made = Buffer.from(frame);
+  made.writeUInt16BE(part, 20);
+  made.writeUInt16BE(0, 24);
+  made.writeUInt16BE(checksum(made.subarray(14, 34)), 24);
+  return made;
+}
+
 /** `kind` 8 asks, 0 answers; over IPv6 128 and 129. */
 export function ping(from: Station, to: Station, kind: 8 | 0 | 128 | 129 = 8, options: PacketOptions = {}): Buffer {
   return packet(from, to, kind < 128 ? 1 : 58, words(kind << 8, 0, 77, 1), 2, options);

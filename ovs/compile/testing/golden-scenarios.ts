@@ -31,6 +31,19 @@ export const scenarios: readonly Scenario[] = [
     },
   ),
   scenario(
+    'underlay',
+    'A flat network on the wire that carries the tunnels of this host, 172.31.0.1, and of 172.31.0.2. The foreign VTEP 172.31.0.77 belongs to `blue` only.',
+    {
+      vteps: ['172.31.0.1', '172.31.0.2'],
+      networks: [
+        network('blue', { externalVteps: ['172.31.0.77'] }),
+        network('floor', { kind: 'flat', segment: 0 }),
+        network('red', { segment: 5002 }),
+      ],
+    },
+    { defaultUplinkPort: 3 },
+  ),
+  scenario(
     'vlan',
     'VLAN 100 on the uplink at port 3; frames for unknown MACs leave by it.',
     {
@@ -43,6 +56,23 @@ export const scenarios: readonly Scenario[] = [
     networks: [network('blue')],
     ports: [port('a', { addresses: ['10.0.0.1', 'fd00::1'], antiSpoofing: true })],
   }),
+  scenario(
+    'cut-sessions',
+    'A rule that let 10.0.0.2 in to port 80 was taken away, and so was one that let the port out to anybody at 443: neither session comes back.',
+    {
+      networks: [network('blue')],
+      ports: [
+        port('a', {
+          ...filtered,
+          cuts: [
+            { opened: 'in', address: '10.0.0.1', port: 80, remote: '10.0.0.2' },
+            { opened: 'out', address: '10.0.0.1', port: 443, remote: null },
+          ],
+        }),
+      ],
+      groups: [{ groupId: 'web', rules: [rule('out', { direction: 'out' })] }],
+    },
+  ),
   scenario(
     'access-rules',
     'A web server: anybody may ping, the group `clients` may use ports 80 to 83 and 443, outwards everything. The two rules with the group share its addresses.',

@@ -5,7 +5,7 @@
 import { createInterface } from 'node:readline';
 import { OvsNetworkDriver } from '@kvasir/agent/drivers/ovs/driver.ts';
 import type { ParamsOf } from '@kvasir/api/agent/method.ts';
-import type { networkTrace, PortCounters, TraceResult } from '@kvasir/api/agent/network.ts';
+import type { networkTrace, PortCounters, PortCuts, TraceResult } from '@kvasir/api/agent/network.ts';
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
 
@@ -21,6 +21,7 @@ export interface SwitchAnswer {
   readonly device?: string;
   readonly counters?: readonly PortCounters[];
   readonly trace?: TraceResult;
+  readonly cuts?: readonly PortCuts[];
   readonly error?: string;
 }
 
@@ -31,6 +32,7 @@ if (import.meta.main) {
     uplinkBridge: uplinkBridge!,
     tunnelAddress: tunnelAddress!,
     numbersFile: numbersFile!,
+    cutsFile: `${numbersFile!}.cuts`,
     metadataOf: (vmId) => ({
       vmId,
       name: 'a-vm',
@@ -43,8 +45,8 @@ if (import.meta.main) {
     log: (message, error) => process.stderr.write(`${message}: ${String(error)}\n`),
   });
   const perform = async (call: SwitchCall): Promise<Omit<SwitchAnswer, 'id'>> => {
-    if (call.call === 'apply') await driver.apply(call.generation, call.slice);
-    else if (call.call === 'attach') return driver.attachPort(call.vmId, call.nic);
+    if (call.call === 'apply') return { cuts: await driver.apply(call.generation, call.slice) };
+    if (call.call === 'attach') return driver.attachPort(call.vmId, call.nic);
     else if (call.call === 'counters') return { counters: await driver.counters(call.nicIds) };
     else if (call.call === 'trace') return { trace: await driver.trace(call) };
     else await driver.detachPort(call.nicId);

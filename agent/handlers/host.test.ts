@@ -1,0 +1,80 @@
+/** The slice of the distributed switch on disk and in force: whatever is cut off in between, the newest wins and nothing is forgotten. */
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { networkApply } from '@kvasir/api/agent/network.ts';
+import { emptySlice, type NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
+import { MemoryServed } from '../journal/served.ts';
+import { KeyedLock } from '../keyed-lock.ts';
+import { noLog } from '../log.ts';
+import { serveAgain } from '../reconcile.ts';
+import { fakeDrivers } from '../testing/fake-drivers.ts';
+import type { HandlerCall, HostContext } from './handler.ts';
+import { hostHandlers } from './host.ts';
+
+const named = (groupId: string): NetworkSlice => ({ ...emptySlice, groups: [{ groupId, name: groupId, rules: [] }] });
+const [first, second, third] = [named('first'), named('second'), named('third')];
+
+/** An agent's process: what it serves outlives it. */
+function agent(served = new MemoryServed()) {
+  const drivers = fakeDrivers();
+  const context = { drivers, served, locks: new KeyedLock() } as unknown as HostContext;
+  const { run } = hostHandlers(context).find(({ method }) => method === networkApply)!;
+  const apply = (generation: number, slice: NetworkSlice) => run({ generation, slice }, {} as HandlerCall);
+  return { drivers, served, apply, serveAgain: () => serveAgain(context, noLog) };
+}
+
+it('a slice is on disk before it is in force, together with the one that it takes the place of', async () => {
+  const { drivers, served, apply } = agent();
+  await apply(1, first);
+  const gate = Promise.withResolvers<void>();
+  drivers.network.gate = gate.promise;
+  drivers.network.apply = async (generation, slice) => {
+    assert.deepEqual(served.lists.networks, { generation, slice, before: first });
+    await gate.promise;
+    return [];
+  };
+  const applied = apply(2, second);
+  gate.resolve();
+  await applied;
+  assert.deepEqual(served.lists.networks, { generation: 2, slice: second, before: null });
+});
+
+it('an agent that ended in between applies the newer one, and knows what was in force', async () => {
+  const dying = agent();
+  await dying.apply(1, first);
+  dying.drivers.network.gate = new Promise(() => {});
+  void dying.apply(2, second);
+  while (dying.drivers.network.applied?.generation !== 2) await Promise.resolve();
+  const next = agent(dying.served);
+  await next.serveAgain();
+  assert.deepEqual(next.drivers.network.applied, { generation: 2, slice: second, before: first });
+  assert.deepEqual(next.served.lists.networks, { generation: 2, slice: second, before: null });
+});
+
+it('one that fails is kept, and the next one still knows what was in force', async () => {
+  const { drivers, served, apply } = agent();
+  await apply(1, first);
+  drivers.network.gate = Promise.reject(new Error('the switch is away'));
+  await assert.rejects(apply(2, second), /away/);
+  assert.deepEqual(served.lists.networks, { generation: 2, slice: second, before: first });
+  drivers.network.gate = Promise.resolve();
+  await apply(3, third);
+  assert.deepEqual(drivers.network.applied, { generation: 3, slice: third, before: first });
+});
+
+it('an older one is refused, also by an agent that has not applied any', async () => {
+  const { apply, served } = agent();
+  await apply(5, first);
+  const next = agent(served);
+  await assert.rejects(next.apply(4, second), { code: 'wrong-state' });
+  assert.deepEqual([next.drivers.network.applied, served.lists.networks?.generation], [null, 5]);
+  await next.apply(5, first);
+});
+
+it('what was cut is answered', async () => {
+  const { drivers, apply } = agent();
+  assert.deepEqual(await apply(1, first), { generation: 1 });
+  const cut = { opened: 'in', address: '10.0.0.1', port: 80, remote: null } as const;
+  drivers.network.cuts = [{ nicId: 'nic', guestVlan: null, cuts: [cut] }];
+  assert.deepEqual(await apply(2, second), { generation: 2, cuts: drivers.network.cuts });
+});
