@@ -93,7 +93,8 @@ export class OvsNetworkDriver implements NetworkDriver {
     this.#hush = datapathType === 'netdev';
     this.#tunnelAddress = tunnelAddress;
     this.#run = options.run ?? runProgram;
-    this.#functions = new VirtualFunctions(this.#run);
+    const isPlugged = (mac: string) => [...this.#keeper.plugged.values()].some((nic) => nic.macAddress === mac);
+    this.#functions = new VirtualFunctions(this.#run, isPlugged);
     this.#db = new OvsdbClient({ socketPath, timeoutMs: this.#timeoutMs });
     const kernel = new HostKernel({
       run: this.#run,

@@ -12,6 +12,8 @@ export interface FakeDevice {
   readonly virtualFunctions?: readonly { readonly pciAddress: string; readonly driver: string | null }[];
   readonly switchHardwareId?: string;
   readonly devicePort?: number;
+  /** undefined: the link is down. */
+  readonly speedMbps?: number;
 }
 
 export class FakeSysfs {
@@ -42,6 +44,7 @@ export class FakeSysfs {
     await symlink(`../../devices/pci0000:00/${pciAddress}/net/${nic}`, join(this.root, 'class/net', nic));
     await symlink(`../../../${pciAddress}`, join(net, 'device'));
     await writeFile(join(net, 'dev_port'), `${device.devicePort ?? 0}\n`);
+    if (device.speedMbps !== undefined) await writeFile(join(net, 'speed'), `${device.speedMbps}\n`);
     if (device.switchHardwareId !== undefined) {
       await writeFile(join(net, 'phys_switch_id'), `${device.switchHardwareId}\n`);
     }

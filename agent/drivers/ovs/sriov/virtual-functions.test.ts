@@ -1,21 +1,36 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import { KvasirError } from '@kvasir/api/errors.ts';
 import type { RunProgram } from '../../program.ts';
 import { FakeSysfs } from './testing.ts';
 import { VirtualFunctions } from './virtual-functions.ts';
 
-/** Two devices with two functions each; `ip` sets and shows what a kernel would keep. */
-async function world(context: TestContext) {
+interface Surroundings {
+  /** undefined: the links are down. */
+  readonly speedMbps?: number;
+  readonly driver?: string;
+  /** What the functions have before anybody asks: `pf0/1` -> MAC. */
+  readonly macs?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Two devices with two functions each. `ip` keeps, shows and refuses what was seen of igb (Linux 6.1): a rate needs a link and is
+ * at most its speed; what comes before it in the kernel's order is kept when it is refused.
+ */
+async function world(context: TestContext, surroundings: Surroundings = {}) {
+  const { driver = 'igbvf' } = surroundings;
   const device = (nic: string, bus: string) => ({
     nic,
     pciAddress: `0000:${bus}:00.0`,
-    driver: 'ice',
-    most: 8,
-    virtualFunctions: [0, 1].map((n) => ({ pciAddress: `0000:${bus}:01.${n}`, driver: 'iavf' })),
+    driver: 'igb',
+    most: 7,
+    ...('speedMbps' in surroundings ? { speedMbps: surroundings.speedMbps } : {}),
+    virtualFunctions: [0, 1].map((n) => ({ pciAddress: `0000:${bus}:10.${2 * n}`, driver })),
   });
   const sysfs = await FakeSysfs.make([device('pf0', '03'), device('pf1', '04')]);
   context.after(() => sysfs.remove());
-  const macs = new Map<string, string>();
+  const macs = new Map<string, string>(Object.entries(surroundings.macs ?? {}));
+  const plugged = new Set<string>();
   const commands: string[] = [];
   const run: RunProgram = (file, args) => {
     assert.equal(file, 'ip');
@@ -25,12 +40,28 @@ async function world(context: TestContext) {
     }
     commands.push(args.join(' '));
     macs.set(`${args[3]}/${args[5]}`, args[7]!);
+    const rate = Number(args[args.indexOf('max_tx_rate') + 1]);
+    if (rate > (surroundings.speedMbps ?? 0)) {
+      return Promise.reject(new KvasirError('host-failed', { reason: 'ip: RTNETLINK answers: Invalid argument' }));
+    }
     return Promise.resolve({ stdout: '', stderr: '' });
   };
-  return { functions: new VirtualFunctions(run, sysfs.root), commands };
+  const functions = new VirtualFunctions(run, (macAddress) => plugged.has(macAddress), sysfs.root);
+  const hand = (wanted: ReturnType<typeof want>) => {
+    plugged.add(wanted.macAddress);
+    return functions.hand(wanted);
+  };
+  const takeBack = async (macAddress: string) => {
+    await functions.takeBack(macAddress);
+    plugged.delete(macAddress);
+  };
+  return { hand, takeBack, commands, macs, plugged };
 }
 
-const wanted = (last: number, nics: readonly string[] = ['pf0']) => ({
+const connected = { speedMbps: 1000 };
+const byChance = '56:6b:7e:4a:0b:03';
+
+const want = (last: number, nics: readonly string[] = ['pf0']) => ({
   macAddress: `52:54:00:00:00:0${last}`,
   nics,
   vlanId: 100,
@@ -38,10 +69,10 @@ const wanted = (last: number, nics: readonly string[] = ['pf0']) => ({
 });
 
 test('a free function gets the MAC, VLAN and rate, and the same one when asked again', async (context) => {
-  const { functions, commands } = await world(context);
-  assert.deepEqual(await functions.hand(wanted(1)), { pciAddress: '0000:03:01.0' });
-  assert.deepEqual(await functions.hand(wanted(1)), { pciAddress: '0000:03:01.0' });
-  assert.deepEqual(await functions.hand(wanted(2)), { pciAddress: '0000:03:01.1' });
+  const { hand, commands } = await world(context, connected);
+  assert.deepEqual(await hand(want(1)), { pciAddress: '0000:03:10.0' });
+  assert.deepEqual(await hand(want(1)), { pciAddress: '0000:03:10.0' });
+  assert.deepEqual(await hand(want(2)), { pciAddress: '0000:03:10.2' });
   assert.equal(
     commands[0],
     'link set dev pf0 vf 0 mac 52:54:00:00:00:01 vlan 100 max_tx_rate 200 spoofchk on trust off',
@@ -50,20 +81,50 @@ test('a free function gets the MAC, VLAN and rate, and the same one when asked a
 });
 
 test('two that ask at once get two, the third is told how many there are', async (context) => {
-  const { functions } = await world(context);
-  const [a, b] = await Promise.all([functions.hand(wanted(1)), functions.hand(wanted(2))]);
+  const { hand } = await world(context, connected);
+  const [a, b] = await Promise.all([hand(want(1)), hand(want(2))]);
   assert.notEqual(a?.pciAddress, b?.pciAddress);
-  await assert.rejects(functions.hand(wanted(3)), /0 of 2 virtual functions free on pf0/);
-  assert.deepEqual(await functions.hand(wanted(3, ['pf0', 'pf1'])), { pciAddress: '0000:04:01.0' });
+  await assert.rejects(hand(want(3)), /0 of 2 virtual functions free on pf0/);
+  assert.deepEqual(await hand(want(3, ['pf0', 'pf1'])), { pciAddress: '0000:04:10.0' });
 });
 
 test('what is taken back is free for the next, and taking back twice is no error', async (context) => {
-  const { functions, commands } = await world(context);
-  await functions.hand(wanted(1));
-  await functions.hand(wanted(2));
-  await functions.takeBack(wanted(1).macAddress);
+  const { hand, takeBack, commands } = await world(context, connected);
+  await hand(want(1));
+  await hand(want(2));
+  await takeBack(want(1).macAddress);
   const before = commands.length;
-  await functions.takeBack(wanted(1).macAddress);
+  await takeBack(want(1).macAddress);
   assert.equal(commands.length, before);
-  assert.deepEqual(await functions.hand(wanted(3)), { pciAddress: '0000:03:01.0' });
+  assert.deepEqual(await hand(want(3)), { pciAddress: '0000:03:10.0' });
+});
+
+test("an address that the host's driver made up does not take a function away", async (context) => {
+  const { hand, macs } = await world(context, { ...connected, macs: { 'pf0/0': byChance, 'pf0/1': byChance } });
+  assert.deepEqual(await hand(want(1)), { pciAddress: '0000:03:10.0' });
+  assert.deepEqual(await hand(want(2)), { pciAddress: '0000:03:10.2' });
+  assert.deepEqual([...macs.values()], [want(1).macAddress, want(2).macAddress]);
+});
+
+test('a function that a VM drives is not handed out, also when no NIC here is known to have it', async (context) => {
+  const { hand } = await world(context, { ...connected, driver: 'vfio-pci', macs: { 'pf0/0': byChance } });
+  assert.deepEqual(await hand(want(1)), { pciAddress: '0000:03:10.2' });
+  await assert.rejects(hand(want(2)), /0 of 2 virtual functions free/);
+});
+
+test('a limit above the speed of the wire is none', async (context) => {
+  const { hand, commands } = await world(context, connected);
+  await hand({ ...want(1), maxSendMbps: 2000 });
+  assert.match(commands[0]!, / max_tx_rate 0 /);
+});
+
+test('a refused setting leaves the function free, but does not take it from the NIC that had it', async (context) => {
+  const { hand, macs, plugged } = await world(context);
+  await assert.rejects(hand(want(1)), /Invalid argument/);
+  assert.equal(macs.get('pf0/0'), '00:00:00:00:00:00');
+  plugged.clear();
+  const had = await hand({ ...want(2), maxSendMbps: 0 });
+  await assert.rejects(hand(want(2)), /Invalid argument/);
+  assert.equal(macs.get('pf0/0'), want(2).macAddress);
+  assert.deepEqual(had, { pciAddress: '0000:03:10.0' });
 });

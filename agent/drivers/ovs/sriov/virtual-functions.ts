@@ -1,11 +1,15 @@
 /**
  * Hands virtual functions to NICs of VMs and takes them back. The device itself remembers whose each one is: a function with the
- * NIC's MAC address is that NIC's, one without an address is free. So nothing is lost when the agent restarts, and asking twice
- * gives the same one.
+ * NIC's MAC address is that NIC's. So nothing is lost when the agent restarts, and asking twice gives the same one. Free is one
+ * without an address, and one with an address that no NIC here has, unless a VM has the device: the host's own driver for
+ * functions gives those that nobody has an address by chance (igbvf when it is bound, and when the device is set up), and the
+ * device shows it as it shows one that we set.
  *
  * What the hardware enforces for a function: its MAC and VLAN (the guest can change neither), no frames with another sender,
  * and a rate. Security groups it does not know.
  */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { KeyedLock } from '../../../keyed-lock.ts';
 import type { RunProgram } from '../../program.ts';
@@ -32,33 +36,49 @@ interface Held {
 }
 
 const nobody = '00:00:00:00:00:00';
+const unset = ['mac', nobody, 'vlan', '0', 'max_tx_rate', '0'];
+
+interface Candidate extends Held {
+  readonly nic: string;
+  readonly pciAddress: string;
+  readonly driver: string | null;
+}
 
 export class VirtualFunctions {
   readonly #run: RunProgram;
+  readonly #isPlugged: (macAddress: string) => boolean;
   readonly #sysfs: string;
   readonly #lock = new KeyedLock();
 
-  constructor(run: RunProgram, sysfs = '/sys') {
+  /** @param isPlugged whether a NIC on this host has that address; one that asks for a function has to be among them before. */
+  constructor(run: RunProgram, isPlugged: (macAddress: string) => boolean, sysfs = '/sys') {
     this.#run = run;
+    this.#isPlugged = isPlugged;
     this.#sysfs = sysfs;
   }
 
-  /** The one that it has already, or a free one, set up as wanted. @throws host-failed when none is free */
+  /**
+   * The one that it has already, or a free one, set up as wanted.
+   * @throws host-failed when none is free, or when the device refuses: a free one is free again then
+   */
   hand(wanted: WantedFunction): Promise<HandedFunction> {
     return this.#lock.run('all', async () => {
       const candidates = await this.#candidates(wanted.nics);
       const mine = candidates.find(({ macAddress }) => macAddress === wanted.macAddress);
-      const chosen = mine ?? candidates.find(({ macAddress }) => macAddress === nobody);
+      const chosen = mine ?? candidates.find((each) => this.#isFree(each));
       if (chosen === undefined) {
         const reason = `0 of ${candidates.length} virtual functions free on ${wanted.nics.join(' and ') || 'no uplink'}`;
         throw new KvasirError('host-failed', { reason });
       }
-      const settings = ['mac', wanted.macAddress, 'vlan', String(wanted.vlanId ?? 0)];
-      await this.#set(chosen.nic, chosen.index, [
-        ...settings,
-        ...['max_tx_rate', String(wanted.maxSendMbps ?? 0)],
-        ...['spoofchk', 'on', 'trust', 'off'],
-      ]);
+      const rate = await this.#possibleRate(chosen.nic, wanted.maxSendMbps);
+      const settings = ['mac', wanted.macAddress, 'vlan', String(wanted.vlanId ?? 0), 'max_tx_rate', String(rate)];
+      try {
+        await this.#set(chosen, [...settings, 'spoofchk', 'on', 'trust', 'off']);
+      } catch (error) {
+        // The kernel goes through the settings in its own order and keeps those before the one that it refuses.
+        if (mine === undefined) await this.#set(chosen, unset).catch(() => undefined);
+        throw error;
+      }
       return { pciAddress: chosen.pciAddress };
     });
   }
@@ -68,21 +88,34 @@ export class VirtualFunctions {
     return this.#lock.run('all', async () => {
       for (const each of await this.#candidates(null)) {
         if (each.macAddress !== macAddress) continue;
-        await this.#set(each.nic, each.index, ['mac', nobody, 'vlan', '0', 'max_tx_rate', '0']);
+        await this.#set(each, unset);
       }
     });
   }
 
-  async #candidates(nics: readonly string[] | null) {
+  #isFree({ macAddress, driver }: Candidate): boolean {
+    if (macAddress === nobody) return true;
+    return !this.#isPlugged(macAddress) && driver?.includes('vfio') !== true;
+  }
+
+  /** Devices refuse a rate above that of the wire, and 0 is none. */
+  async #possibleRate(nic: string, maxSendMbps: number | null): Promise<number> {
+    if (maxSendMbps === null) return 0;
+    // There is no speed to read while the link is down.
+    const wire = Number(await readFile(join(this.#sysfs, 'class/net', nic, 'speed'), 'utf8').catch(() => '-1'));
+    return wire > 0 && maxSendMbps >= wire ? 0 : maxSendMbps;
+  }
+
+  async #candidates(nics: readonly string[] | null): Promise<Candidate[]> {
     const devices = (await readPhysicalFunctions(this.#sysfs)).filter(
       ({ nic, virtualFunctions }) => virtualFunctions.length > 0 && nics?.includes(nic) !== false,
     );
     const lists = await Promise.all(
       devices.map(async ({ nic, virtualFunctions }) => {
         const held = new Map((await this.#held(nic)).map(({ index, macAddress }) => [index, macAddress]));
-        return virtualFunctions.flatMap(({ index, pciAddress }) => {
-          const macAddress = held.get(index);
-          return macAddress === undefined ? [] : [{ nic, index, pciAddress, macAddress }];
+        return virtualFunctions.flatMap((each) => {
+          const macAddress = held.get(each.index);
+          return macAddress === undefined ? [] : [{ ...each, nic, macAddress }];
         });
       }),
     );
@@ -101,7 +134,7 @@ export class VirtualFunctions {
     }));
   }
 
-  async #set(nic: string, index: number, settings: readonly string[]): Promise<void> {
+  async #set({ nic, index }: Candidate, settings: readonly string[]): Promise<void> {
     await this.#run('ip', ['link', 'set', 'dev', nic, 'vf', String(index), ...settings]);
   }
 }
