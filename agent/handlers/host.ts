@@ -1,6 +1,7 @@
 /** What this host has, and the pools and networks it serves. */
 import { hostInventory, type Inventory, poolApply, poolReport } from '@kvasir/api/agent/host.ts';
 import { networkApply, networkTrace, portCounters } from '@kvasir/api/agent/network.ts';
+import { SliceDocuments } from '../slice-documents.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
 
 export async function readInventory(host: HostContext): Promise<Inventory> {
@@ -21,6 +22,7 @@ export async function readInventory(host: HostContext): Promise<Inventory> {
 
 export function hostHandlers(host: HostContext): Handler[] {
   const { storage, network } = host.drivers;
+  const documents = new SliceDocuments();
   return [
     handler(hostInventory, () => readInventory(host)),
     handler(poolApply, ({ pools }) =>
@@ -33,11 +35,13 @@ export function hostHandlers(host: HostContext): Handler[] {
       }),
     ),
     handler(poolReport, async () => ({ pools: await storage.report() })),
-    handler(networkApply, ({ generation, slice }) =>
+    handler(networkApply, ({ generation, outline, documents: sent }) =>
       host.locks.run('networks', async () => {
-        await network.apply(generation, slice);
-        await host.served.set({ networks: { generation, slice } });
-        return { generation };
+        const read = documents.read(host.identity.hostId, outline, sent);
+        if ('missing' in read) return { generation, missing: read.missing };
+        await network.apply(generation, read.slice);
+        await host.served.set({ networks: { generation, slice: read.slice } });
+        return { generation, missing: [] };
       }),
     ),
     handler(portCounters, async ({ nicIds }) => ({ ports: await network.counters(nicIds) })),

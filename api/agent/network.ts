@@ -1,17 +1,20 @@
 /**
  * The distributed switch of one host: its slice is sent whole with a generation and applied as a difference; the newest wins.
+ * Whole means by its outline: documents that the host has already are only named.
  * Beside it what a host can say of its part: counters of ports, and what the flows would do to a packet.
  */
 import { type Static, Type } from 'typebox';
 import { closed, Id, MacAddress, nullable, oneOf } from '../schema.ts';
 import { change, query } from './method.ts';
-import { NetworkSlice } from './network-slice.ts';
+import { DocumentDigest, NamedDocument, SliceOutline } from './slice-outline.ts';
 
 export const networkApply = change(
   'network.apply',
-  'Be exactly this; an older generation is refused (`wrong-state`). Answered when the flows are in force',
-  closed({ generation: Type.Integer(), slice: NetworkSlice }),
-  closed({ generation: Type.Integer() }),
+  'Be exactly this; an older generation is refused (`wrong-state`). Answered when the flows are in force, or with what is missing',
+  /** `documents`: what the host is thought to lack. */
+  closed({ generation: Type.Integer(), outline: SliceOutline, documents: Type.Array(NamedDocument) }),
+  /** `missing`: not empty: nothing was done, say it again with these documents. */
+  closed({ generation: Type.Integer(), missing: Type.Array(DocumentDigest) }),
 );
 
 const Count = Type.Integer({ minimum: 0 });
