@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Progress } from '@kvasir/api/agent/link.ts';
 import { agentMethods } from '@kvasir/api/agent/methods.ts';
+import { emptyOutline, type SliceOutline } from '@kvasir/api/agent/slice-outline.ts';
 import type { VmSpec } from '@kvasir/api/agent/vm.ts';
 import { memoryLinkPair } from '@kvasir/api/agent/wire/memory-link.ts';
 import { Peer } from '@kvasir/api/agent/wire/peer.ts';
 import { systemClock } from '@kvasir/api/clock.ts';
-import { flatSlice } from './drivers/flat-slice.ts';
 import { Dispatcher, missingHandlers } from './dispatcher.ts';
+import { flatSlice } from './drivers/flat-slice.ts';
 import { allHandlers } from './handlers/all.ts';
 import type { HostContext } from './handlers/handler.ts';
 import { requireLeases } from './handlers/liveness.ts';
@@ -30,6 +31,12 @@ const [vmId, poolId, volumeId, imageId, nicId, networkId, otherVm] = ids as [
   string,
 ];
 const disk = { poolId, volumeId, format: 'qcow2', device: 'vda', bus: 'virtio', readOnly: false };
+function flatOutline(): SliceOutline {
+  const [network] = flatSlice(networkId).networks;
+  const { remotePorts: _ports, memberVteps: _vteps, ...facts } = network!;
+  return { ...emptyOutline, networks: [{ ...facts, members: [] }] };
+}
+
 const nic = { nicId, networkId, macAddress: '52:54:00:00:00:01', model: 'virtio', mtu: 1500 };
 const vm = {
   vmId,
@@ -156,7 +163,7 @@ describe('the handlers', () => {
       probePort: null,
       probeKey: null,
     },
-    'network.apply': { generation: 1, slice: flatSlice(networkId) },
+    'network.apply': { generation: 1, outline: flatOutline(), documents: [] },
     'port.counters': { nicIds: [nicId] },
     'network.trace': {
       from: { nicId },

@@ -2,6 +2,7 @@
 import { hostInventory, type Inventory, poolApply, poolReport } from '@kvasir/api/agent/host.ts';
 import { networkApply, networkTrace, portCounters } from '@kvasir/api/agent/network.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
+import { SliceDocuments } from '../slice-documents.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
 
 export async function readInventory(host: HostContext): Promise<Inventory> {
@@ -22,6 +23,7 @@ export async function readInventory(host: HostContext): Promise<Inventory> {
 
 export function hostHandlers(host: HostContext): Handler[] {
   const { storage, network } = host.drivers;
+  const documents = new SliceDocuments();
   return [
     handler(hostInventory, () => readInventory(host)),
     handler(poolApply, ({ pools }) =>
@@ -34,8 +36,11 @@ export function hostHandlers(host: HostContext): Handler[] {
       }),
     ),
     handler(poolReport, async () => ({ pools: await storage.report() })),
-    handler(networkApply, ({ generation, slice }) =>
+    handler(networkApply, ({ generation, outline, documents: sent }) =>
       host.locks.run('networks', async () => {
+        const read = documents.read(host.identity.hostId, outline, sent);
+        if ('missing' in read) return { generation, missing: read.missing };
+        const { slice } = read;
         const known = host.served.lists.networks;
         if (known !== null && generation < known.generation) {
           throw new KvasirError('wrong-state', {
@@ -50,7 +55,7 @@ export function hostHandlers(host: HostContext): Handler[] {
         await host.served.set({ networks: { generation, slice, before } });
         const cuts = await network.apply(generation, slice, before);
         await host.served.set({ networks: { generation, slice, before: null } });
-        return { generation, ...(cuts.length > 0 ? { cuts: [...cuts] } : {}) };
+        return { generation, missing: [], ...(cuts.length > 0 ? { cuts: [...cuts] } : {}) };
       }),
     ),
     handler(portCounters, async ({ nicIds }) => ({ ports: await network.counters(nicIds) })),

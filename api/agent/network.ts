@@ -1,11 +1,13 @@
 /**
  * The distributed switch of one host: its slice is sent whole with a generation and applied as a difference; the newest wins.
+ * Whole means by its outline: documents that the host has already are only named.
  * Beside it what a host can say of its part: counters of ports, and what the flows would do to a packet.
  */
 import { type Static, Type } from 'typebox';
 import { closed, Id, MacAddress, nullable, oneOf } from '../schema.ts';
 import { change, query } from './method.ts';
-import { NetworkSlice, SliceCut } from './network-slice.ts';
+import { SliceCut } from './network-slice.ts';
+import { DocumentDigest, NamedDocument, SliceOutline } from './slice-outline.ts';
 
 /** What was cut at one port (`guestVlan`: of a trunk). */
 export const PortCuts = closed({
@@ -17,10 +19,18 @@ export type PortCuts = Static<typeof PortCuts>;
 
 export const networkApply = change(
   'network.apply',
-  'Be exactly this; an older generation is refused (`wrong-state`). Answered when the flows are in force',
-  closed({ generation: Type.Integer(), slice: NetworkSlice }),
-  /** `cuts`: the slice does not have them yet; said again with each answer until it does. */
-  closed({ generation: Type.Integer(), cuts: Type.Optional(Type.Array(PortCuts)) }),
+  'Be exactly this; an older generation is refused (`wrong-state`). Answered when the flows are in force, or with what is missing',
+  /** `documents`: what the host is thought to lack. */
+  closed({ generation: Type.Integer(), outline: SliceOutline, documents: Type.Array(NamedDocument) }),
+  /**
+   * `missing`: not empty: nothing was done, say it again with these documents. `cuts`: the slice does not have them yet; said again
+   * with each answer until it does.
+   */
+  closed({
+    generation: Type.Integer(),
+    missing: Type.Array(DocumentDigest),
+    cuts: Type.Optional(Type.Array(PortCuts)),
+  }),
 );
 
 const Count = Type.Integer({ minimum: 0 });

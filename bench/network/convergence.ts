@@ -23,6 +23,8 @@ export interface ConvergenceOptions {
   readonly rounds: number;
   /** Of each phase and each round. */
   readonly limitMs: number;
+  /** Where the manager writes a profile of its processor time. */
+  readonly cpuProfileFolder?: string | undefined;
   readonly progress: (phase: string) => void;
 }
 
@@ -49,7 +51,10 @@ export async function measureConvergence({ progress, ...options }: ConvergenceOp
   const folder = await mkdtemp(join(tmpdir(), 'kvasir-bench-'));
   const ends: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
   try {
-    const manager = await ManagerProcess.start(folder, { database: 'sqlite', cpuProfileFolder: undefined });
+    const manager = await ManagerProcess.start(folder, {
+      database: 'sqlite',
+      cpuProfileFolder: options.cpuProfileFolder,
+    });
     ends.push(() => manager.stop());
     const agents = new AgentsProcess();
     ends.push(() => agents.stop());

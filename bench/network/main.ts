@@ -4,7 +4,8 @@
  *   node bench/network/main.ts [programming] [throughput] [convergence]
  *     [--ports 200] [--rules 20] [--addresses 500] [--groups 1,200] [--rounds 10] [--processes 50]
  *     [--stream-rounds 12] [--stream-ms 1500]
- *     [--hosts 1000] [--vms 1000] [--changes 10] [--limit-minutes 5] [--json bench/results/network.json]
+ *     [--hosts 1000] [--vms 1000] [--changes 10] [--limit-minutes 5] [--cpu-profile FOLDER]
+ *     [--json bench/results/network.json]
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -30,6 +31,7 @@ const { values, positionals } = parseArgs({
     vms: { ...text, default: '1000' },
     changes: { ...text, default: '10' },
     'limit-minutes': { ...text, default: '5' },
+    'cpu-profile': text,
     json: { ...text, default: join(import.meta.dirname, '../results/network.json') },
   },
 });
@@ -64,6 +66,7 @@ if (wanted('convergence')) {
     vms: Number(values.vms),
     rounds: Number(values.changes),
     limitMs: Number(values['limit-minutes']) * 60_000,
+    cpuProfileFolder: values['cpu-profile'],
     progress: (phase) => process.stderr.write(`${new Date().toISOString()} ${phase}\n`),
   });
   process.stdout.write(convergenceText(report));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { digestsOf } from '@kvasir/api/agent/slice-outline.ts';
 import fc from 'fast-check';
 import { sliceFor, Slices } from './slice.ts';
 import type { SwitchWorld, WorldNetwork, WorldPort, WorldRouter } from './world.ts';
@@ -18,8 +19,8 @@ function port(n: number, on: number, facts: Partial<WorldPort> = {}): WorldPort 
     nicId: id(1000 + n),
     vmId: id(2000 + n),
     networkId: id(100 + on),
-    macAddress: `52:54:00:00:00:${n.toString(16).padStart(2, '0')}`,
-    addresses: [`10.0.${on}.${n}`],
+    macAddress: `52:54:00:00:${(n >> 8).toString(16).padStart(2, '0')}:${(n & 255).toString(16).padStart(2, '0')}`,
+    addresses: [`10.0.${on + (n >> 8)}.${n & 255}`],
     name: `vm${n}`,
     antiSpoofing: true,
     filtered: true,
@@ -28,10 +29,17 @@ function port(n: number, on: number, facts: Partial<WorldPort> = {}): WorldPort 
     qos: null,
     guestVlan: null,
     hardware: false,
+    createdAt: n,
     hostId: id(1),
     incomingHostId: null,
     ...facts,
   };
+}
+
+/** A group whose rule lets its own members in. */
+function askingFor(n: number): SwitchWorld['groups'][number] {
+  const rule = { direction: 'in' as const, family: 'ipv4' as const, protocol: null, ports: null, icmp: null };
+  return { groupId: group(n), name: `g${n}`, rules: [{ ...rule, ruleId: id(600 + n), remote: { groupId: group(n) } }] };
 }
 
 function world(facts: Partial<SwitchWorld>): SwitchWorld {
@@ -82,9 +90,8 @@ describe('slices', () => {
   it('have every port where its VM is or comes to, and feed it from everywhere else that has its network', () => {
     fc.assert(
       fc.property(anyWorld, (all) => {
-        const slices = new Slices(all);
         for (const { hostId } of hosts) {
-          const slice = slices.of(hostId);
+          const slice = sliceFor(hostId, all);
           for (const one of all.ports) {
             const places = [one.hostId, one.incomingHostId].filter((place) => place !== null);
             const here = slice.ports.find(({ nicId }) => nicId === one.nicId);
@@ -121,6 +128,22 @@ describe('slices', () => {
         }
       }),
     );
+  });
+
+  it('have most in common with those before, also when one of a thousand members is new', () => {
+    const many = Array.from({ length: 1001 }, (_, n) => port(n, 1, { hostId: id((n % 4) + 1) }));
+    const [before, after] = [many.slice(0, -1), many].map((ports) => {
+      const addressSets = new Map([[group(1), ports.flatMap(({ addresses }) => addresses)]]);
+      const { outline, documents } = new Slices(
+        world({ networks: [network(1)], ports, groups: [askingFor(1)], addressSets }),
+        (text) => text,
+      ).of(id(1));
+      return { digests: digestsOf(outline), documents };
+    });
+    assert.ok(before!.digests.size > 30);
+    const fresh = [...after!.digests].filter((digest) => !before!.digests.has(digest));
+    assert.ok(fresh.length >= 2 && fresh.length <= 4, `${fresh.length} new documents`);
+    for (const digest of after!.digests) assert.ok(after!.documents.has(digest));
   });
 
   it('bring the external network to the gateway host alone', () => {

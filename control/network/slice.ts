@@ -1,53 +1,75 @@
 /**
  * What one host is told of the distributed switch: the networks that have ports here or that a router connects with those, whole,
- * and of everything else only what these need.
+ * and of everything else only what these need. What hosts have in common is in documents, made once for all of them.
  *
  * Invariants: a port is `active` where its VM is and `incoming` where it is on the way to, and everybody else feeds both; a
  * port that is here and also elsewhere stands in both lists. Equal worlds make equal slices, to the byte.
  */
-import type {
-  NetworkSlice,
-  SliceNetwork,
-  SlicePort,
-  SliceRemotePort,
-  SliceRouter,
-} from '@kvasir/api/agent/network-slice.ts';
+import type { NetworkSlice, SliceGroup, SlicePort, SliceRouter } from '@kvasir/api/agent/network-slice.ts';
+import {
+  type NetworkMember,
+  type OutlineNetwork,
+  readOutline,
+  type SliceDocument,
+  type SliceOutline,
+} from '@kvasir/api/agent/slice-outline.ts';
+import { pieces } from './documents.ts';
 import type { SwitchWorld, WorldNetwork, WorldPort, WorldRouter } from './world.ts';
+
+/** About so many items in a document: what one change costs each host, against the digests that every outline names. */
+const membersInDocument = 16;
+const addressesInDocument = 32;
+
+export interface HostSlice {
+  readonly outline: SliceOutline;
+  /** Of all the outlines of this world that were made until now. */
+  readonly documents: ReadonlyMap<string, SliceDocument>;
+}
+
+/** Short for a text, and another one for each other text. */
+export type Digest = (text: string) => string;
 
 export class Slices {
   readonly #world: SwitchWorld;
+  readonly #digest: Digest;
   readonly #tunnels: ReadonlyMap<string, string | null>;
   readonly #networks: ReadonlyMap<string, WorldNetwork>;
-  /** What is the same for many hosts is made once. */
-  readonly #memberVteps = new Map<string, readonly string[]>();
-  readonly #settled = new Map<WorldPort, SliceRemotePort[]>();
-  readonly #vtepsOfAll: string[];
+  readonly #groups: ReadonlyMap<string, SliceGroup>;
+  readonly #uplinks: ReadonlyMap<string, SwitchWorld['uplinks']>;
   readonly #portsByHost = new Map<string, WorldPort[]>();
   readonly #portsByNetwork: ReadonlyMap<string, readonly WorldPort[]>;
+  readonly #routersByNetwork = new Map<string, WorldRouter[]>();
+  readonly #routersByGateway: ReadonlyMap<string, readonly WorldRouter[]>;
+  readonly #documents = new Map<string, SliceDocument>();
+  /** What is the same for many hosts is made once. */
+  readonly #outlines = new Map<string, OutlineNetwork>();
+  readonly #groupDigests = new Map<string, string>();
+  readonly #addressParts = new Map<string, string[]>();
+  #vtepParts: string[] | undefined;
 
-  constructor(world: SwitchWorld) {
+  constructor(world: SwitchWorld, digest: Digest) {
     this.#world = world;
+    this.#digest = digest;
     this.#tunnels = new Map(world.hosts.map(({ hostId, tunnelAddress }) => [hostId, tunnelAddress]));
-    this.#vtepsOfAll = [...new Set([...this.#tunnels.values()].flatMap((vtep) => vtep ?? []))].sort();
     this.#networks = new Map(world.networks.map((network) => [network.networkId, network]));
-    const ports = [...world.ports].sort(byKey(({ nicId, guestVlan }) => `${nicId}/${guestVlan ?? ''}`));
+    this.#groups = new Map(world.groups.map((group) => [group.groupId, group]));
+    this.#uplinks = Map.groupBy(world.uplinks, ({ hostId }) => hostId);
+    const ports = [...world.ports].sort(byKey(portKey));
     this.#portsByNetwork = Map.groupBy(ports, ({ networkId }) => networkId);
-    for (const port of ports) {
-      for (const hostId of hostsOf(port)) {
-        const there = this.#portsByHost.get(hostId);
-        if (there === undefined) this.#portsByHost.set(hostId, [port]);
-        else there.push(port);
-      }
+    for (const port of ports) for (const hostId of hostsOf(port)) addTo(this.#portsByHost, hostId, port);
+    for (const router of world.routers) {
+      for (const { networkId } of router.interfaces) addTo(this.#routersByNetwork, networkId, router);
     }
+    this.#routersByGateway = Map.groupBy(world.routers, ({ gateway }) => gateway?.hostId ?? '');
   }
 
-  of(hostId: string): NetworkSlice {
+  of(hostId: string): HostSlice {
     const ports = (this.#portsByHost.get(hostId) ?? []).map((port) => portAt(port, hostId));
     const hosted = new Set(ports.map(({ networkId }) => networkId));
-    const routers = this.#world.routers.filter(
-      ({ interfaces, gateway }) =>
-        gateway?.hostId === hostId || interfaces.some(({ networkId }) => hosted.has(networkId)),
-    );
+    const routers = new Set([
+      ...(this.#routersByGateway.get(hostId) ?? []),
+      ...[...hosted].flatMap((networkId) => this.#routersByNetwork.get(networkId) ?? []),
+    ]);
     const networkIds = new Set(hosted);
     for (const { interfaces, gateway } of routers) {
       for (const { networkId } of interfaces) networkIds.add(networkId);
@@ -55,83 +77,83 @@ export class Slices {
     }
     const networks = [...networkIds].sort().flatMap((id) => this.#networks.get(id) ?? []);
     const groupIds = new Set(ports.filter(({ filtered }) => filtered).flatMap((port) => port.securityGroupIds));
-    const groups = this.#world.groups
-      .filter(({ groupId }) => groupIds.has(groupId))
-      .sort(byKey((group) => group.groupId));
-    return {
-      ...(networks.length > 0 ? { vteps: this.#vtepsOfAll } : {}),
-      uplinks: this.#world.uplinks
-        .filter((uplink) => uplink.hostId === hostId)
+    const groups = [...groupIds].sort().flatMap((id) => this.#groups.get(id) ?? []);
+    const here = new Set(ports.map(({ nicId }) => nicId));
+    const outline = {
+      vteps: networks.length > 0 ? this.#vteps() : [],
+      uplinks: (this.#uplinks.get(hostId) ?? [])
         .map(({ hostId: _hostId, ...uplink }) => uplink)
         .sort(byKey(({ uplinkId }) => uplinkId)),
-      networks: networks.map((network) => this.#network(network, hostId)),
+      networks: networks.map((network) => this.#network(network)),
       ports,
-      groups,
-      addressSets: remoteGroups(groups).map((groupId) => ({
-        groupId,
-        addresses: [...(this.#world.addressSets.get(groupId) ?? [])].sort(),
-      })),
-      routers: routers.map((router) => this.#router(router, hostId)).sort(byKey(({ routerId }) => routerId)),
-      mirrors: this.#world.mirrors.filter((mirror) => {
-        const here = new Set(ports.map(({ nicId }) => nicId));
-        const { sources, target } = mirror;
+      groups: groups.map((group) => this.#group(group)),
+      addressSets: remoteGroups(groups).map((groupId) => ({ groupId, parts: this.#addresses(groupId) })),
+      routers: [...routers].map((router) => this.#router(router, hostId)).sort(byKey(({ routerId }) => routerId)),
+      mirrors: this.#world.mirrors.filter(({ sources, target }) => {
         const sees = 'networkId' in sources ? hosted.has(sources.networkId) : sources.nicIds.some((id) => here.has(id));
         return sees && ('remote' in target || here.has(target.nicId));
       }),
     };
+    return { outline, documents: this.#documents };
   }
 
-  #network(network: WorldNetwork, hostId: string): SliceNetwork {
-    const ports = this.#portsByNetwork.get(network.networkId) ?? [];
-    const vxlan = network.kind === 'vxlan';
-    const own = this.#tunnels.get(hostId);
-    // On a wire everybody finds everybody; elsewhere only names are of use here.
-    const remotePorts =
-      vxlan || network.domain !== null ? ports.flatMap((port) => this.#remote(port, hostId, vxlan)) : [];
-    return {
-      networkId: network.networkId,
-      name: network.name,
-      kind: network.kind,
-      segment: network.segment,
-      switchId: network.switchId,
-      mtu: network.mtu,
-      domain: network.domain,
-      subnets: network.subnets.map((subnet) => ({ ...subnet, dnsServers: [...subnet.dnsServers] })),
-      remotePorts,
-      memberVteps: vxlan ? this.#members(network.networkId, ports).filter((vtep) => vtep !== own) : [],
-      externalVteps: vxlan ? [...network.externalVteps] : [],
+  #network(network: WorldNetwork): OutlineNetwork {
+    const known = this.#outlines.get(network.networkId);
+    if (known !== undefined) return known;
+    const { kind, domain, externalVteps, subnets, ...facts } = network;
+    const vxlan = kind === 'vxlan';
+    // On a wire everybody finds everybody; elsewhere only names are of use to others.
+    const ports = vxlan || domain !== null ? (this.#portsByNetwork.get(network.networkId) ?? []) : [];
+    // Those that are new stand together at the end.
+    const placed = ports.filter((port) => hostsOf(port).length > 0).sort((a, b) => a.createdAt - b.createdAt);
+    const outline = {
+      ...facts,
+      kind,
+      domain,
+      subnets: subnets.map((subnet) => ({ ...subnet, dnsServers: [...subnet.dnsServers] })),
+      members: pieces(placed, membersInDocument, portKey).map((piece) =>
+        this.#document({ members: piece.map((port) => this.#member(port)) }),
+      ),
+      externalVteps: vxlan ? [...externalVteps] : [],
     };
+    this.#outlines.set(network.networkId, outline);
+    return outline;
   }
 
-  #remote(port: WorldPort, hostId: string, vxlan: boolean): SliceRemotePort[] {
-    // Most are at one place, and look the same from everywhere else.
-    const settled = port.incomingHostId === null;
-    if (settled && (port.hostId === null || port.hostId === hostId)) return [];
-    const known = settled ? this.#settled.get(port) : undefined;
+  #member(port: WorldPort): NetworkMember {
+    const places = hostsOf(port).map((hostId) => ({ hostId, vtep: this.#tunnels.get(hostId) ?? null }));
+    return { macAddress: port.macAddress, addresses: [...port.addresses], name: port.name, places };
+  }
+
+  #group(group: SliceGroup): string {
+    const digest = this.#groupDigests.get(group.groupId) ?? this.#document({ group });
+    this.#groupDigests.set(group.groupId, digest);
+    return digest;
+  }
+
+  #addresses(groupId: string): string[] {
+    const known = this.#addressParts.get(groupId);
     if (known !== undefined) return known;
-    const elsewhere = hostsOf(port).filter((other) => other !== hostId);
-    if (elsewhere.length === 0) return [];
-    const { macAddress, addresses, name } = port;
-    const remote = [
-      { macAddress, addresses: [...addresses], name, vteps: vxlan ? this.#vteps(elsewhere, hostId) : [] },
-    ];
-    if (settled) this.#settled.set(port, remote);
-    return remote;
+    const parts = this.#cut(this.#world.addressSets.get(groupId) ?? []);
+    this.#addressParts.set(groupId, parts);
+    return parts;
   }
 
-  #members(networkId: string, ports: readonly WorldPort[]): readonly string[] {
-    const known = this.#memberVteps.get(networkId);
-    if (known !== undefined) return known;
-    const vteps = [...new Set(ports.flatMap(hostsOf))].flatMap((id) => this.#tunnels.get(id) ?? []);
-    const members = [...new Set(vteps)].sort();
-    this.#memberVteps.set(networkId, members);
-    return members;
+  /** The tunnel addresses of all hosts. */
+  #vteps(): string[] {
+    this.#vtepParts ??= this.#cut(new Set([...this.#tunnels.values()].flatMap((vtep) => vtep ?? [])));
+    return this.#vtepParts;
   }
 
-  #vteps(hostIds: Iterable<string>, hostId: string): string[] {
-    const own = this.#tunnels.get(hostId);
-    const vteps = [...hostIds].filter((id) => id !== hostId).flatMap((id) => this.#tunnels.get(id) ?? []);
-    return [...new Set(vteps)].filter((vtep) => vtep !== own).sort();
+  #cut(addresses: Iterable<string>): string[] {
+    const parts = pieces([...addresses].sort(), addressesInDocument, (address) => address);
+    return parts.map((piece) => this.#document({ addresses: piece }));
+  }
+
+  #document(content: SliceDocument): string {
+    const digest = this.#digest(JSON.stringify(content));
+    this.#documents.set(digest, content);
+    return digest;
   }
 
   #router({ gateway, ...router }: WorldRouter, hostId: string): SliceRouter {
@@ -150,9 +172,20 @@ export class Slices {
   }
 }
 
-/** The slice of one host. For many hosts of one world: `new Slices(world)`. */
+/** The slice of one host as it reads it. For many hosts of one world: `new Slices(…)`. */
 export function sliceFor(hostId: string, world: SwitchWorld): NetworkSlice {
-  return new Slices(world).of(hostId);
+  const { outline, documents } = new Slices(world, (text) => text).of(hostId);
+  return readOutline(hostId, outline, documents);
+}
+
+function portKey({ nicId, guestVlan }: WorldPort): string {
+  return `${nicId}/${guestVlan ?? ''}`;
+}
+
+function addTo<T>(lists: Map<string, T[]>, key: string, item: T): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [item]);
+  else list.push(item);
 }
 
 function hostsOf({ hostId, incomingHostId }: WorldPort): string[] {
@@ -160,7 +193,10 @@ function hostsOf({ hostId, incomingHostId }: WorldPort): string[] {
   return incomingHostId === null || incomingHostId === hostId ? ids : [...ids, incomingHostId];
 }
 
-function portAt({ hostId, incomingHostId: _incoming, ...port }: WorldPort, here: string): SlicePort {
+function portAt(
+  { hostId, incomingHostId: _incoming, createdAt: _createdAt, ...port }: WorldPort,
+  here: string,
+): SlicePort {
   return {
     ...port,
     addresses: [...port.addresses],
@@ -171,7 +207,7 @@ function portAt({ hostId, incomingHostId: _incoming, ...port }: WorldPort, here:
   };
 }
 
-function remoteGroups(groups: NetworkSlice['groups']): string[] {
+function remoteGroups(groups: readonly SliceGroup[]): string[] {
   const ids = groups.flatMap(({ rules }) =>
     rules.flatMap(({ remote }) => (remote !== null && 'groupId' in remote ? [remote.groupId] : [])),
   );

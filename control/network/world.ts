@@ -21,6 +21,7 @@ export interface WorldNetwork {
 
 /** A NIC, or a VLAN of a trunk (`guestVlan`). */
 export interface WorldPort extends Omit<SlicePort, 'phase'> {
+  readonly createdAt: number;
   /** Where its VM is. */
   readonly hostId: string | null;
   /** Where its VM is on the way to. */

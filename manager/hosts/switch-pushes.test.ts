@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
+import { digestsOf, readOutline, SliceOutline } from '@kvasir/api/agent/slice-outline.ts';
 import { Value } from 'typebox/value';
 import type { ParamsOf } from '@kvasir/api/agent/method.ts';
 import type { networkApply } from '@kvasir/api/agent/network.ts';
@@ -28,13 +29,18 @@ forEachDatabase('slices for hosts', (open) => {
     agents[index]!.requests.filter(({ method }) => method === 'network.apply').map(
       ({ params }) => (params as { params: Applied }).params,
     );
-  const last = (index: number) => applied(index).at(-1)!.slice;
+  /** As the host reads it: with all documents that ever arrived there. */
+  const last = (index: number): NetworkSlice => {
+    const documents = applied(index).flatMap(({ documents }) => documents);
+    const known = new Map(documents.map(({ digest, content }) => [digest, content]));
+    return readOutline(hostIds[index]!, applied(index).at(-1)!.outline, known);
+  };
   let made = 0;
 
   async function addVm(hostId: string) {
     const vm = await world.addVm({ hostId });
     made += 1;
-    const macAddress = `52:54:00:aa:00:0${made}`;
+    const macAddress = `52:54:00:aa:00:${String(made).padStart(2, '0')}`;
     const nic = { vmId: vm.id, networkId, macAddress, model: 'virtio' as const, connected: true, position: 0 };
     const port = await world.store.transaction(async (tx) => {
       const row = await ports.insert(tx, { ...fresh(), ...plainPort, ...nic, portSecurity: true });
@@ -83,6 +89,7 @@ forEachDatabase('slices for hosts', (open) => {
       [[first.port.id, 'active']],
     );
     assert.deepEqual(Value.Errors(NetworkSlice, last(0)), []);
+    assert.deepEqual(Value.Errors(SliceOutline, applied(0).at(-1)!.outline), []);
     await addVm(hostIds[1]!);
     await world.hosts.calls.switchReady(hostIds[1]!, { everywhere: false });
     await world.settle();
@@ -147,7 +154,7 @@ forEachDatabase('slices for hosts', (open) => {
     const open = Promise.withResolvers<void>();
     agents[1]!.answers.set('network.apply', async (params) => {
       await open.promise;
-      return { generation: (params as { params: Applied }).params.generation };
+      return { generation: (params as { params: Applied }).params.generation, missing: [] };
     });
     const before = applied(1).length;
     const ready: Promise<void>[] = [];
@@ -180,6 +187,51 @@ forEachDatabase('slices for hosts', (open) => {
     world.hosts.nudge();
     await world.settle();
     assert.ok((await world.events('host.push-failed')).length > 0);
-    assert.equal(applied(0).at(-1)!.slice.ports.length, 2);
+    assert.equal(applied(0).at(-1)!.outline.ports.length, 2);
+  });
+
+  it('send a host no document twice, and again what it says it lacks', async () => {
+    const ready = () => world.hosts.calls.switchReady(hostIds[1]!, { everywhere: false });
+    const sent = (applications: readonly Applied[]) =>
+      applications.flatMap(({ documents }) => documents.map(({ digest }) => digest));
+    await ready();
+    const count = applied(1).length;
+    await addVm(hostIds[2]!);
+    await ready();
+    const [news, ...more] = applied(1).slice(count);
+    assert.deepEqual(more, []);
+    const known = new Set(sent(applied(1).slice(0, count)));
+    assert.ok(sent([news!]).length > 0);
+    assert.ok(sent([news!]).every((digest) => !known.has(digest)));
+
+    const has = new Set<string>();
+    agents[1]!.answers.set('network.apply', (params) => {
+      const { generation, outline, documents } = (params as { params: Applied }).params;
+      for (const { digest } of documents) has.add(digest);
+      return { generation, missing: [...digestsOf(outline)].filter((digest) => !has.has(digest)) };
+    });
+    await addVm(hostIds[2]!);
+    await ready();
+    agents[1]!.answers.delete('network.apply');
+    const [first, second, ...others] = applied(1).slice(count + 1);
+    assert.deepEqual(others, []);
+    assert.equal(first!.generation, second!.generation);
+    assert.deepEqual(new Set(sent([first!, second!])), digestsOf(second!.outline));
+  });
+
+  it('are few when many VMs come at once, and whole for each of them', async () => {
+    const counts = agents.map((_, index) => applied(index).length);
+    const wanted = [];
+    for (let n = 0; n < 12; n += 1) wanted.push((await addVm(hostIds[n % 3]!)).port.id);
+    const ready = wanted.map(async (nicId, n) => {
+      await world.hosts.calls.switchReady(hostIds[n % 3]!, { everywhere: false });
+      assert.ok(last(n % 3).ports.some((port) => port.nicId === nicId));
+    });
+    await Promise.all(ready);
+    await world.settle();
+    const generations = agents.flatMap((_, index) => applied(index).slice(counts[index]));
+    const pictures = new Set(generations.map(({ generation }) => generation)).size;
+    assert.ok(pictures <= 2, `${pictures} pictures for a burst of 12`);
+    assert.equal(last(0).addressSets[0]!.addresses.length, made);
   });
 });

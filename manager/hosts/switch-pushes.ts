@@ -3,13 +3,13 @@
  * needs it.
  *
  * Invariants: a picture of the world is read in one transaction and gets the next generation, so a later generation never
- * holds older news; at one host generations only grow, and one that was overtaken is not sent any more; what a host has taken
- * on its link is not sent again. The generation begins with the leader's epoch, so it also grows over all managers.
+ * holds older news. Pictures are made one at a time; whoever asks gets one that begins after the question, and shares it with
+ * all who ask meanwhile: a burst of new VMs is a few pictures. The generation begins with the leader's epoch, so it also grows over
+ * all managers.
  */
 import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
-import { networkApply } from '@kvasir/api/agent/network.ts';
-import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
+import type { PortCuts } from '@kvasir/api/agent/network.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { Slices } from '@kvasir/control/network/slice.ts';
@@ -17,9 +17,9 @@ import type { Store } from '../store/database.ts';
 import { addCuts } from '../store/session-cuts.ts';
 import { readSwitchWorld } from '../store/switch-world.ts';
 import type { HostCalls } from './calls.ts';
-import type { HostLink } from './host-link.ts';
 import type { Inventory } from './inventory.ts';
 import type { LinkHub } from './link-hub.ts';
+import { SwitchDelivery } from './switch-delivery.ts';
 
 export interface SwitchPushesOptions {
   readonly clock: Clock;
@@ -31,28 +31,21 @@ export interface SwitchPushesOptions {
   readonly log: (message: string, error?: unknown) => void;
 }
 
-/** What is to be at a host; a newer one takes its place while it waits. */
-interface Parcel {
-  readonly generation: number;
-  readonly slice: NetworkSlice;
-  readonly hash: string;
-  readonly delivered: PromiseWithResolvers<void>;
-}
-
-interface Line {
-  next: Parcel | undefined;
-  busy: boolean;
-}
-
 interface Queued {
   readonly delivered: Promise<void>;
   /** Others have networks or groups in common with it. */
   readonly concernsOthers: boolean;
 }
 
-interface Taken {
-  readonly generation: number;
-  readonly hash: string;
+interface Picture {
+  readonly queued: ReadonlyMap<string, Queued>;
+  /** Ports that were looked through. */
+  readonly size: number;
+}
+
+interface WantedPicture {
+  readonly hostIds: Set<string>;
+  readonly picture: PromiseWithResolvers<Picture>;
 }
 
 /** 2^53 leaves room for 90 million epochs. */
@@ -63,12 +56,14 @@ const roundMs = 30_000;
 /** A rest of a millisecond for so many ports, after all of them were looked through. */
 const portsForRestMs = 5;
 const peersMs = 5000;
+/** For more hosts than this the whole world is read: that is cheaper than looking for what they share. */
+const fewHosts = 32;
 
 export class SwitchPushes {
   readonly #options: SwitchPushesOptions;
-  readonly #lines = new Map<string, Line>();
-  readonly #taken = new WeakMap<HostLink, Taken>();
-  readonly #deliveries = new Set<Promise<void>>();
+  readonly #delivery: SwitchDelivery;
+  #wanted: WantedPicture | undefined;
+  #making: Promise<void> | undefined;
   #pictures = 0;
   #again = false;
   #running: Promise<void> | null = null;
@@ -78,6 +73,10 @@ export class SwitchPushes {
 
   constructor(options: SwitchPushesOptions) {
     this.#options = options;
+    this.#delivery = new SwitchDelivery(options.hub, options.calls, {
+      failed: (hostId, error) => this.#failed(hostId, error),
+      cut: (hostId, cuts) => this.#cut(hostId, cuts),
+    });
   }
 
   start(): void {
@@ -92,6 +91,7 @@ export class SwitchPushes {
     this.#closed = true;
     this.#cancelRound();
     await this.#running;
+    await this.#making;
   }
 
   /** Something changed: bring all hosts up to date soon. Cheap to call often. */
@@ -103,7 +103,7 @@ export class SwitchPushes {
   /** Waits until the last nudge is worked off and has arrived. */
   async settle(): Promise<void> {
     await this.#running;
-    await Promise.allSettled([...this.#deliveries]);
+    await this.#delivery.settle();
   }
 
   /**
@@ -113,8 +113,8 @@ export class SwitchPushes {
   async ready(hostId: string, { everywhere }: { readonly everywhere: boolean }): Promise<void> {
     const others = everywhere ? this.#options.hub.connectedHosts().filter((id) => id !== hostId) : [];
     const { queued } = await this.#picture([hostId, ...others]);
-    const { [hostId]: own, ...rest } = queued;
-    const peers = Promise.allSettled(Object.values(rest).map(({ delivered }) => delivered));
+    const own = queued.get(hostId);
+    const peers = Promise.allSettled(others.map((id) => queued.get(id)?.delivered));
     await own?.delivered;
     if (others.length > 0) await this.#atMost(peers, peersMs);
     // Those who share networks or groups with it shall hear of it too, if not at once.
@@ -125,13 +125,15 @@ export class SwitchPushes {
     // Nudges of the same turn become one.
     await turn();
     while (this.#again && !this.#closed) {
-      const { hub, epoch, log } = this.#options;
+      const { clock, hub, epoch, log } = this.#options;
       this.#again = false;
       const connected = hub.connectedHosts();
       if (connected.length === 0 || epoch() === undefined) continue;
       try {
+        const began = clock.now();
         const { size } = await this.#picture(connected);
-        const restMs = Math.floor(size / portsForRestMs);
+        // However large all is, half of the time is left to others, and to what comes to be told meanwhile.
+        const restMs = Math.max(Math.floor(size / portsForRestMs), clock.now() - began);
         if (restMs > 0) return this.#rest(restMs);
       } catch (error) {
         log('the distributed switch could not be sent to the hosts', error);
@@ -149,75 +151,55 @@ export class SwitchPushes {
     });
   }
 
+  /** The next picture, with these hosts among those that get their part of it. Who asks while one is made shares the one after it. */
+  #picture(hostIds: readonly string[]): Promise<Picture> {
+    this.#wanted ??= { hostIds: new Set(), picture: Promise.withResolvers<Picture>() };
+    for (const hostId of hostIds) this.#wanted.hostIds.add(hostId);
+    const { promise } = this.#wanted.picture;
+    this.#making ??= this.#makePictures();
+    return promise;
+  }
+
+  async #makePictures(): Promise<void> {
+    // What the same turn asks for is one.
+    await turn();
+    for (let wanted = this.#wanted; wanted !== undefined; wanted = this.#wanted) {
+      this.#wanted = undefined;
+      const { resolve, reject } = wanted.picture;
+      await this.#make([...wanted.hostIds]).then(resolve, reject);
+    }
+    this.#making = undefined;
+  }
+
   /** Reads the world and queues what these hosts shall have. */
-  async #picture(hostIds: readonly string[]): Promise<{ queued: Record<string, Queued>; size: number }> {
+  async #make(hostIds: readonly string[]): Promise<Picture> {
     const { store, epoch } = this.#options;
-    const scope = hostIds.length > 1 ? undefined : hostIds;
     const { world, generation } = await store.transaction(async (tx) => {
-      const world = await readSwitchWorld(tx, scope);
+      const world = await readSwitchWorld(tx, hostIds.length > fewHosts ? undefined : hostIds);
       const current = epoch();
       if (current === undefined) throw new KvasirError('not-leader');
       this.#pictures += 1;
       return { world, generation: current * generationsPerEpoch + this.#pictures };
     });
-    const slices = new Slices(world);
-    const queued: Record<string, Queued> = {};
+    const slices = new Slices(world, digestOf);
+    const queued = new Map<string, Queued>();
     for (const [index, hostId] of hostIds.entries()) {
       // Thousands of hosts are not worth a stop of everything else.
       if (index % 32 === 31) await turn();
-      const slice = slices.of(hostId);
-      const hash = createHash('sha256').update(JSON.stringify(slice)).digest('base64');
+      const { outline, documents } = slices.of(hostId);
+      const hash = digestOf(JSON.stringify(outline));
       const concernsOthers =
-        slice.addressSets.length > 0 || slice.networks.some(({ kind, domain }) => kind === 'vxlan' || domain !== null);
-      queued[hostId] = { delivered: this.#queue(hostId, { generation, slice, hash }), concernsOthers };
+        outline.addressSets.length > 0 ||
+        outline.networks.some(({ kind, domain }) => kind === 'vxlan' || domain !== null);
+      const delivered = this.#delivery.queue(hostId, { generation, outline, documents, hash });
+      queued.set(hostId, { delivered, concernsOthers });
     }
     return { queued, size: world.ports.length };
   }
 
-  #queue(hostId: string, content: Omit<Parcel, 'delivered'>): Promise<void> {
-    const line = this.#lines.get(hostId) ?? { next: undefined, busy: false };
-    this.#lines.set(hostId, line);
-    const waiting = line.next;
-    if (waiting !== undefined && waiting.generation > content.generation) return waiting.delivered.promise;
-    const parcel = { ...content, delivered: waiting?.delivered ?? Promise.withResolvers<void>() };
-    parcel.delivered.promise.catch(() => {});
-    line.next = parcel;
-    if (!line.busy) {
-      const delivering = this.#deliver(hostId, line).finally(() => this.#deliveries.delete(delivering));
-      this.#deliveries.add(delivering);
-    }
-    return parcel.delivered.promise;
-  }
-
-  async #deliver(hostId: string, line: Line): Promise<void> {
-    line.busy = true;
-    for (let parcel = line.next; parcel !== undefined; parcel = line.next) {
-      line.next = undefined;
-      try {
-        await this.#send(hostId, parcel);
-        parcel.delivered.resolve();
-      } catch (error) {
-        parcel.delivered.reject(error);
-        await this.#failed(hostId, error);
-      }
-    }
-    line.busy = false;
-  }
-
-  async #send(hostId: string, { generation, slice, hash }: Parcel): Promise<void> {
-    const { hub, calls, store } = this.#options;
-    const link = hub.find(hostId);
-    const taken = link && this.#taken.get(link);
-    if (taken !== undefined && taken.generation > generation) return;
-    if (taken?.hash === hash) {
-      this.#taken.set(link!, { generation, hash });
-      return;
-    }
-    const { cuts = [] } = await calls.call(hostId, networkApply, { generation, slice });
-    // Before anybody hears that it is done: the next host of such a port must know it.
-    if (cuts.length > 0 && (await store.transaction((tx) => addCuts(tx, hostId, cuts)))) this.nudge();
-    // On a link that came meanwhile it is not known who took it.
-    if (link !== undefined && hub.find(hostId) === link) this.#taken.set(link, { generation, hash });
+  /** The next host of such a port must know it. */
+  async #cut(hostId: string, cuts: readonly PortCuts[]): Promise<void> {
+    if (await this.#options.store.transaction((tx) => addCuts(tx, hostId, cuts))) this.nudge();
   }
 
   async #failed(hostId: string, error: unknown): Promise<void> {
@@ -238,4 +220,9 @@ export class SwitchPushes {
     await Promise.race([work, over.promise]);
     cancel();
   }
+}
+
+/** 132 bits: two texts with the same digest are out of anybody's reach. */
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64url').slice(0, 22);
 }

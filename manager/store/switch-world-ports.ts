@@ -33,6 +33,7 @@ export async function readPorts(db: Executor, { hostIds, networkIds }: PortScope
       'ports.portSecurity',
       'ports.qosPolicyId',
       'ports.vnicType',
+      'ports.createdAt',
       'vms.name',
       'vms.hostId',
       'vms.reservedHostId',
@@ -74,6 +75,7 @@ export async function readPorts(db: Executor, { hostIds, networkIds }: PortScope
     const policy = row.qosPolicyId === null ? undefined : policies.get(row.qosPolicyId);
     const common = {
       nicId: row.id,
+      createdAt: row.createdAt,
       vmId: row.vmId,
       name: hostName(row.name),
       antiSpoofing: row.antiSpoofing === 1,

@@ -17,7 +17,7 @@ type Deep<T> = T extends readonly (infer Item)[]
   : T extends object
     ? { readonly [K in keyof T]: Deep<T[K]> }
     : T;
-type Item<Key extends keyof NetworkSlice> = Deep<NetworkSlice[Key][number]>;
+type Item<Key extends keyof NetworkSlice> = Deep<Required<NetworkSlice>[Key][number]>;
 
 const same: readonly true[] = [
   true satisfies Same<Compiled.Uplink, Item<'uplinks'>>,

@@ -37,7 +37,7 @@ export class ScriptedAgent {
         if (method === 'vm.list') return { domains: this.domains };
         const inner = (params as { params?: Record<string, unknown> }).params ?? {};
         if (method === 'pool.apply') return { pools: reached(inner['pools'] as { poolId: string }[]) };
-        if (method === 'network.apply') return { generation: inner['generation'] };
+        if (method === 'network.apply') return { generation: inner['generation'], missing: [] };
         throw new KvasirError('unsupported', { reason: method });
       },
       notification: () => {},
