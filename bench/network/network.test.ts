@@ -35,7 +35,7 @@ test('a small switch is measured whole: flows arrive, streams pass, changes reac
       assert.ok(oneAddressFlows > 0);
       assert.deepEqual([replaceMs.count, bundleMs.count, processMs.count], [2, 2, 2]);
     }
-    assert.equal(throughput.paths.length, 4);
+    assert.equal(throughput.paths.length, 5);
     for (const { name, megabitsPerSecond, ratio } of throughput.paths)
       assert.ok(megabitsPerSecond > 0 && ratio.median > 0, name);
     const { connected, concerned, incomplete, allMs } = convergence;

@@ -114,7 +114,7 @@ export class SwitchPushes {
     const others = everywhere ? this.#options.hub.connectedHosts().filter((id) => id !== hostId) : [];
     const { queued } = await this.#picture([hostId, ...others]);
     const own = queued.get(hostId);
-    const peers = Promise.allSettled(others.map((id) => queued.get(id)?.delivered));
+    const peers = Promise.allSettled(others.map(async (id) => await queued.get(id)?.delivered));
     await own?.delivered;
     if (others.length > 0) await this.#atMost(peers, peersMs);
     // Those who share networks or groups with it shall hear of it too, if not at once.
