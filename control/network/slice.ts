@@ -21,14 +21,12 @@ export class Slices {
   /** What is the same for many hosts is made once. */
   readonly #memberVteps = new Map<string, readonly string[]>();
   readonly #settled = new Map<WorldPort, SliceRemotePort[]>();
-  readonly #vtepsOfAll: string[];
   readonly #portsByHost = new Map<string, WorldPort[]>();
   readonly #portsByNetwork: ReadonlyMap<string, readonly WorldPort[]>;
 
   constructor(world: SwitchWorld) {
     this.#world = world;
     this.#tunnels = new Map(world.hosts.map(({ hostId, tunnelAddress }) => [hostId, tunnelAddress]));
-    this.#vtepsOfAll = [...new Set([...this.#tunnels.values()].flatMap((vtep) => vtep ?? []))].sort();
     this.#networks = new Map(world.networks.map((network) => [network.networkId, network]));
     const ports = [...world.ports].sort(byKey(({ nicId, guestVlan }) => `${nicId}/${guestVlan ?? ''}`));
     this.#portsByNetwork = Map.groupBy(ports, ({ networkId }) => networkId);
@@ -59,7 +57,6 @@ export class Slices {
       .filter(({ groupId }) => groupIds.has(groupId))
       .sort(byKey((group) => group.groupId));
     return {
-      ...(networks.length > 0 ? { vteps: this.#vtepsOfAll } : {}),
       uplinks: this.#world.uplinks
         .filter((uplink) => uplink.hostId === hostId)
         .map(({ hostId: _hostId, ...uplink }) => uplink)
