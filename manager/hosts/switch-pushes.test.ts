@@ -130,14 +130,31 @@ forEachDatabase('slices for hosts', (open) => {
       generation: (params as { params: Applied }).params.generation,
       cuts: [port, foreign].map(({ id }) => ({ nicId: id, guestVlan: null, cuts })),
     }));
-    await world.hosts.calls.switchReady(hostIds[0]!, { everywhere: false });
-    await world.settle();
-    agents[0]!.answers.delete('network.apply');
     const cutsAt = (index: number, nicId: string) => last(index).ports.find((one) => one.nicId === nicId)?.cuts;
+    const told = async (): Promise<void> => {
+      await world.settle();
+      // With so many ports it rests after each round.
+      world.clock.advance(1000);
+      await world.settle();
+    };
+    await world.hosts.calls.switchReady(hostIds[0]!, { everywhere: false });
+    await told();
+    agents[0]!.answers.delete('network.apply');
     assert.deepEqual([cutsAt(0, port.id), cutsAt(1, foreign.id)], [[cut], undefined]);
     await world.store.transaction((tx) => vms.set(tx, { id: vm.id }, { reservedHostId: hostIds[2]! }));
     await world.hosts.calls.switchReady(hostIds[2]!, { everywhere: false });
     assert.deepEqual(cutsAt(2, port.id), [cut]);
+    // Its host tells of another one only when the port is not there any more.
+    const late = { ...cut, port: 81 };
+    agents[0]!.answers.set('network.apply', (params) => ({
+      generation: (params as { params: Applied }).params.generation,
+      cuts: [{ nicId: port.id, guestVlan: null, cuts: [late] }],
+    }));
+    await world.store.transaction((tx) => vms.set(tx, { id: vm.id }, { hostId: hostIds[2]!, reservedHostId: null }));
+    await world.hosts.calls.switchReady(hostIds[0]!, { everywhere: false });
+    await told();
+    agents[0]!.answers.delete('network.apply');
+    assert.deepEqual(cutsAt(2, port.id), [cut, late]);
     await world.store.transaction((tx) => vms.remove(tx, { id: vm.id }));
     await world.store.transaction((tx) => vms.remove(tx, { id: foreign.vmId }));
   });

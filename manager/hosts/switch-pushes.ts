@@ -68,6 +68,8 @@ export class SwitchPushes {
   readonly #options: SwitchPushesOptions;
   readonly #lines = new Map<string, Line>();
   readonly #taken = new WeakMap<HostLink, Taken>();
+  /** NICs that the slice had which a host took last. */
+  readonly #ports = new Map<string, ReadonlySet<string>>();
   readonly #deliveries = new Set<Promise<void>>();
   #pictures = 0;
   #again = false;
@@ -214,8 +216,13 @@ export class SwitchPushes {
       return;
     }
     const { cuts = [] } = await calls.call(hostId, networkApply, { generation, slice });
+    const ports = new Set(slice.ports.map(({ nicId }) => nicId));
+    // A port that has just moved away may have been cut before.
+    const had = this.#ports.get(hostId) ?? ports;
+    this.#ports.set(hostId, ports);
+    const believed = cuts.filter(({ nicId }) => ports.has(nicId) || had.has(nicId));
     // Before anybody hears that it is done: the next host of such a port must know it.
-    if (cuts.length > 0 && (await store.transaction((tx) => addCuts(tx, hostId, cuts)))) this.nudge();
+    if (believed.length > 0 && (await store.transaction((tx) => addCuts(tx, believed)))) this.nudge();
     // On a link that came meanwhile it is not known who took it.
     if (link !== undefined && hub.find(hostId) === link) this.#taken.set(link, { generation, hash });
   }
