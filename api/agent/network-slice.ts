@@ -184,8 +184,6 @@ export const SliceMirror = closed({
 export type SliceMirror = Static<typeof SliceMirror>;
 
 export const NetworkSlice = closed({
-  /** Tunnel addresses of all hosts; left out: only those that networks and routers name are known. */
-  vteps: Type.Optional(Type.Array(Address)),
   uplinks: Type.Array(SliceUplink),
   networks: Type.Array(SliceNetwork),
   ports: Type.Array(SlicePort),

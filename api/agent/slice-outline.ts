@@ -46,8 +46,6 @@ export const OutlineNetwork = closed({
 export type OutlineNetwork = Static<typeof OutlineNetwork>;
 
 export const SliceOutline = closed({
-  /** Documents of the tunnel addresses of all hosts; none: this host has no networks. */
-  vteps: Type.Array(DocumentDigest),
   uplinks: Type.Array(SliceUplink),
   networks: Type.Array(OutlineNetwork),
   ports: Type.Array(SlicePort),
@@ -63,7 +61,6 @@ export const NamedDocument = closed({ digest: DocumentDigest, content: SliceDocu
 export type NamedDocument = Static<typeof NamedDocument>;
 
 export const emptyOutline: SliceOutline = {
-  vteps: [],
   uplinks: [],
   networks: [],
   ports: [],
@@ -74,8 +71,8 @@ export const emptyOutline: SliceOutline = {
 };
 
 /** The documents that an outline names, each once. */
-export function digestsOf({ vteps, networks, groups, addressSets }: SliceOutline): Set<string> {
-  const digests = new Set([...vteps, ...groups]);
+export function digestsOf({ networks, groups, addressSets }: SliceOutline): Set<string> {
+  const digests = new Set(groups);
   for (const { members } of networks) for (const digest of members) digests.add(digest);
   for (const { parts } of addressSets) for (const digest of parts) digests.add(digest);
   return digests;
@@ -92,12 +89,8 @@ export function readOutline(
     if (content === undefined || !(kind in content)) throw new Error(`no document ${digest} of ${String(kind)}`);
     return content as Extract<SliceDocument, Record<K, unknown>>;
   };
-  const addressesIn = (parts: readonly string[]): string[] =>
-    parts.flatMap((digest) => find(digest, 'addresses').addresses);
-  const { vteps, ...own } = outline;
   return {
-    ...own,
-    ...(vteps.length > 0 ? { vteps: addressesIn(vteps) } : {}),
+    ...outline,
     networks: outline.networks.map(({ members: parts, ...facts }) => {
       const members = parts.flatMap((digest) => find(digest, 'members').members);
       const vxlan = facts.kind === 'vxlan';
@@ -108,7 +101,10 @@ export function readOutline(
       };
     }),
     groups: outline.groups.map((digest) => find(digest, 'group').group),
-    addressSets: outline.addressSets.map(({ groupId, parts }) => ({ groupId, addresses: addressesIn(parts) })),
+    addressSets: outline.addressSets.map(({ groupId, parts }) => ({
+      groupId,
+      addresses: parts.flatMap((digest) => find(digest, 'addresses').addresses),
+    })),
   };
 }
 

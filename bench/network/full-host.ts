@@ -64,6 +64,7 @@ export function localSwitchOf(slice: Slice): LocalSwitch {
     uplinkPorts: {},
     defaultUplinkPort: null,
     tunnelPort,
+    tunnelAddress: null,
     services: null,
     bridgeMac: '52:54:00:bb:00:01',
     neighbours: {},

@@ -45,7 +45,6 @@ export class Slices {
   readonly #outlines = new Map<string, OutlineNetwork>();
   readonly #groupDigests = new Map<string, string>();
   readonly #addressParts = new Map<string, string[]>();
-  #vtepParts: string[] | undefined;
 
   constructor(world: SwitchWorld, digest: Digest) {
     this.#world = world;
@@ -80,7 +79,6 @@ export class Slices {
     const groups = [...groupIds].sort().flatMap((id) => this.#groups.get(id) ?? []);
     const here = new Set(ports.map(({ nicId }) => nicId));
     const outline = {
-      vteps: networks.length > 0 ? this.#vteps() : [],
       uplinks: (this.#uplinks.get(hostId) ?? [])
         .map(({ hostId: _hostId, ...uplink }) => uplink)
         .sort(byKey(({ uplinkId }) => uplinkId)),
@@ -134,20 +132,12 @@ export class Slices {
   #addresses(groupId: string): string[] {
     const known = this.#addressParts.get(groupId);
     if (known !== undefined) return known;
-    const parts = this.#cut(this.#world.addressSets.get(groupId) ?? []);
+    const addresses = [...(this.#world.addressSets.get(groupId) ?? [])].sort();
+    const parts = pieces(addresses, addressesInDocument, (address) => address).map((piece) =>
+      this.#document({ addresses: piece }),
+    );
     this.#addressParts.set(groupId, parts);
     return parts;
-  }
-
-  /** The tunnel addresses of all hosts. */
-  #vteps(): string[] {
-    this.#vtepParts ??= this.#cut(new Set([...this.#tunnels.values()].flatMap((vtep) => vtep ?? [])));
-    return this.#vtepParts;
-  }
-
-  #cut(addresses: Iterable<string>): string[] {
-    const parts = pieces([...addresses].sort(), addressesInDocument, (address) => address);
-    return parts.map((piece) => this.#document({ addresses: piece }));
   }
 
   #document(content: SliceDocument): string {

@@ -5,7 +5,7 @@
  * documents. What is not known for certain (a link that broke, a call without an answer) counts as not there.
  */
 import { networkApply, type PortCuts } from '@kvasir/api/agent/network.ts';
-import { digestsOf, type SliceDocument } from '@kvasir/api/agent/slice-outline.ts';
+import { digestsOf, type SliceDocument, type SliceOutline } from '@kvasir/api/agent/slice-outline.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { HostSlice } from '@kvasir/control/network/slice.ts';
 import type { HostCalls } from './calls.ts';
@@ -37,8 +37,8 @@ interface Taken {
 export interface DeliveryListener {
   /** A host did not take its slice; the next one of that host waits for the end of this. */
   failed(hostId: string, error: unknown): Promise<void>;
-  /** A host has taken its slice, and with it has cut these sessions; nobody hears that it was delivered before the end of this. */
-  cut(hostId: string, cuts: readonly PortCuts[]): Promise<void>;
+  /** A host has cut these sessions of its ports; nobody hears that its slice was delivered before the end of this. */
+  cut(cuts: readonly PortCuts[]): Promise<void>;
 }
 
 /** A host that goes on saying that it lacks something has lost its mind. */
@@ -50,6 +50,8 @@ export class SwitchDelivery {
   readonly #listener: DeliveryListener;
   readonly #lines = new Map<string, Line>();
   readonly #taken = new WeakMap<HostLink, Taken>();
+  /** NICs that the slice had which a host took last. */
+  readonly #ports = new Map<string, ReadonlySet<string>>();
   readonly #deliveries = new Set<Promise<void>>();
 
   constructor(hub: LinkHub, calls: HostCalls, listener: DeliveryListener) {
@@ -107,13 +109,24 @@ export class SwitchDelivery {
     for (let attempt = 1; ; attempt += 1) {
       const sent = named(lacks, documents);
       const { missing, cuts = [] } = await this.#calls.call(hostId, networkApply, { generation, outline, documents: sent });
-      if (cuts.length > 0) await this.#listener.cut(hostId, cuts);
-      if (missing.length === 0) break;
+      if (missing.length === 0) {
+        await this.#believe(hostId, outline, cuts);
+        break;
+      }
       if (attempt === attempts) throw new KvasirError('host-failed', { reason: 'It lacks what it was sent' });
       lacks = missing;
     }
     // On a link that came meanwhile it is not known who took it.
     if (link !== undefined && this.#hub.find(hostId) === link) this.#taken.set(link, { generation, hash, digests });
+  }
+
+  /** About ports that the host has, or had until now: one that has just moved away may have been cut before. */
+  async #believe(hostId: string, { ports }: SliceOutline, cuts: readonly PortCuts[]): Promise<void> {
+    const now = new Set(ports.map(({ nicId }) => nicId));
+    const before = this.#ports.get(hostId) ?? now;
+    this.#ports.set(hostId, now);
+    const believed = cuts.filter(({ nicId }) => now.has(nicId) || before.has(nicId));
+    if (believed.length > 0) await this.#listener.cut(believed);
   }
 }
 

@@ -75,7 +75,7 @@ export class SwitchPushes {
     this.#options = options;
     this.#delivery = new SwitchDelivery(options.hub, options.calls, {
       failed: (hostId, error) => this.#failed(hostId, error),
-      cut: (hostId, cuts) => this.#cut(hostId, cuts),
+      cut: (cuts) => this.#cut(cuts),
     });
   }
 
@@ -198,8 +198,8 @@ export class SwitchPushes {
   }
 
   /** The next host of such a port must know it. */
-  async #cut(hostId: string, cuts: readonly PortCuts[]): Promise<void> {
-    if (await this.#options.store.transaction((tx) => addCuts(tx, hostId, cuts))) this.nudge();
+  async #cut(cuts: readonly PortCuts[]): Promise<void> {
+    if (await this.#options.store.transaction((tx) => addCuts(tx, cuts))) this.nudge();
   }
 
   async #failed(hostId: string, error: unknown): Promise<void> {

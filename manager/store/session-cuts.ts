@@ -3,7 +3,8 @@ import { isIP } from 'node:net';
 import { holdsCut, mergeCuts } from '@kvasir/api/agent/merge-cuts.ts';
 import type { PortCuts } from '@kvasir/api/agent/network.ts';
 import type { SliceCut } from '@kvasir/api/agent/network-slice.ts';
-import type { Executor, Tx } from './database.ts';
+import type { Tx } from './database.ts';
+import { ports } from './networks.ts';
 import { Table } from './table.ts';
 
 export interface SessionCutsRow {
@@ -20,13 +21,10 @@ export const sessionCuts = new Table<SessionCutsRow>({
   columns: { portId: 'text', guestVlan: 'integer', cuts: 'json' },
 });
 
-/** Adds what a host has cut; only of ports that are there. Returns whether anything of it was news. */
-export async function addCuts(tx: Tx, hostId: string, reported: readonly PortCuts[]): Promise<boolean> {
-  const here = await portsAt(
-    tx,
-    hostId,
-    reported.map(({ nicId }) => nicId),
-  );
+/** Adds what a host has cut; ports that are gone are left out. Returns whether anything of it was news. */
+export async function addCuts(tx: Tx, reported: readonly PortCuts[]): Promise<boolean> {
+  const rows = await ports.select(tx, { id: reported.map(({ nicId }) => nicId) });
+  const here = new Set(rows.map(({ id }) => id));
   let news = false;
   for (const { nicId: portId, guestVlan, cuts } of reported) {
     if (!here.has(portId)) continue;
@@ -40,16 +38,4 @@ export async function addCuts(tx: Tx, hostId: string, reported: readonly PortCut
     news = true;
   }
   return news;
-}
-
-async function portsAt(db: Executor, hostId: string, portIds: readonly string[]): Promise<ReadonlySet<string>> {
-  if (portIds.length === 0) return new Set();
-  const rows = await db
-    .selectFrom('ports')
-    .innerJoin('vms', 'vms.id', 'ports.vmId')
-    .select('ports.id')
-    .where('ports.id', 'in', [...portIds])
-    .where((eb) => eb.or([eb('vms.hostId', '=', hostId), eb('vms.reservedHostId', '=', hostId)]))
-    .execute();
-  return new Set(rows.map(({ id }) => id));
 }

@@ -4,7 +4,7 @@
  */
 import type { SliceGroup, SliceMirror } from '@kvasir/api/agent/network-slice.ts';
 import { familyOf } from '@kvasir/control/network/subnet.ts';
-import type { SwitchWorld, WorldNetwork, WorldPort } from '@kvasir/control/network/world.ts';
+import type { SwitchWorld, WorldNetwork, WorldPort, WorldRouter } from '@kvasir/control/network/world.ts';
 import type { Executor } from './database.ts';
 import { hosts } from './hosts.ts';
 import { type NetworkRow, networks } from './networks.ts';
@@ -32,7 +32,7 @@ export async function readSwitchWorld(db: Executor, hostIds?: readonly string[])
   const ports = scope === undefined ? here : merge(here, await readPorts(db, { networkIds: wide }));
   const { groups, addressSets } = await readGroups(db, scope === undefined ? undefined : here);
   return {
-    hosts: await readHosts(db),
+    hosts: await readHosts(db, ports, routed, scope === undefined),
     uplinks: (await uplinks.select(db, scope === undefined ? {} : { hostId: scope })).map(
       ({ id, switchId, hostId, name, nics, bond, lacpFast }) => ({
         uplinkId: id,
@@ -53,9 +53,15 @@ export async function readSwitchWorld(db: Executor, hostIds?: readonly string[])
   };
 }
 
-/** All of them: every slice says where tunnelled frames may come from. */
-async function readHosts(db: Executor): Promise<SwitchWorld['hosts']> {
-  const rows = await hosts.select(db);
+async function readHosts(
+  db: Executor,
+  ports: readonly WorldPort[],
+  routed: readonly WorldRouter[],
+  all: boolean,
+): Promise<SwitchWorld['hosts']> {
+  const ids = new Set(ports.flatMap(({ hostId, incomingHostId }) => [hostId ?? '', incomingHostId ?? '']));
+  for (const { gateway } of routed) if (gateway) ids.add(gateway.hostId);
+  const rows = await hosts.select(db, all ? {} : byIds([...ids]));
   return rows.map(({ id, inventory }) => ({ hostId: id, tunnelAddress: inventory?.tunnelAddress ?? null }));
 }
 

@@ -11,6 +11,8 @@ export interface LocalSwitch {
   readonly defaultUplinkPort: number | null;
   /** The one VXLAN port (`key=flow`, `remote_ip=flow`); null: no VXLAN network reaches beyond this host. */
   readonly tunnelPort: number | null;
+  /** Where this host's tunnels end. */
+  readonly tunnelAddress: string | null;
   /** The internal port behind which metadata and DNS are served; null: neither is. */
   readonly services: { readonly port: number; readonly macAddress: string } | null;
   /** Any MAC of the bridge: the hop between the services and the guests. */

@@ -111,8 +111,6 @@ export interface Router {
 }
 
 export interface Slice {
-  /** The tunnel addresses of all hosts. */
-  readonly vteps?: readonly string[] | undefined;
   readonly uplinks: readonly Uplink[];
   readonly networks: readonly Network[];
   readonly ports: readonly Port[];

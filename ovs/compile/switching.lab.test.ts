@@ -152,10 +152,12 @@ test('a bond that reflects frames does not confuse, not even while a VM moves he
 test('no guest sends VXLAN to a VTEP by an uplink, or in the name of one', async () => {
   const vtep: Station = { mac: '52:54:00:00:00:77', ip: '10.0.0.77' };
   const flat = network('floor', { kind: 'flat', segment: 0 });
-  const given = slice({ vteps: [vtep.ip], networks: [flat], ports: [port('a1', of(a1, 'floor'))] });
-  await load(given, { defaultUplinkPort: 3, nicPorts: { a1: 11 } });
+  const blue = network('blue', { memberVteps: [vtep.ip] });
+  const own: Station = { mac: vtep.mac, ip: '10.0.0.78' };
+  const given = slice({ networks: [flat, blue], ports: [port('a1', of(a1, 'floor'))] });
+  await load(given, { defaultUplinkPort: 3, tunnelAddress: own.ip, nicPorts: { a1: 11 } });
   const leaves = async (frame: Buffer): Promise<boolean> => 'uplink' in (await lab.send('a1', frame));
-  assert.equal(await leaves(udp(a1, vtep, [1000, 4789])), false);
+  for (const to of [vtep, own]) assert.equal(await leaves(udp(a1, to, [1000, 4789])), false);
   assert.equal(await leaves(udp(a1, vtep, [1000, 4790])), true);
   assert.equal(await leaves(udp(a1, stranger, [1000, 4789])), true);
   for (const part of [0x2000, 0x0001, 0x2001]) {

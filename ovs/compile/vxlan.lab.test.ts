@@ -33,7 +33,7 @@ async function host(vtep: string, ports: Readonly<Record<string, number>>): Prom
 }
 
 function onHost(ports: readonly Port[], networks: readonly Network[], routers: readonly Router[] = []): Slice {
-  return slice({ vteps, networks, ports, routers });
+  return slice({ networks, ports, routers });
 }
 
 const at = ({ mac, ip }: Station, networkId = 'blue') => ({ networkId, macAddress: mac, addresses: [ip] });
@@ -114,11 +114,12 @@ test('two tenants with the same addresses stay apart, and a VNI that is not serv
   const fromBlue = (await one.exchange('a1', udp(a1, a2, [1, 2])))['wire']?.[0] as Buffer;
   const fromRed = (await one.exchange('b1', udp(a1, a2, [1, 2])))['wire']?.[0] as Buffer;
   assert.match(encapsulated(fromRed), /vni 16777214/);
+  const back = { memberVteps: [vteps[0]] };
   // The same MAC in both networks there.
-  await load(two, onHost([port('a2', at(a2)), port('b2', at({ ...b2, mac: a2.mac }, 'red'))], [blue(), red()]));
+  await load(two, onHost([port('a2', at(a2)), port('b2', at({ ...b2, mac: a2.mac }, 'red'))], [blue(back), red(back)]));
   assert.deepEqual(Object.keys(await two.send('wire', fromBlue)), ['a2']);
   assert.deepEqual(Object.keys(await two.send('wire', fromRed)), ['b2']);
-  await load(two, onHost([port('a2', at(a2))], [blue()]));
+  await load(two, onHost([port('a2', at(a2))], [blue(back)]));
   assert.deepEqual(await two.send('wire', fromRed), {});
 });
 
@@ -129,9 +130,9 @@ test('a frame from a sender that is no host is dropped; from a foreign VTEP it e
   const fromBlue = (await one.exchange('a1', udp(a1, a2, [1, 2])))['wire']?.[0] as Buffer;
   const fromRed = (await one.exchange('b1', udp(a1, a2, [1, 2])))['wire']?.[0] as Buffer;
   const arriving = async (known: readonly string[], foreign: readonly string[]): Promise<string[]> => {
-    const networks = [blue({ externalVteps: foreign }), network('red', { segment: redVni })];
+    const networks = [blue({ externalVteps: foreign }), network('red', { segment: redVni, memberVteps: known })];
     const ports = [port('a2', at(a2)), port('b2', at({ ...b2, mac: a2.mac }, 'red'))];
-    await load(two, { ...onHost(ports, networks), vteps: known });
+    await load(two, onHost(ports, networks));
     return [...Object.keys(await two.send('wire', fromBlue)), ...Object.keys(await two.send('wire', fromRed))];
   };
   assert.deepEqual(await arriving([vteps[1], vteps[2]], []), []);

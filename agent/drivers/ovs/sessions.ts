@@ -56,6 +56,7 @@ export class Sessions {
       const earlier = before.ports.find((one) => portKey(one) === key);
       if (zone === undefined || port === undefined || earlier === undefined) continue;
       const connections = parseConnections(await ask('dpctl/dump-conntrack', `zone=${zone}`));
+      if (connections.length === 0) continue;
       const found = endedSessions(connections, { slice: before, port: earlier }, { slice: now, port });
       ended.push({ zone, connections: found.connections });
       added = (await this.#remember(port, found.cuts)) || added;

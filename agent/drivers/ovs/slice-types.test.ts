@@ -45,6 +45,7 @@ test('a slice of the contract goes into the compiler as it is', () => {
     uplinkPorts: {},
     defaultUplinkPort: null,
     tunnelPort: null,
+    tunnelAddress: null,
     services: null,
     bridgeMac: '52:54:00:00:00:01',
     neighbours: {},

@@ -262,6 +262,7 @@ export class SwitchKeeper {
       uplinkPorts: defined(patches),
       defaultUplinkPort: input.uplinkBridge === null ? null : (rows.portNumber(defaultPatch) ?? null),
       tunnelPort: input.tunnelAddress === null ? null : (rows.portNumber(tunnelPort) ?? null),
+      tunnelAddress: input.tunnelAddress,
       services: services === undefined ? null : { port: services, macAddress: servicesMac },
       bridgeMac: bridgeMac(rows, input.bridge),
       neighbours: this.#options.neighbours.macs,

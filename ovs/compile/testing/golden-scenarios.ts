@@ -34,14 +34,13 @@ export const scenarios: readonly Scenario[] = [
     'underlay',
     'A flat network on the wire that carries the tunnels of this host, 172.31.0.1, and of 172.31.0.2. The foreign VTEP 172.31.0.77 belongs to `blue` only.',
     {
-      vteps: ['172.31.0.1', '172.31.0.2'],
       networks: [
-        network('blue', { externalVteps: ['172.31.0.77'] }),
+        network('blue', { memberVteps: ['172.31.0.2'], externalVteps: ['172.31.0.77'] }),
         network('floor', { kind: 'flat', segment: 0 }),
         network('red', { segment: 5002 }),
       ],
     },
-    { defaultUplinkPort: 3 },
+    { defaultUplinkPort: 3, tunnelAddress: '172.31.0.1' },
   ),
   scenario(
     'vlan',

@@ -62,6 +62,7 @@ export function localSwitch(of: Slice, given: Partial<LocalSwitch> = {}): LocalS
     uplinkPorts: {},
     defaultUplinkPort: null,
     tunnelPort: 1,
+    tunnelAddress: null,
     services: null,
     bridgeMac: '52:54:00:bb:00:01',
     neighbours: {},

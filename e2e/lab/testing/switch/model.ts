@@ -71,7 +71,6 @@ export function sliceFor(model: Model, host: string): NetworkSlice {
   const groupNames = Object.keys(model.groups ?? {});
   return {
     ...emptySlice,
-    vteps: Object.values(model.hosts),
     networks: served.map((network) => networkFor(model, network, host)),
     ports: here.map((guest) => portOf(guest)),
     groups: groupNames.map((name) => groupOf(name, model.groups?.[name] ?? [])),
