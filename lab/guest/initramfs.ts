@@ -39,11 +39,20 @@ export function libraries(ldd: string): string[] {
   return [...ldd.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map((match) => match[1] ?? '');
 }
 
-async function addModules(kernelTree: string, release: string, directory: string): Promise<void> {
+/**
+ * Those modules that the kernel has, with all that they need, and the file `order` that tells in what order they are loaded.
+ * @returns the names of the files
+ */
+export async function addModules(
+  kernelTree: string,
+  release: string,
+  directory: string,
+  names: readonly string[],
+): Promise<string[]> {
   await run(['depmod', '-b', kernelTree, release]);
   mkdirSync(directory, { recursive: true });
   const order: string[] = [];
-  for (const name of modules) {
+  for (const name of names) {
     const asked = await attempt(['modprobe', '-d', kernelTree, '-S', release, '--show-depends', name]);
     for (const file of moduleFiles(asked.stdout)) {
       const plain = basename(file).replace(/\.(xz|zst|gz)$/, '');
@@ -57,8 +66,8 @@ async function addModules(kernelTree: string, release: string, directory: string
       await run(['strip', '--strip-debug', target]);
     }
   }
-  if (!order.includes('virtio_blk.ko')) throw new GuestBuildError(`kernel ${release} has no module virtio_blk`);
   writeFileSync(join(directory, 'order'), order.map((name) => `${name}\n`).join(''));
+  return order;
 }
 
 async function addGuestAgent(agentTree: string, root: string): Promise<void> {
@@ -99,8 +108,14 @@ export async function buildInitramfs(
   for (const directory of directories) mkdirSync(join(root, directory), { recursive: true });
   copyFileSync('/bin/busybox', join(root, 'bin/busybox'));
   symlinkSync('busybox', join(root, 'bin/sh'));
-  await addModules(trees.kernel, trees.release, join(root, 'lib/modules'));
+  const added = await addModules(trees.kernel, trees.release, join(root, 'lib/modules'), modules);
+  if (!added.includes('virtio_blk.ko')) throw new GuestBuildError(`kernel ${trees.release} has no module virtio_blk`);
   await addGuestAgent(trees.agent, root);
+  return packInitramfs(work, root);
+}
+
+/** @returns the path of the packed initramfs in `work` */
+export async function packInitramfs(work: string, root: string): Promise<string> {
   const names = readdirSync(root, { recursive: true, encoding: 'utf8' }).sort();
   const archive = join(work, 'initramfs.cpio');
   await run(['cpio', '--quiet', '--create', '--format=newc', '--owner=0:0', `--file=${archive}`], {

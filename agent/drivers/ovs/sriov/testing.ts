@@ -9,7 +9,12 @@ export interface FakeDevice {
   readonly driver: string;
   /** undefined: it cannot be divided. */
   readonly most?: number;
-  readonly virtualFunctions?: readonly { readonly pciAddress: string; readonly driver: string | null }[];
+  readonly virtualFunctions?: readonly {
+    readonly pciAddress: string;
+    readonly driver: string | null;
+    /** `0x1003` (up), `0x1002` (down); undefined: it is no network device of the host. */
+    readonly hostFlags?: string;
+  }[];
   readonly switchHardwareId?: string;
   readonly devicePort?: number;
   /** undefined: the link is down. */
@@ -54,6 +59,10 @@ export class FakeSysfs {
     for (const [index, each] of virtualFunctions.entries()) {
       await this.#function(join(bus, each.pciAddress), each.driver);
       await symlink(`../${each.pciAddress}`, join(physical, `virtfn${index}`));
+      if (each.hostFlags === undefined) continue;
+      const hostNic = join(bus, each.pciAddress, 'net', `${nic}v${index}`);
+      await mkdir(hostNic, { recursive: true });
+      await writeFile(join(hostNic, 'flags'), `${each.hostFlags}\n`);
     }
   }
 

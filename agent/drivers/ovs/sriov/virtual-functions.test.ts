@@ -9,6 +9,8 @@ interface Surroundings {
   /** undefined: the links are down. */
   readonly speedMbps?: number;
   readonly driver?: string;
+  /** Of the first function of each device; the others' network devices are down. */
+  readonly hostFlags?: string;
   /** What the functions have before anybody asks: `pf0/1` -> MAC. */
   readonly macs?: Readonly<Record<string, string>>;
 }
@@ -25,7 +27,11 @@ async function world(context: TestContext, surroundings: Surroundings = {}) {
     driver: 'igb',
     most: 7,
     ...('speedMbps' in surroundings ? { speedMbps: surroundings.speedMbps } : {}),
-    virtualFunctions: [0, 1].map((n) => ({ pciAddress: `0000:${bus}:10.${2 * n}`, driver })),
+    virtualFunctions: [0, 1].map((n) => ({
+      pciAddress: `0000:${bus}:10.${2 * n}`,
+      driver,
+      hostFlags: n === 0 ? (surroundings.hostFlags ?? '0x1002') : '0x1002',
+    })),
   });
   const sysfs = await FakeSysfs.make([device('pf0', '03'), device('pf1', '04')]);
   context.after(() => sysfs.remove());
@@ -108,6 +114,13 @@ test("an address that the host's driver made up does not take a function away", 
 
 test('a function that a VM drives is not handed out, also when no NIC here is known to have it', async (context) => {
   const { hand } = await world(context, { ...connected, driver: 'vfio-pci', macs: { 'pf0/0': byChance } });
+  assert.deepEqual(await hand(want(1)), { pciAddress: '0000:03:10.2' });
+  await assert.rejects(hand(want(2)), /0 of 2 virtual functions free/);
+});
+
+test('a function that the host has up is not handed out when it has an address', async (context) => {
+  const macs = { 'pf0/0': byChance, 'pf0/1': byChance };
+  const { hand } = await world(context, { ...connected, hostFlags: '0x1003', macs });
   assert.deepEqual(await hand(want(1)), { pciAddress: '0000:03:10.2' });
   await assert.rejects(hand(want(2)), /0 of 2 virtual functions free/);
 });

@@ -1,14 +1,14 @@
 /**
  * Hands virtual functions to NICs of VMs and takes them back. The device itself remembers whose each one is: a function with the
  * NIC's MAC address is that NIC's. So nothing is lost when the agent restarts, and asking twice gives the same one. Free is one
- * without an address, and one with an address that no NIC here has, unless a VM has the device: the host's own driver for
+ * without an address, and one with an address that no NIC here has, unless a VM or the host uses it: the host's own driver for
  * functions gives those that nobody has an address by chance (igbvf when it is bound, and when the device is set up), and the
  * device shows it as it shows one that we set.
  *
  * What the hardware enforces for a function: its MAC and VLAN (the guest can change neither), no frames with another sender,
  * and a rate. Security groups it does not know.
  */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { KeyedLock } from '../../../keyed-lock.ts';
@@ -36,6 +36,8 @@ interface Held {
 }
 
 const nobody = '00:00:00:00:00:00';
+/** IFF_UP in netdevice(7). */
+const interfaceIsUp = 0x1;
 const unset = ['mac', nobody, 'vlan', '0', 'max_tx_rate', '0'];
 
 interface Candidate extends Held {
@@ -65,7 +67,7 @@ export class VirtualFunctions {
     return this.#lock.run('all', async () => {
       const candidates = await this.#candidates(wanted.nics);
       const mine = candidates.find(({ macAddress }) => macAddress === wanted.macAddress);
-      const chosen = mine ?? candidates.find((each) => this.#isFree(each));
+      const chosen = mine ?? (await this.#firstFree(candidates));
       if (chosen === undefined) {
         const reason = `0 of ${candidates.length} virtual functions free on ${wanted.nics.join(' and ') || 'no uplink'}`;
         throw new KvasirError('host-failed', { reason });
@@ -93,9 +95,22 @@ export class VirtualFunctions {
     });
   }
 
-  #isFree({ macAddress, driver }: Candidate): boolean {
-    if (macAddress === nobody) return true;
-    return !this.#isPlugged(macAddress) && driver?.includes('vfio') !== true;
+  async #firstFree(candidates: readonly Candidate[]): Promise<Candidate | undefined> {
+    for (const each of candidates) {
+      if (each.macAddress === nobody) return each;
+      if (this.#isPlugged(each.macAddress) || each.driver?.includes('vfio') === true) continue;
+      if (!(await this.#isUpOnHost(each))) return each;
+    }
+    return undefined;
+  }
+
+  async #isUpOnHost({ nic, index }: Candidate): Promise<boolean> {
+    const devices = join(this.#sysfs, 'class/net', nic, 'device', `virtfn${index}`, 'net');
+    const names = await readdir(devices).catch(() => []);
+    const flags = await Promise.all(
+      names.map((name) => readFile(join(devices, name, 'flags'), 'utf8').catch(() => '0')),
+    );
+    return flags.some((each) => (Number(each) & interfaceIsUp) !== 0);
   }
 
   /** Devices refuse a rate above that of the wire, and 0 is none. */

@@ -1,0 +1,73 @@
+/**
+ * The host's side of SR-IOV on a real kernel: boots a machine with QEMU's `igb` (an Intel 82576 with up to 7 functions) and lets
+ * `in-guest.ts` read and set it up with the agent's own code there. Not part of `./kvasir test`, for it needs a QEMU that
+ * Debian 12 has in its backports only; run it by hand, as root. Ends with `N passed, N failed` and with 1 when one failed.
+ */
+import { spawn } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, renameSync, existsSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkoutDirectory } from '@kvasir/lab/layout.ts';
+import { addModules, packInitramfs } from '@kvasir/lab/guest/initramfs.ts';
+import { type Unpacked, unpackedPackages } from './packages.ts';
+
+const cache = '/var/cache/kvasir/sriov';
+const limitMs = 20 * 60_000;
+/** `virtio_net` is the other end of the wire, 9p the way to the checkout. */
+const modules = ['virtio_pci', '9pnet_virtio', '9p', 'virtio_net', '8021q', 'igb', 'igbvf'];
+
+async function initramfs(work: string, { kernel, release }: Unpacked): Promise<string> {
+  const root = join(work, 'root');
+  for (const name of ['bin', 'dev', 'proc', 'sys', 'host']) mkdirSync(join(root, name), { recursive: true });
+  copyFileSync('/bin/busybox', join(root, 'bin/busybox'));
+  symlinkSync('busybox', join(root, 'bin/sh'));
+  copyFileSync(join(import.meta.dirname, 'init'), join(root, 'init'));
+  if (!existsSync(join(kernel, 'lib/modules'))) renameSync(join(kernel, 'usr/lib'), join(kernel, 'lib'));
+  const added = await addModules(kernel, release, join(root, 'lib/modules'), modules);
+  if (!added.includes('igbvf.ko')) throw new Error(`kernel ${release} has no module igbvf`);
+  return packInitramfs(work, root);
+}
+
+function boot({ qemu, kernel, release }: Unpacked, initrd: string, program: string): Promise<string> {
+  const share = join(qemu, 'usr/share');
+  const machine = ['-machine', 'q35', '-accel', 'tcg', '-cpu', 'max', '-smp', '2', '-m', '2048', '-nodefaults'];
+  const wire = (id: string) => ['-netdev', `hubport,id=${id},hubid=1`];
+  const child = spawn(
+    join(qemu, 'usr/bin/qemu-system-x86_64'),
+    [
+      ...['-L', join(share, 'qemu'), '-L', join(share, 'seabios'), ...machine],
+      ...['-display', 'none', '-serial', 'stdio', '-no-reboot'],
+      ...['-kernel', join(kernel, 'boot', `vmlinuz-${release}`), '-initrd', initrd],
+      ...['-append', `console=ttyS0 quiet mitigations=off nopti no_timer_check random.trust_cpu=on kvasir=${program}`],
+      ...['-virtfs', 'local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap'],
+      ...['-device', 'pcie-root-port,id=slot1,chassis=1,slot=1', ...wire('device'), ...wire('other')],
+      ...['-device', 'igb,bus=slot1,netdev=device', '-device', 'virtio-net-pci,netdev=other'],
+    ],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, QEMU_MODULE_DIR: join(qemu, 'usr/lib/x86_64-linux-gnu/qemu') },
+      timeout: limitMs,
+      killSignal: 'SIGKILL',
+    },
+  );
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+    process.stdout.write(text);
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', () => resolve(output));
+  });
+}
+
+mkdirSync(cache, { recursive: true });
+const packages = await unpackedPackages(cache);
+process.stdout.write(`QEMU ${packages.qemuVersion}, Linux ${packages.kernelVersion}\n`);
+const work = mkdtempSync(join(cache, 'run-'));
+try {
+  const program = `${process.execPath} ${join(checkoutDirectory, 'e2e/sriov/in-guest.ts')}`;
+  const output = await boot(packages, await initramfs(work, packages), program);
+  if (!/^ENDED 0\r?$/m.test(output)) process.exitCode = 1;
+} finally {
+  rmSync(work, { recursive: true });
+}
