@@ -64,6 +64,8 @@ test('wakes: for a VM without room the host that takes it, and only as many as a
   assert.deepEqual(kinds({ ...sleeping, wanting: [wanting('a', 400), wanting('b', 500)] }), ['wake h2']);
   assert.deepEqual(kinds({ ...sleeping, wanting: [wanting('a', 600), wanting('b', 600)] }), ['wake h2', 'wake h3']);
   assert.deepEqual(kinds({ ...sleeping, wanting: [wanting('never', 2000)] }), []);
+  const promised = { ...promising(asleep(world(3, [{ on: 0, memoryMib: 500 }]), 'h2')), wanting: [wanting('a', 600)] };
+  assert.deepEqual(kinds(promised), ['wake h2']);
   const coming = change(sleeping, 'h2', { power: 'waking' });
   assert.deepEqual(kinds({ ...coming, wanting: [wanting('a', 400)] }), []);
 });

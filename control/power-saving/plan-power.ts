@@ -12,7 +12,7 @@
  */
 import { byCodePoint } from '../placement/fit.ts';
 import { brokenPromise, freeShares, type Room, roomNow, roomWith, roomWithout, type Shares } from './room.ts';
-import type { Dispensable, PowerAction, PowerHost, PowerPolicy, PowerWorld } from './world.ts';
+import type { Dispensable, PowerAction, PowerHost, PowerPolicy, PowerWorld, Wanting } from './world.ts';
 
 /** Of large clusters only so many, the emptiest, are looked at: one of them goes, and then it is looked at anew. */
 const mostCandidates = 8;
@@ -108,7 +108,7 @@ class Waker {
   #asleep: readonly PowerHost[];
   #on: ReadonlySet<string>;
   /** What is placed in thought counts for what is looked at next. */
-  readonly #placed: PowerWorld['wanting'][number][] = [];
+  readonly #placed: Wanting[] = [];
 
   constructor(world: PowerWorld, asleep: readonly PowerHost[], coming: ReadonlySet<string>) {
     this.#world = world;
@@ -119,16 +119,29 @@ class Waker {
   /** Each VM that found no room: nothing when it does by now, or will on hosts that are waking. */
   forWanting(): void {
     for (const vm of this.#world.wanting) {
-      if (roomWith(this.#world, this.#room(), vm.request) === undefined) {
-        const takes = ({ placement: { id } }: PowerHost): boolean =>
-          roomWith(this.#world, this.#room(id), vm.request) !== undefined;
-        const host = this.#asleep.find(takes);
-        if (host === undefined) continue;
-        const why = vm.afterFailure ? 'its host failed' : 'it was asked for';
-        this.#wake(host, `no host that is on takes ${vm.name} (${why})`, vm.afterFailure);
-      }
+      const why = vm.afterFailure ? 'its host failed' : 'it was asked for';
+      const because = `no host that is on takes ${vm.name} (${why})`;
+      for (const host of this.#takes(vm) ? [] : this.#needed(vm)) this.#wake(host, because, vm.afterFailure);
       this.#placed.push(vm);
     }
+  }
+
+  /** The fewest hosts with which it is taken: one, the first few, or one that has room though the promise is broken then. */
+  #needed(vm: Wanting): readonly PowerHost[] {
+    const ids = this.#asleep.map(({ placement }) => placement.id);
+    const one = this.#asleep.find(({ placement: { id } }) => this.#takes(vm, id));
+    if (one !== undefined) return [one];
+    const few = ids.findIndex((_, at) => this.#takes(vm, ...ids.slice(0, at + 1)));
+    if (few >= 0) return this.#asleep.slice(0, few + 1);
+    if (roomWith(this.#world, this.#room(), vm) !== undefined) return [];
+    const roomy = this.#asleep.find(({ placement: { id } }) => roomWith(this.#world, this.#room(id), vm) !== undefined);
+    return roomy === undefined ? [] : [roomy];
+  }
+
+  /** Room that is kept for failed hosts is none for others. */
+  #takes(vm: Wanting, ...also: readonly string[]): boolean {
+    const room = roomWith(this.#world, this.#room(...also), vm);
+    return room !== undefined && (vm.afterFailure || brokenPromise(this.#world, room) === undefined);
   }
 
   all(because: string, which: (host: PowerHost) => boolean): void {
@@ -165,7 +178,7 @@ class Waker {
 
   #room(...also: readonly string[]): Room {
     const start = roomNow(this.#world, new Set([...this.#on, ...also]));
-    return this.#placed.reduce((room, { request }) => roomWith(this.#world, room, request) ?? room, start);
+    return this.#placed.reduce((room, vm) => roomWith(this.#world, room, vm) ?? room, start);
   }
 }
 

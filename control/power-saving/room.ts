@@ -1,8 +1,8 @@
 /** The room of a cluster with some of its hosts off: what stays free, and whether the promise to failed hosts holds. Pure. */
-import { judgeAdmission } from '../ha/admission.ts';
+import { judgeAdmission, type ProtectedVm } from '../ha/admission.ts';
 import { free, promisable } from '../placement/capacity.ts';
 import { placeVm } from '../placement/place-vm.ts';
-import type { PlacementHost, PlacementRequest } from '../placement/world.ts';
+import type { PlacementHost } from '../placement/world.ts';
 import type { LeavingVm, PowerHost, PowerWorld } from './world.ts';
 
 /** Hosts as they would be, each with every VM by itself. */
@@ -10,6 +10,8 @@ export interface Room {
   readonly hosts: readonly PlacementHost[];
   /** Where VMs went that had to leave, by VM id. */
   readonly moved: ReadonlyMap<string, string>;
+  /** VMs that were not there before. */
+  readonly added: readonly ProtectedVm[];
 }
 
 export interface Shares {
@@ -23,7 +25,7 @@ export function roomNow(world: PowerWorld, alsoOn: ReadonlySet<string> = new Set
     if (alsoOn.has(placement.id)) return { ...plain(placement), state: 'up' as const, schedulable: true };
     return power === 'on' ? placement : { ...plain(placement), schedulable: false };
   });
-  return { hosts, moved: new Map() };
+  return { hosts, moved: new Map(), added: [] };
 }
 
 /** The cluster without this host, its VMs on the others; or the name of a VM that finds no place. */
@@ -37,14 +39,19 @@ export function roomWithout(world: PowerWorld, host: PowerHost): Room | { readon
     moved.set(vm.request.vmId, decision.hostId);
     if (vm.committed) hosts = adding(hosts, decision.hostId, vm);
   }
-  return { hosts, moved };
+  return { hosts, moved, added: [] };
 }
 
 /** The room with this VM in it, or undefined when nothing takes it. */
-export function roomWith(world: PowerWorld, room: Room, request: PlacementRequest): Room | undefined {
+export function roomWith(
+  world: PowerWorld,
+  room: Room,
+  { name, request }: Omit<ProtectedVm, 'hostId'>,
+): Room | undefined {
   const decision = placeVm(request, { cluster: world.cluster, hosts: room.hosts });
   if (!decision.ok) return undefined;
-  return { ...room, hosts: adding(room.hosts, decision.hostId, { request }) };
+  const { hostId } = decision;
+  return { ...room, hosts: adding(room.hosts, hostId, { request }), added: [...room.added, { hostId, name, request }] };
 }
 
 /** Of all that the hosts which take VMs may promise; 0 where they may promise nothing. */
@@ -64,9 +71,10 @@ export function freeShares({ cluster }: PowerWorld, { hosts }: Room): Shares {
 }
 
 /** Why the promise to failed hosts would not hold; undefined: it holds, or there is none. */
-export function brokenPromise({ cluster, admission }: PowerWorld, { hosts, moved }: Room): string | undefined {
+export function brokenPromise({ cluster, admission }: PowerWorld, { hosts, moved, added }: Room): string | undefined {
   if (admission === null) return undefined;
-  const protectedVms = admission.protectedVms.map((vm) => ({ ...vm, hostId: moved.get(vm.request.vmId) ?? vm.hostId }));
+  const there = admission.protectedVms.map((vm) => ({ ...vm, hostId: moved.get(vm.request.vmId) ?? vm.hostId }));
+  const protectedVms = [...there, ...added];
   const verdict = judgeAdmission({ cluster, hosts, protectedVms }, admission.policy);
   return verdict.holds ? undefined : verdict.because;
 }
