@@ -23,7 +23,7 @@ import { ConsoleTickets } from './services/console-tickets.ts';
 import { EventFeed } from './services/event-feed.ts';
 import type { FileSpool } from './services/file-spool.ts';
 import { LoginLimit } from './services/login-limit.ts';
-import type { PowerControl } from './services/power-control.ts';
+import type { PowerControl } from './tasks/power-control.ts';
 import { ClusterSnapshots } from './store/cluster-snapshots.ts';
 import type { Store } from './store/database.ts';
 import { TaskRunner } from './tasks/runner.ts';
@@ -86,9 +86,9 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     ...(options.listen ? { listen: options.listen } : {}),
     ...(options.advertised === undefined ? {} : { advertised: options.advertised }),
   });
-  const runner = new TaskRunner({ store, clock, ids, hosts: hosts.calls, spool, log });
   const secrets = options.secrets ?? new SecretBox(randomBytes(32));
   const power = options.power ?? new DevicePower(store, secrets, new Fencing(clock));
+  const runner = new TaskRunner({ store, clock, ids, hosts: hosts.calls, spool, power, log });
   const env: Environment = {
     store,
     clock,

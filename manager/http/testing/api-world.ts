@@ -17,7 +17,7 @@ import { EventFeed } from '../../services/event-feed.ts';
 import { FileSpool } from '../../services/file-spool.ts';
 import type { HostLinks } from '../../services/host-links.ts';
 import { LoginLimit } from '../../services/login-limit.ts';
-import type { PowerControl } from '../../services/power-control.ts';
+import type { PowerControl } from '../../tasks/power-control.ts';
 import { hashSecret, newSecret } from '../../services/passwords.ts';
 import { apiTokens } from '../../store/api-tokens.ts';
 import { bootstrap } from '../../store/bootstrap.ts';
