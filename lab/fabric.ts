@@ -2,6 +2,9 @@
  * The lab's cabling: one network namespace with a bridge for each of the three networks; each host hangs on all three by
  * a veth pair. The namespace has no link to the machine's own network and no default route anywhere, so no frame leaves it.
  * A cut takes the fabric's end of a cable down: the host sees its carrier go, as with a pulled plug.
+ *
+ * Each bridge has an address of its own. One without takes the lowest of its ports', so it would change with the power of some
+ * host, and the others would send to the manager's old address until their neighbour entries run out, half a minute later.
  */
 import { readdirSync } from 'node:fs';
 import { attempt, run } from './command.ts';
@@ -41,8 +44,8 @@ export async function buildFabric(lab: LabLayout): Promise<void> {
   }
   await addNamespace(namespace);
   await batch(namespace, [
-    ...networks.flatMap((network) => [
-      `link add ${network} type bridge forward_delay 0 mcast_snooping 0`,
+    ...networks.flatMap((network, index) => [
+      `link add ${network} address 02:6b:76:ff:00:0${index} type bridge forward_delay 0 mcast_snooping 0`,
       `link set ${network} ${network === 'vm' ? `mtu ${vmNetworkMtu}` : ''} up`,
     ]),
     // Last, because its presence says that the fabric is complete.

@@ -73,6 +73,19 @@ describe('lab hosts', { timeout: 300_000 }, () => {
     await first!.exec(['ping', '-c1', '-W5', '10.77.0.2']);
   });
 
+  it('keeps the addresses of the fabric, so nobody loses the manager, whichever host loses power', async () => {
+    const addresses = (): Promise<string> =>
+      run(['ip', '-n', lab.layout.fabricNamespace, '-br', 'link', 'show', 'type', 'bridge']);
+    const before = await addresses();
+    for (const { name: off } of lab.hosts()) {
+      await lab.powerOff(off);
+      const during = await addresses();
+      await lab.powerOn(off);
+      assert.equal(during, before);
+      assert.equal(await addresses(), before);
+    }
+  });
+
   it('hangs storage I/O of a host whose storage is cut, and only its', async () => {
     await lab.cut('h2', ['storage']);
     await assert.rejects(lab.host('h2').exec(['ls', '/srv/kvasir/shared'], { timeoutMs: 500 }), /time limit/);

@@ -105,7 +105,9 @@ export class HaCloud {
   /** The ends of what the manager and the agents wrote. */
   #logs(): string[] {
     const { lab } = this.cloud;
-    const files = [lab.layout.managerLog, ...lab.hosts().map((host) => host.path(insideHost.agentLog))];
+    const powered = lab.hosts().filter((host) => host.init() !== undefined);
+    const agents = powered.map((host) => host.path(insideHost.agentLog));
+    const files = [lab.layout.managerLog, lab.layout.forwarderLog, ...agents];
     return files.flatMap((file) => {
       const lines = existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n').slice(-40) : ['not there'];
       return [`--- ${file}`, ...lines];
