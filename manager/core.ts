@@ -8,6 +8,7 @@ import { balanceClusters } from './controllers/balance.ts';
 import { HaController } from './controllers/ha.ts';
 import { gateways } from './controllers/gateways.ts';
 import { leftovers } from './controllers/leftovers.ts';
+import { savePower } from './controllers/power-saving.ts';
 import { revival } from './controllers/revival.ts';
 import { watchVmFailures } from './controllers/vm-failures.ts';
 import { upkeep } from './controllers/upkeep.ts';
@@ -26,6 +27,7 @@ import { LoginLimit } from './services/login-limit.ts';
 import type { PowerControl } from './tasks/power-control.ts';
 import { ClusterSnapshots } from './store/cluster-snapshots.ts';
 import type { Store } from './store/database.ts';
+import { CapacityWishes } from './tasks/capacity-wishes.ts';
 import { TaskRunner } from './tasks/runner.ts';
 
 export interface CoreOptions {
@@ -105,6 +107,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     feed: new EventFeed(store, clock),
     spool,
     power,
+    wishes: new CapacityWishes(),
     secrets,
     version,
   };
@@ -129,6 +132,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     log,
   );
   const balance = balanceClusters({ ...env, epoch: () => leadership.epoch }, log);
+  const powerSaving = savePower({ ...env, epoch: () => leadership.epoch }, log);
   const controllers = [
     upkeep(env, log),
     revival(env, log),
@@ -137,6 +141,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     ha,
     failures,
     balance,
+    powerSaving,
   ];
   return {
     env,

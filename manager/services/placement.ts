@@ -29,7 +29,12 @@ async function spareHostIds(db: Executor, clusterId: string): Promise<string[]> 
 /** The host that takes the VM. @throws no-host-fits with every host's reasons */
 export async function chooseHost(change: Change, clusterId: string, request: PlacementRequest): Promise<string> {
   const decision = await decide(change, clusterId, request);
-  if (!decision.ok) throw noHostFits(change, decision.refusals);
+  if (!decision.ok) {
+    const { cpus, memoryMib } = request;
+    const name = `a VM of ${cpus} CPU(s) and ${memoryMib} MiB`;
+    change.env.wishes.note(clusterId, { name, request: { ...request, networkIds: [] } });
+    throw noHostFits(change, decision.refusals);
+  }
   return decision.hostId;
 }
 

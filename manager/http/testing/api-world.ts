@@ -17,6 +17,7 @@ import { EventFeed } from '../../services/event-feed.ts';
 import { FileSpool } from '../../services/file-spool.ts';
 import type { HostLinks } from '../../services/host-links.ts';
 import { LoginLimit } from '../../services/login-limit.ts';
+import { CapacityWishes } from '../../tasks/capacity-wishes.ts';
 import type { PowerControl } from '../../tasks/power-control.ts';
 import { hashSecret, newSecret } from '../../services/passwords.ts';
 import { apiTokens } from '../../store/api-tokens.ts';
@@ -120,6 +121,7 @@ export async function openApiWorld(store: Store): Promise<ApiWorld> {
     spool: new FileSpool(join(folder, 'uploads')),
     signals: { lastHeartbeatMs: () => undefined, liveness: () => undefined },
     power: fakePower,
+    wishes: new CapacityWishes(),
     secrets: new SecretBox(randomBytes(32)),
     version: 'test',
   };
