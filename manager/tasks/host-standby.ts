@@ -58,7 +58,10 @@ const evacuate = defineStep('host-standby', {
 const close = defineStep('host-standby', {
   name: 'close',
   weight: 0.1,
-  run: async (context) => await requireNoDomain(context),
+  run: async (context) => {
+    await requireNobody(context.db, context.params.hostId, context.task);
+    await requireNoDomain(context);
+  },
   apply: async ({ tx, params, task, now }) => {
     await requireNobody(tx, params.hostId, task);
     const host = await hosts.get(tx, params.hostId);
