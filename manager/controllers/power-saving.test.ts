@@ -9,8 +9,9 @@ import { clusters } from '../store/clusters.ts';
 import { eventsAfter } from '../store/events.ts';
 import { fenceDevices } from '../store/fence-devices.ts';
 import { setClusterHa } from '../store/ha-settings.ts';
-import { hostHa } from '../store/host-ha.ts';
-import { standbyOf } from '../store/host-standby.ts';
+import { haIncidents, haRestarts } from '../store/ha-incidents.ts';
+import { hostHa, setHostHa } from '../store/host-ha.ts';
+import { hostStandby, standbyOf } from '../store/host-standby.ts';
 import { hosts } from '../store/hosts.ts';
 import { currentEpoch } from '../store/leader.ts';
 import { tasks } from '../store/tasks.ts';
@@ -20,6 +21,7 @@ import { openSqlite } from '../testing/databases.ts';
 import { lead, taskEnd } from '../testing/task-runs.ts';
 import { TaskWorld } from '../testing/task-world.ts';
 import { CapacityWishes } from '../tasks/capacity-wishes.ts';
+import { noRoom } from '../tasks/power-saving-world.ts';
 import { requestsFor } from '../tasks/ha-placement.ts';
 import { savePowerOnce } from './power-saving.ts';
 
@@ -175,4 +177,31 @@ test('power saving that is turned off wakes what it switched off; no device, no 
   await at.set({ mode: 'automatic', evacuate: false });
   for (const ms of [0, 20_000, 20_000]) await at.round(ms);
   assert.deepEqual([await at.seen(at.h1), await at.seen(at.h2)], [on, on]);
+});
+
+test('a VM of a failed host without room wakes a host in every mode, also one that an operator sent to standby', {
+  timeout: 60_000,
+}, async (context) => {
+  const at = await open(context, 1);
+  const { store, h1, h2, clusterId } = at;
+  const [vm] = await vms.select(store.db);
+  await store.transaction(async (tx) => {
+    const row = { wasSchedulable: true, byPolicy: false, because: 'an operator', taskId: systemIds.uuid(), since: 1 };
+    await hostStandby.insert(tx, { ...row, hostId: h2, phase: 'standby' });
+    await hosts.set(tx, { id: h2 }, { state: 'down', schedulable: false });
+    await setHostHa(tx, h2, { state: 'standby' });
+    await hosts.set(tx, { id: h1 }, { state: 'down' });
+  });
+  await at.round(3000);
+  assert.equal((await at.seen(h2))[0], 'standby', 'nothing needs it');
+  await store.transaction(async (tx) => {
+    const incidentId = systemIds.uuid();
+    const told = { hostName: 'h1', state: 'fenced', because: '', alarms: [], openedAt: 1, closedAt: null };
+    await haIncidents.insert(tx, { id: incidentId, clusterId, hostId: h1, ...told });
+    const waits = { state: 'waiting', reason: `${noRoom}: h1: is down`, toHostId: null, taskId: null } as const;
+    const times = { attempts: 0, notBefore: 0, since: 1, createdAt: 1, endedAt: null, hadGuestAgent: false };
+    await haRestarts.insert(tx, { id: systemIds.uuid(), vmId: vm!.id, incidentId, fromHostId: h1, ...waits, ...times });
+  });
+  await at.round(3000);
+  assert.deepEqual(await at.seen(h2), on);
 });
