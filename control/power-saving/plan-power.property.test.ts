@@ -104,7 +104,11 @@ test('at a constant load each host changes once at most, and then it is quiet', 
     fc.property(worlds, policies, (start, policy) => {
       const { actions, end } = play(start, policy, () => {});
       const changed = actions.map(({ hostId }) => hostId);
-      assert.equal(new Set(changed).size, changed.length, actions.map(({ kind, hostId }) => `${kind} ${hostId}`).join());
+      assert.equal(
+        new Set(changed).size,
+        changed.length,
+        actions.map(({ kind, hostId }) => `${kind} ${hostId}`).join(),
+      );
       assert.deepEqual(play(end, policy, () => {}).actions, []);
     }),
     { numRuns: 300 },
