@@ -7,6 +7,8 @@ import { auditOperations, eventOperations } from './resources/event.ts';
 import { haOperations } from './resources/ha.ts';
 import { fenceDeviceOperations, hostPowerOperations } from './resources/fence-device.ts';
 import { hostMaintenanceOperations } from './resources/host-maintenance.ts';
+import { hostStandbyOperations } from './resources/host-standby.ts';
+import { powerSavingOperations } from './resources/power-saving.ts';
 import { hostOperations } from './resources/host.ts';
 import { leaseSettingsOperations } from './resources/lease-settings.ts';
 import { imageOperations } from './resources/image.ts';
@@ -40,6 +42,8 @@ const resources: readonly Readonly<Record<string, unknown>>[] = [
   balanceOperations,
   hostOperations,
   hostMaintenanceOperations,
+  hostStandbyOperations,
+  powerSavingOperations,
   hostPowerOperations,
   fenceDeviceOperations,
   leaseSettingsOperations,

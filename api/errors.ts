@@ -43,6 +43,11 @@ export const errorTable = {
   timeout: { status: 504, message: '{what} did not finish within {timeoutMs} ms' },
   'host-failed': { status: 502, message: 'The host answered: {reason}' },
   'fencing-failed': { status: 502, message: 'The power of host "{host}" could not be {action}: {reason}' },
+  'host-not-awake': {
+    status: 502,
+    message: 'Host "{host}" was switched on, but its agent was not heard within {seconds} s',
+  },
+  'host-needed': { status: 409, message: 'Host "{host}" cannot be switched off: {reason}' },
   cancelled: { status: 409, message: 'The task was cancelled' },
 } as const satisfies Record<string, { status: number; message: string }>;
 

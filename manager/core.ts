@@ -8,6 +8,7 @@ import { balanceClusters } from './controllers/balance.ts';
 import { HaController } from './controllers/ha.ts';
 import { gateways } from './controllers/gateways.ts';
 import { leftovers } from './controllers/leftovers.ts';
+import { savePower } from './controllers/power-saving.ts';
 import { revival } from './controllers/revival.ts';
 import { watchVmFailures } from './controllers/vm-failures.ts';
 import { upkeep } from './controllers/upkeep.ts';
@@ -23,9 +24,10 @@ import { ConsoleTickets } from './services/console-tickets.ts';
 import { EventFeed } from './services/event-feed.ts';
 import type { FileSpool } from './services/file-spool.ts';
 import { LoginLimit } from './services/login-limit.ts';
-import type { PowerControl } from './services/power-control.ts';
+import type { PowerControl } from './tasks/power-control.ts';
 import { ClusterSnapshots } from './store/cluster-snapshots.ts';
 import type { Store } from './store/database.ts';
+import { CapacityWishes } from './tasks/capacity-wishes.ts';
 import { TaskRunner } from './tasks/runner.ts';
 
 export interface CoreOptions {
@@ -86,9 +88,9 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     ...(options.listen ? { listen: options.listen } : {}),
     ...(options.advertised === undefined ? {} : { advertised: options.advertised }),
   });
-  const runner = new TaskRunner({ store, clock, ids, hosts: hosts.calls, spool, log });
   const secrets = options.secrets ?? new SecretBox(randomBytes(32));
   const power = options.power ?? new DevicePower(store, secrets, new Fencing(clock));
+  const runner = new TaskRunner({ store, clock, ids, hosts: hosts.calls, spool, power, log });
   const env: Environment = {
     store,
     clock,
@@ -105,6 +107,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     feed: new EventFeed(store, clock),
     spool,
     power,
+    wishes: new CapacityWishes(),
     secrets,
     version,
   };
@@ -129,6 +132,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     log,
   );
   const balance = balanceClusters({ ...env, epoch: () => leadership.epoch }, log);
+  const powerSaving = savePower({ ...env, epoch: () => leadership.epoch }, log);
   const controllers = [
     upkeep(env, log),
     revival(env, log),
@@ -137,6 +141,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     ha,
     failures,
     balance,
+    powerSaving,
   ];
   return {
     env,

@@ -31,10 +31,11 @@ export const HostHaState = oneOf(
     'fencing',
     'fenced',
     'maintenance',
+    'standby',
   ] as const,
   {
     description:
-      'By what the host has lost: suspect: silent for a moment; management-isolated: silent here, but other hosts see it; dead: silent on every path; fenced: proven not to run',
+      'By what the host has lost: suspect: silent for a moment; management-isolated: silent here, but other hosts see it; dead: silent on every path; fenced: proven not to run; standby: switched off to save power, or being woken',
   },
 );
 export const Virtualization = oneOf(['kvm', 'emulation', 'simulated'] as const, {

@@ -72,6 +72,17 @@ describe('a host', () => {
     assert.deepEqual(action?.kind === 'note-boot' && action.bootId, 'boot-h1');
   });
 
+  it('in standby is neither an incident nor a silent host that counts, and is not fenced whatever is seen of it', () => {
+    const gone = { silentMs: 60_000, leaseMs: 60_000, peersMs: 60_000 };
+    const hosts = { h1: { ha: { state: 'standby', because: 'x', sinceMs: 0 } } } as const;
+    const devices = { h1: { ...hosts.h1, fenceDevices: [{ id: 'd1', kind: 'ipmi' }] } } as const;
+    assert.deepEqual(decide(cluster({ h1: gone, h2: {} }, { hosts: devices }), now), []);
+    assert.deepEqual(decide(cluster({ h1: {}, h2: {} }, { hosts }), now), []);
+    // Of two that are left one is lost: that is no half of all that should be heard.
+    const two = cluster({ h1: gone, h2: gone, h3: {}, h4: {} }, { hosts });
+    assert.ok(decide(two, now).every(({ kind }) => kind !== 'suspect-self'));
+  });
+
   it('in maintenance stays so, whatever is seen of it', () => {
     const hosts = { h1: { ha: { state: 'maintenance', because: 'x', sinceMs: 0 } } } as const;
     assert.deepEqual(decide(cluster({ h1: dead, h2: {}, h3: {} }, { hosts }), now), []);

@@ -90,6 +90,6 @@ function aboutHost(
 
 /** The host is well, and nothing of the incident is under way. */
 function isOver({ incident }: HostFacts, { state }: Verdict, { vms }: HaSnapshot): boolean {
-  if (state !== 'running' && state !== 'maintenance') return false;
+  if (state !== 'running' && state !== 'maintenance' && state !== 'standby') return false;
   return !vms.some(({ restart }) => restart !== null && restart.incidentId === incident?.id);
 }

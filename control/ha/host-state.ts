@@ -5,6 +5,7 @@
  *   heard, its storage is lost ........... storage-lost silent here, seen elsewhere .... management-isolated
  *   heard, an uplink is down ............. network-lost silent on every path ........... dead, then fencing
  *   proven dead, not back ................ fenced       taken out by an operator ....... maintenance
+ *   switched off to save power ........... standby
  *
  * Invariants: silence that nobody else can confirm makes a host suspect and no more. In the grace after the manager's start,
  * and while the manager suspects itself, no host becomes dead.
@@ -35,9 +36,7 @@ const peersAloneFactor = 4;
 
 export function doubtOf(snapshot: HaSnapshot, now: number): ManagerDoubt {
   const { policy } = snapshot.cluster;
-  const counted = snapshot.hosts.filter(
-    (host) => host.state !== 'joining' && host.proof === null && host.ha.state !== 'maintenance',
-  );
+  const counted = snapshot.hosts.filter((host) => host.state !== 'joining' && host.proof === null && !isOut(host));
   const lost = counted.filter((host) => silenceOf(host, snapshot, now) >= policy.suspectAfterMs);
   const most = lost.length >= 2 && lost.length >= policy.selfSuspicionShare * counted.length;
   const suspectsItself = most || (lost.length > 0 && lost.length === counted.length);
@@ -54,7 +53,8 @@ export function judgeHost(host: HostFacts, snapshot: HaSnapshot, doubt: ManagerD
   const { policy } = snapshot.cluster;
   const heard = host.lastHeartbeatMs !== null && now - host.lastHeartbeatMs < policy.suspectAfterMs;
   const as = (state: HostHaState, because: string): Verdict => ({ state, because, heard });
-  if (host.ha.state === 'maintenance') return as('maintenance', host.ha.because ?? 'an operator took it out');
+  // Until whoever took it out takes it back: its silence means nothing, and it has no VMs.
+  if (isOut(host)) return as(host.ha.state, host.ha.because ?? 'it was taken out');
   if (host.proof !== null && !contradicts(host)) return { ...as('fenced', host.proof.proof.because), heard: false };
   if (heard) return judgeHeard(host, as);
   // Only now: what others see of a host is dear to look up, and seldom asked.
@@ -71,6 +71,11 @@ export function judgeHost(host: HostFacts, snapshot: HaSnapshot, doubt: ManagerD
   const certain = lease === 'silent' || (peers === 'silent' && silentMs >= peersAloneFactor * policy.fenceAfterMs);
   if (!certain) return as(stay(host), others);
   return as(host.fencing === null ? 'dead' : 'fencing', others);
+}
+
+/** Taken out of service on purpose, and empty. */
+function isOut({ ha }: HostFacts): boolean {
+  return ha.state === 'maintenance' || ha.state === 'standby';
 }
 
 /** Who was found worse than suspect is not better because nobody can tell any more. */

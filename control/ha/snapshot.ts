@@ -16,6 +16,7 @@ export const hostHaStates = [
   'fencing',
   'fenced',
   'maintenance',
+  'standby',
 ] as const;
 export type HostHaState = (typeof hostHaStates)[number];
 

@@ -12,6 +12,7 @@ import { vmDisks, type VmRow, vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { enqueueTask } from '../tasks/enqueue.ts';
 import { type PlacedVm, placeMany } from '../tasks/ha-placement.ts';
+import { noRoom } from '../tasks/power-saving-world.ts';
 import type { Telling } from './ha-timeline.ts';
 
 export interface RestartSeams {
@@ -94,10 +95,10 @@ export async function place(write: RestartWrite, seams: RestartSeams, { vmIds }:
 
 async function postpone({ tx, snapshot, now, telling }: RestartWrite, placed: readonly PlacedVm[]): Promise<void> {
   for (const { vm, because } of placed) {
-    const reason = `no host takes it: ${because}`;
+    const reason = `${noRoom}: ${because}`;
     const row = await haRestarts.find(tx, open(vm.id));
     await haRestarts.set(tx, open(vm.id), { notBefore: now + retryPlaceMs, reason });
-    if (row === undefined || row.reason?.startsWith('no host takes it') === true) continue;
+    if (row === undefined || row.reason?.startsWith(noRoom) === true) continue;
     const message = `VM ${vm.name} cannot be restarted: ${reason}`;
     telling.entry(incidentOf(snapshot, vm.id), { kind: 'failed', message, vmId: vm.id });
     await telling.event({ kind: 'ha.no-capacity', severity: 'error', message, ...aboutVm(vm) });

@@ -98,7 +98,8 @@ export class HaWatch {
     const heardMs = signals.lastHeartbeatMs(id);
     const silent = now - Math.max(heardMs ?? 0, leadingSinceMs) >= suspectAfterMs;
     // What is known to be lost is looked at now and then; what gets lost, at once.
-    if (haState === 'fenced' || haState === 'maintenance') return !silent && heardMs !== undefined && waited;
+    const out = haState === 'fenced' || haState === 'maintenance' || haState === 'standby';
+    if (out) return !silent && heardMs !== undefined && waited;
     if (haState !== 'running') return true;
     const report = signals.liveness(id)?.report;
     if (report === undefined) return silent;

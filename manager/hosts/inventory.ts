@@ -13,6 +13,7 @@ import type { Store, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
 import { endProofs } from '../store/fence-proofs.ts';
 import { type HostDomainRow, hostDomains } from '../store/host-domains.ts';
+import { hostHa } from '../store/host-ha.ts';
 import { hosts } from '../store/hosts.ts';
 import { poolHosts, pools } from '../store/pools.ts';
 import { taskLocks } from '../store/tasks.ts';
@@ -80,8 +81,11 @@ export class Inventory {
         const now = this.#clock.now();
         await hosts.set(tx, { id: hostId }, { state: 'down' });
         const target = { kind: 'host', id: hostId, name: host.name };
-        const message = `Host ${host.name} is down: its agent does not answer`;
-        await appendEvent(tx, { at: now, kind: 'host.down', severity: 'error', message, target });
+        const asleep = (await hostHa.find(tx, { hostId }))?.state === 'standby';
+        const because = asleep ? 'it is switched off to save power' : 'its agent does not answer';
+        const severity = asleep ? 'info' : 'error';
+        const message = `Host ${host.name} is down: ${because}`;
+        await appendEvent(tx, { at: now, kind: 'host.down', severity, message, target });
         const state = ['running', 'paused', 'stopped', 'suspended', 'crashed'] as const;
         for (const row of await vms.select(tx, { hostId, state })) {
           await this.#change(tx, row, { state: 'unknown', stateReason: `host ${host.name} is not connected` }, null);

@@ -7,6 +7,8 @@ import { fenceDeviceOperations, hostPowerOperations } from '@kvasir/api/resource
 import { haOperations } from '@kvasir/api/resources/ha.ts';
 import { hostOperations } from '@kvasir/api/resources/host.ts';
 import { leaseSettingsOperations } from '@kvasir/api/resources/lease-settings.ts';
+import { hostStandbyOperations } from '@kvasir/api/resources/host-standby.ts';
+import { powerSavingOperations } from '@kvasir/api/resources/power-saving.ts';
 import { hostMaintenanceOperations } from '@kvasir/api/resources/host-maintenance.ts';
 import { imageOperations } from '@kvasir/api/resources/image.ts';
 import { floatingAddressOperations } from '@kvasir/api/resources/floating-address.ts';
@@ -29,6 +31,7 @@ import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { volumeOperations } from '@kvasir/api/resources/volume.ts';
 import { showAdmission } from '../services/admission.ts';
 import * as audit from '../services/audit.ts';
+import * as powerSaving from '../services/power-saving.ts';
 import * as balance from '../services/balance.ts';
 import * as cluster from '../services/clusters.ts';
 import { watchEvents } from '../services/event-watch.ts';
@@ -37,6 +40,7 @@ import * as fenceDevice from '../services/fence-devices.ts';
 import * as hostPower from '../services/host-power.ts';
 import * as ha from '../services/ha.ts';
 import { confirmHostOff } from '../services/host-confirm-off.ts';
+import * as hostStandby from '../services/host-standby.ts';
 import * as hostMaintenance from '../services/host-maintenance.ts';
 import * as host from '../services/hosts.ts';
 import * as image from '../services/images.ts';
@@ -111,6 +115,9 @@ export const handlers: readonly Handler[] = [
   reading(balanceOperations.showBalance, balance.showBalance),
   changing(balanceOperations.updateBalance, balance.updateBalance),
   changing(balanceOperations.applyBalance, balance.applyBalance),
+  reading(powerSavingOperations.showPowerSaving, powerSaving.showPowerSaving),
+  changing(powerSavingOperations.updatePowerSaving, powerSaving.updatePowerSaving),
+  changing(powerSavingOperations.applyPowerSaving, powerSaving.applyPowerSaving),
 
   reading(hostOperations.list, host.listHosts),
   reading(hostOperations.get, host.getHost),
@@ -123,6 +130,8 @@ export const handlers: readonly Handler[] = [
   changing(hostMaintenanceOperations.enterMaintenance, hostMaintenance.enterMaintenance),
   reading(hostMaintenanceOperations.showMaintenance, hostMaintenance.showMaintenance),
   changing(hostMaintenanceOperations.exitMaintenance, hostMaintenance.exitMaintenance),
+  changing(hostStandbyOperations.standby, hostStandby.sendToStandby),
+  changing(hostStandbyOperations.wake, hostStandby.wakeHost),
   opening(hostPowerOperations.show, hostPower.showHostPower),
   opening(hostPowerOperations.on, hostPower.switchHostOn),
   opening(hostPowerOperations.off, hostPower.switchHostOff),

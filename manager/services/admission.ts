@@ -6,6 +6,7 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { admissionOperations } from '@kvasir/api/resources/admission.ts';
 import { judgeAdmission } from '@kvasir/control/ha/admission.ts';
 import { haPolicyOf } from '../store/ha-settings.ts';
+import { requestsFor } from '../tasks/ha-placement.ts';
 import { admissionPolicy, readAdmissionWorld } from '../tasks/admission-world.ts';
 import { isOperator } from './access.ts';
 import type { Change, ReadService } from './call.ts';
@@ -22,6 +23,8 @@ export async function requireAdmission(
   const verdict = judgeAdmission(await readAdmissionWorld(change.tx, vm.clusterId), admissionPolicy(policy));
   if (verdict.holds) return;
   if (policy.admission === 'enforce') {
+    for (const { request } of await requestsFor(change.tx, [vm.id]))
+      change.env.wishes.note(vm.clusterId, { name: vm.name, request });
     // Tenants see no hosts.
     const seesHosts = change.actor !== undefined && isOperator(change.actor);
     const reasons = seesHosts ? verdict.because : 'what is left is kept for that';

@@ -14,13 +14,14 @@ import type { Ids } from '../ids.ts';
 import type { SecretBox } from '../secret-box.ts';
 import type { ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import type { Executor, Store, Tx } from '../store/database.ts';
+import type { CapacityWishes } from '../tasks/capacity-wishes.ts';
 import type { HostSignals } from '../tasks/ha-snapshot.ts';
+import type { PowerControl } from '../tasks/power-control.ts';
 import type { ConsoleTickets } from './console-tickets.ts';
 import type { EventFeed } from './event-feed.ts';
 import type { FileSpool } from './file-spool.ts';
 import type { HostLinks } from './host-links.ts';
 import type { LoginLimit } from './login-limit.ts';
-import type { PowerControl } from './power-control.ts';
 
 export type RoleInProject = Static<typeof ProjectRole>;
 
@@ -41,6 +42,8 @@ export interface Environment {
   readonly spool: FileSpool;
   /** Devices that control the power of hosts. */
   readonly power: PowerControl;
+  /** Requests for which there was no room. */
+  readonly wishes: CapacityWishes;
   readonly secrets: SecretBox;
   readonly version: string;
 }

@@ -64,7 +64,7 @@ export const deleteFenceDevice: ChangeService<typeof fenceDeviceOperations.delet
 
 export const testFenceDevice: OpenService<typeof fenceDeviceOperations.test> = async (call, { params }) => {
   const row = await find(call, params.fenceDevice);
-  return powerView(row, await call.env.power.powerState(row.id));
+  return powerView({ device: row, reading: await call.env.power.powerState(row.id) });
 };
 
 function refuseRedfishOnly(

@@ -3,10 +3,12 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { hostMaintenanceOperations } from '@kvasir/api/resources/host-maintenance.ts';
 import { setHostHa } from '../store/host-ha.ts';
 import { hostMaintenance } from '../store/host-maintenance.ts';
+import { standbyOf } from '../store/host-standby.ts';
 import { hosts } from '../store/hosts.ts';
 import { taskIdsByTarget, tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
-import { mayStay, openAgain } from '../tasks/host-maintenance.ts';
+import { mayStay } from '../tasks/host-evacuation.ts';
+import { openAgain } from '../tasks/host-maintenance.ts';
 import { disksOf } from '../tasks/vm-delete-intent.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
 import { announce } from './changes.ts';
@@ -25,6 +27,8 @@ export const enterMaintenance: ChangeService<typeof hostMaintenanceOperations.en
   const refused = (state: string): KvasirError =>
     new KvasirError('wrong-state', { action: 'take out', kind: hosts.kind, name: host.name, state });
   if ((await hostMaintenance.find(tx, { hostId: host.id })) !== undefined) throw refused('in maintenance already');
+  const standby = await standbyOf(tx, host.id);
+  if (standby !== undefined) throw refused(`in standby (${standby.phase})`);
   if (host.state !== 'up') throw refused(host.state);
   const now = env.clock.now();
   const leaving = (await vms.select(tx, { hostId: host.id })).filter((vm) => vm.state === 'stopped' || !mayStay(vm));

@@ -1,27 +1,26 @@
 /** A host's power on an operator's word. Its devices are tried in their order; the first that does it counts. */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { hostPowerOperations } from '@kvasir/api/resources/fence-device.ts';
-import type { PowerReading } from '@kvasir/control/ha/fence-proof.ts';
 import { appendEvent } from '../store/events.ts';
-import { type FenceDeviceRow, fenceDevices } from '../store/fence-devices.ts';
 import { hosts, type HostRow } from '../store/hosts.ts';
 import { vms } from '../store/vms.ts';
+import { byAnyDevice, type PowerDone } from '../tasks/host-power.ts';
 import type { OpenCall, OpenService } from './call.ts';
 import { findHost } from './hosts.ts';
 import { iso } from './views.ts';
 
-export function powerView(device: FenceDeviceRow, reading: PowerReading) {
+export function powerView({ device, reading }: PowerDone) {
   return { device: device.name, state: reading.state, confirmedAt: iso(reading.confirmedAtMs) };
 }
 
 export const showHostPower: OpenService<typeof hostPowerOperations.show> = async (call, { params }) => {
   const host = await findHost(call, params.host);
-  return byAnyDevice(call, host, 'read', (device) => call.env.power.powerState(device.id));
+  return powerView(await byAnyDevice(call.db, host, 'read', (id) => call.env.power.powerState(id)));
 };
 
 export const switchHostOn: OpenService<typeof hostPowerOperations.on> = async (call, { params }) => {
   const host = await findHost(call, params.host);
-  const done = await byAnyDevice(call, host, 'switched on', (device) => call.env.power.powerOn(device.id));
+  const done = powerView(await byAnyDevice(call.db, host, 'switched on', (id) => call.env.power.powerOn(id)));
   await note(call, host, 'host.powered-on', `Host ${host.name} was switched on by ${done.device}`);
   return done;
 };
@@ -33,7 +32,7 @@ export const switchHostOff: OpenService<typeof hostPowerOperations.off> = async 
     throw new KvasirError('in-use', { kind: hosts.kind, name: host.name, by: `${there.length} VM(s) that run there` });
   }
   await note(call, host, 'host.powering-off', `Host ${host.name} is being switched off on an operator's word`);
-  const done = await byAnyDevice(call, host, 'switched off', (device) => call.env.power.powerOff(device.id));
+  const done = powerView(await byAnyDevice(call.db, host, 'switched off', (id) => call.env.power.powerOff(id)));
   await note(
     call,
     host,
@@ -42,27 +41,6 @@ export const switchHostOff: OpenService<typeof hostPowerOperations.off> = async 
   );
   return done;
 };
-
-async function byAnyDevice(
-  call: OpenCall,
-  host: HostRow,
-  action: string,
-  work: (device: FenceDeviceRow) => Promise<PowerReading>,
-) {
-  const devices = await fenceDevices.select(call.db, { hostId: host.id }, 'position');
-  if (devices.length === 0) {
-    throw new KvasirError('fencing-failed', { host: host.name, action, reason: 'it has no fence device' });
-  }
-  let last: unknown;
-  for (const device of devices) {
-    try {
-      return powerView(device, await work(device));
-    } catch (error) {
-      last = error;
-    }
-  }
-  throw last;
-}
 
 async function note(call: OpenCall, host: HostRow, kind: string, message: string): Promise<void> {
   await call.change(async ({ tx, env, actor }) => {

@@ -3,6 +3,7 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { hostOperations } from '@kvasir/api/resources/host.ts';
 import { committedOn } from '../store/commitments.ts';
 import { hostDomains } from '../store/host-domains.ts';
+import { standbyOf } from '../store/host-standby.ts';
 import { type HostRow, hosts } from '../store/hosts.ts';
 import { countOnlyCopies, imageCopies } from '../store/images.ts';
 import { vms } from '../store/vms.ts';
@@ -27,8 +28,13 @@ export const listHosts: ReadService<typeof hostOperations.list> = async (call, {
 export const getHost: ReadService<typeof hostOperations.get> = async (call, { params }) =>
   hostView(call, await findHost(call, params.host));
 
-export const updateHost: ChangeService<typeof hostOperations.update> = async (change, { params, body }) =>
-  hostView(change, await updateRow(change, hosts, await findHost(change, params.host), body));
+export const updateHost: ChangeService<typeof hostOperations.update> = async (change, { params, body }) => {
+  const host = await findHost(change, params.host);
+  // Placed there now, a VM would lose its power, or wait for a host that is off.
+  if (body.schedulable === true && (await standbyOf(change.tx, host.id)) !== undefined)
+    throw new KvasirError('wrong-state', { action: 'open', kind: hosts.kind, name: host.name, state: 'in standby' });
+  return await hostView(change, await updateRow(change, hosts, host, body));
+};
 
 export const deleteHost: OpenService<typeof hostOperations.delete> = async (call, { params }) => {
   const hostId = await call.change(async (change) => {

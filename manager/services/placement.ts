@@ -4,6 +4,7 @@ import type { PlacementDecision, PlacementRefusal, PlacementRequest } from '@kva
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Executor } from '../store/database.ts';
 import { haPolicyOf } from '../store/ha-settings.ts';
+import { hostStandby } from '../store/host-standby.ts';
 import { hosts } from '../store/hosts.ts';
 import { decidePlacement } from '../tasks/vm-placement.ts';
 import { isOperator } from './access.ts';
@@ -29,7 +30,14 @@ async function spareHostIds(db: Executor, clusterId: string): Promise<string[]> 
 /** The host that takes the VM. @throws no-host-fits with every host's reasons */
 export async function chooseHost(change: Change, clusterId: string, request: PlacementRequest): Promise<string> {
   const decision = await decide(change, clusterId, request);
-  if (!decision.ok) throw noHostFits(change, decision.refusals);
+  if (!decision.ok) {
+    const { cpus, memoryMib, excludeHostIds = [] } = request;
+    const name = `a VM of ${cpus} CPU(s) and ${memoryMib} MiB`;
+    const asleep = new Set((await hostStandby.select(change.tx)).map(({ hostId }) => hostId));
+    const awake = excludeHostIds.filter((id) => !asleep.has(id));
+    change.env.wishes.note(clusterId, { name, request: { ...request, networkIds: [], excludeHostIds: awake } });
+    throw noHostFits(change, decision.refusals);
+  }
   return decision.hostId;
 }
 

@@ -10,6 +10,7 @@ import { leasesAndFencing } from './migrations/0006-leases-and-fencing.ts';
 import { failuresAndBalance } from './migrations/0007-failures-and-balance.ts';
 import { virtualFunctions } from './migrations/0008-virtual-functions.ts';
 import { sessionCuts } from './migrations/0009-session-cuts.ts';
+import { powerSaving } from './migrations/0010-power-saving.ts';
 
 export interface Migration {
   /** Sorts and names it for ever: `0001-first-slice`. */
@@ -28,6 +29,7 @@ const migrations: readonly Migration[] = [
   failuresAndBalance,
   virtualFunctions,
   sessionCuts,
+  powerSaving,
 ];
 
 export async function migrate(store: Store): Promise<void> {

@@ -2,6 +2,7 @@
 import type { ApiTokenRow } from './api-tokens.ts';
 import type { AuditRow } from './audit.ts';
 import type { ClusterBalanceRow } from './cluster-balance.ts';
+import type { ClusterPowerSavingRow } from './cluster-power-saving.ts';
 import type { ClusterRow } from './clusters.ts';
 import type { Stored } from './columns.ts';
 import type { EventRow } from './events.ts';
@@ -12,6 +13,7 @@ import type { FenceDeviceRow } from './fence-devices.ts';
 import type { HostDomainRow } from './host-domains.ts';
 import type { HostHaRow } from './host-ha.ts';
 import type { HostMaintenanceRow } from './host-maintenance.ts';
+import type { HostPowerCheckRow, HostStandbyRow } from './host-standby.ts';
 import type { HostRow } from './hosts.ts';
 import type { IdempotencyKeyRow } from './idempotency-keys.ts';
 import type { ImageCopyRow, ImageRow } from './images.ts';
@@ -46,6 +48,7 @@ export interface Schema {
   projectMembers: Stored<ProjectMemberRow>;
   clusters: Stored<ClusterRow>;
   clusterBalance: Stored<ClusterBalanceRow>;
+  clusterPowerSaving: Stored<ClusterPowerSavingRow>;
   clusterHa: Stored<ClusterHaRow>;
   hosts: Stored<HostRow>;
   clusterLeases: Stored<ClusterLeasesRow>;
@@ -82,6 +85,8 @@ export interface Schema {
   fenceAttempts: Stored<FenceAttemptRow>;
   vmFailures: Stored<VmFailureRow>;
   hostMaintenance: Stored<HostMaintenanceRow>;
+  hostStandby: Stored<HostStandbyRow>;
+  hostPowerChecks: Stored<HostPowerCheckRow>;
   vmDisks: Stored<VmDiskRow>;
   hostDomains: Stored<HostDomainRow>;
   tasks: Stored<TaskRow>;

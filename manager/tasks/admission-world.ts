@@ -44,7 +44,7 @@ export async function readAdmissionHosts(
 }
 
 /** Those that would be restarted, in the order of restarts. */
-async function readProtected(db: Executor, ids: readonly string[]): Promise<ProtectedVm[]> {
+export async function readProtected(db: Executor, ids: readonly string[]): Promise<ProtectedVm[]> {
   const settings = await vmHaOf(db, ids);
   const requests = await requestsFor(db, ids);
   return requests

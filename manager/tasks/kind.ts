@@ -17,6 +17,7 @@ import type { Executor, Store, Tx } from '../store/database.ts';
 import type { TaskError, TaskRow } from '../store/tasks.ts';
 import type { NewTask } from './enqueue.ts';
 import type { TaskKindName, TaskParams } from './params.ts';
+import type { PowerControl } from './power-control.ts';
 
 /** What a `call` that is under way tells of its progress. */
 export type CallProgress = Omit<Progress, 'key'>;
@@ -86,6 +87,7 @@ export interface StepContext<P> {
   readonly ids: Ids;
   readonly hosts: HostCalls;
   readonly spool: UploadSpool;
+  readonly power: PowerControl;
   /** `task/step`, or `task/step/undo` in an undo. */
   readonly key: string;
   /** Aborted by a cancel, or when this manager is no longer the leader. */

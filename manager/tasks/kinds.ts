@@ -1,5 +1,7 @@
 /** All kinds of task, for the runner and for the tests that walk over them. */
 import { hostMaintenanceTask } from './host-maintenance.ts';
+import { hostStandbyTask } from './host-standby.ts';
+import { hostWakeTask } from './host-wake.ts';
 import { imageDelete } from './image-delete.ts';
 import { imageImport } from './image-import.ts';
 import type { AnyTaskKind } from './kind.ts';
@@ -40,6 +42,8 @@ export const taskKinds: Readonly<Record<TaskKindName, AnyTaskKind>> = {
   'vm-restart': vmRestart,
   'vm-rehome': vmRehome,
   'host-maintenance': hostMaintenanceTask,
+  'host-standby': hostStandbyTask,
+  'host-wake': hostWakeTask,
   'vm-attach-disk': vmAttachDisk,
   'vm-detach-disk': vmDetachDisk,
   'vm-attach-nic': vmAttachNic,

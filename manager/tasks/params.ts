@@ -77,6 +77,13 @@ export const taskParams = {
   'vm-rehome': closed({ vmId: Id, fromHostId: Id, toHostId: Id }),
   /** Before: host not `schedulable`, its hostMaintenance row. Failed: host as before, row gone; VMs that have moved stay there. */
   'host-maintenance': closed({ hostId: Id, parallel: Type.Integer({ minimum: 1 }) }),
+  /**
+   * Before: host not `schedulable`, its hostStandby row `entering`. Done: `standby`, off. Failed: as before; or, when its power may
+   * have been cut, `waking` until it is heard.
+   */
+  'host-standby': closed({ hostId: Id, parallel: Type.Integer({ minimum: 1 }) }),
+  /** Before: its hostStandby row `waking`. Done: host as before standby, row gone. Failed: row `failed`. */
+  'host-wake': closed({ hostId: Id, timeoutMs: Type.Integer({ minimum: 0 }) }),
   /** Before: its vmDisks row; a new volume is `creating`. Locks: vm and volume. Failed: vmDisks row gone, new volume gone. */
   'vm-attach-disk': closed({ vmId: Id, volumeId: Id, newVolume: Type.Boolean() }),
   /** Locks: vm and volume. Done: vmDisks row gone. */

@@ -8,6 +8,7 @@ import type { Store } from '../store/database.ts';
 import { enqueueTask } from './enqueue.ts';
 import type { TaskJournal } from './journal.ts';
 import type { HostCalls, Step, StepContext, TaskProgress, UploadSpool } from './kind.ts';
+import type { PowerControl } from './power-control.ts';
 import { isTransient } from './transient.ts';
 
 export interface ContextSeams {
@@ -16,6 +17,7 @@ export interface ContextSeams {
   readonly ids: Ids;
   readonly hosts: HostCalls;
   readonly spool: UploadSpool;
+  readonly power: PowerControl;
 }
 
 export interface StepSituation {
@@ -39,6 +41,7 @@ export function stepContext(seams: ContextSeams, journal: TaskJournal, situation
     ids: seams.ids,
     hosts,
     spool: seams.spool,
+    power: seams.power,
     key,
     signal,
     progress,

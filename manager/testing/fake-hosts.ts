@@ -91,7 +91,7 @@ export class FakeHosts implements HostCalls {
     const { key } = options;
     if (method.kind === 'change' && key === undefined) throw new Error(`${method.name} needs a key`);
     this.#watchPlugging(hostId, method.name, params);
-    const result = await this.#fated(method.name, key, () => {
+    const result = await this.fated(method.name, key, () => {
       if (options.signal?.aborted) throw new KvasirError('cancelled');
       options.onProgress?.({ percent: 50, bytesDone: 1, bytesTotal: 2, downtimeMs: null });
       return this.#work(hostId, method.name, params, key);
@@ -100,7 +100,7 @@ export class FakeHosts implements HostCalls {
   }
 
   async openImage(hostId: string, { imageId, poolId }: ParamsOf<typeof imageOpen>) {
-    return await this.#fated(imageOpen.name, undefined, () => {
+    return await this.fated(imageOpen.name, undefined, () => {
       if (!this.imagesOf(hostId, poolId).has(imageId))
         throw new KvasirError('not-found', { kind: 'image', id: imageId });
       const content = new PassThrough();
@@ -136,12 +136,13 @@ export class FakeHosts implements HostCalls {
     else this.#prepared.splice(at, 1);
   }
 
-  async #fated<T>(method: string, key: string | undefined, work: () => T): Promise<T> {
+  /** Counts a call and lets happen to it what is to. */
+  async fated<T>(method: string, key: string | undefined, work: () => T | Promise<T>): Promise<T> {
     const fate = this.fate({ index: this.calls, method, key: key ?? '' });
     this.calls += 1;
     await this.onCall(method);
     if (fate.kind === 'throw' && !fate.after) throw fate.error;
-    const result = work();
+    const result = await work();
     await this.onAnswer(method);
     if (fate.kind === 'throw') throw fate.error;
     return result;

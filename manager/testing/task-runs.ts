@@ -13,9 +13,12 @@ import type { TaskWorld } from './task-world.ts';
 const over: readonly TaskRow['state'][] = ['succeeded', 'failed', 'cancelled', 'parked'];
 const impatient: RetryPolicy = { forward: 3, insistent: 3, delayMs: () => 0 };
 
-export async function enqueue(world: TaskWorld, { task }: Scenario): Promise<string> {
-  const row = await world.store.transaction((tx) => enqueueTask(tx, { clock: systemClock, ids: systemIds }, task));
-  return row.id;
+export async function enqueue(world: TaskWorld, { task, enqueued }: Scenario): Promise<string> {
+  return await world.store.transaction(async (tx) => {
+    const { id } = await enqueueTask(tx, { clock: systemClock, ids: systemIds }, task);
+    await enqueued?.(tx, id);
+    return id;
+  });
 }
 
 /** Everything that the runner logged as unknown errors. */
@@ -23,11 +26,11 @@ export const unknownErrors: unknown[] = [];
 
 /** Starts a runner as the leader that follows all others. */
 export async function lead(world: TaskWorld, probe?: JournalProbe): Promise<TaskRunner> {
-  const { store, hosts, spool } = world;
+  const { store, hosts, spool, power } = world;
   const ask = { holder: systemIds.uuid(), now: systemClock.now(), leaseMs: 60_000, isDead: () => true };
   const epoch = (await store.transaction((tx) => acquireLeadership(tx, ask)))!;
   const log = (message: string, details: unknown) => void (probe === undefined && unknownErrors.push(message, details));
-  const seams = { store, hosts, spool, clock: systemClock, ids: systemIds, log, retry: impatient, probe };
+  const seams = { store, hosts, spool, power, clock: systemClock, ids: systemIds, log, retry: impatient, probe };
   const runner = new TaskRunner(seams);
   runner.start(epoch);
   return runner;

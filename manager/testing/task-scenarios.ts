@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict';
 import { operatorProof } from '@kvasir/control/ha/fence-proof.ts';
 import { systemIds } from '../ids.ts';
+import type { Tx } from '../store/database.ts';
+import { fenceDevices } from '../store/fence-devices.ts';
 import { recordProof } from '../store/fence-proofs.ts';
-import { hostHa } from '../store/host-ha.ts';
+import { hostHa, setHostHa } from '../store/host-ha.ts';
 import { hostMaintenance } from '../store/host-maintenance.ts';
+import { hostStandby, standbyOf } from '../store/host-standby.ts';
 import { hosts } from '../store/hosts.ts';
 import { imageCopies, images } from '../store/images.ts';
 import { plainPort, ports } from '../store/networks.ts';
@@ -18,6 +21,8 @@ import type { NewVm, TaskWorld } from './task-world.ts';
 
 export interface Scenario {
   readonly task: NewTask<TaskKindName>;
+  /** Rows of the intent that name the task, in its transaction. */
+  readonly enqueued?: (tx: Tx, taskId: string) => Promise<void>;
   /** Throws when the task that succeeded did not do what was asked. */
   check(): Promise<void>;
 }
@@ -146,6 +151,61 @@ const maintenance = async ({ store, h1 }: TaskWorld): Promise<Scenario> => {
   await store.transaction((tx) => hostMaintenance.put(tx, row, ['hostId']));
   const check = async () => assert.equal((await hostHa.find(store.db, { hostId: h1 }))?.state, 'maintenance');
   return scenario('host-maintenance', target('host', host), { hostId: h1, parallel: 2 }, check);
+};
+
+/** A host with a power device, well or asleep, whatever an earlier run left of it. */
+async function sleeper({ store, h1 }: TaskWorld, phase: 'entering' | 'waking') {
+  const asleep = phase === 'waking';
+  const taskId = systemIds.uuid();
+  await store.transaction(async (tx) => {
+    await hosts.set(tx, { id: h1 }, { state: asleep ? 'down' : 'up', schedulable: false });
+    await setHostHa(tx, h1, { state: asleep ? 'standby' : 'running', because: null, since: 1 });
+    const row = { hostId: h1, wasSchedulable: true, byPolicy: false, because: 'the test asks for it', since: 1 };
+    await hostStandby.put(tx, { ...row, phase, taskId }, ['hostId']);
+    if ((await fenceDevices.count(tx, { hostId: h1 })) === 0) await insertDevice(tx, h1);
+  });
+  return { host: await hosts.get(store.db, h1), taskId };
+}
+
+async function insertDevice(tx: Tx, hostId: string): Promise<void> {
+  const at = { address: '127.0.0.1', port: 623, userName: 'root', sealedPassword: '', position: 0 };
+  const more = { kind: 'ipmi', certificateFingerprint: null, systemPath: null } as const;
+  await fenceDevices.insert(tx, {
+    ...firstRevision(systemIds.uuid(), 1),
+    name: `bmc-${hostId}`,
+    hostId,
+    ...at,
+    ...more,
+  });
+}
+
+const sleep = async (world: TaskWorld): Promise<Scenario> => {
+  const { store, h1 } = world;
+  const { host, taskId } = await sleeper(world, 'entering');
+  const check = async () => {
+    const seen = [
+      await hosts.get(store.db, h1),
+      await hostHa.find(store.db, { hostId: h1 }),
+      await standbyOf(store.db, h1),
+    ];
+    assert.deepEqual(
+      seen.map((row) => row && ('phase' in row ? row.phase : row.state)),
+      ['down', 'standby', 'standby'],
+    );
+  };
+  const asked = scenario('host-standby', target('host', host), { hostId: h1, parallel: 2 }, check);
+  return { ...asked, enqueued: async (tx, id) => void (await hostStandby.set(tx, { taskId }, { taskId: id })) };
+};
+
+const wake = async (world: TaskWorld): Promise<Scenario> => {
+  const { store, h1 } = world;
+  const { host } = await sleeper(world, 'waking');
+  const check = async () => {
+    const { state, schedulable } = await hosts.get(store.db, h1);
+    const ha = (await hostHa.find(store.db, { hostId: h1 }))?.state;
+    assert.deepEqual([state, schedulable, ha, await standbyOf(store.db, h1)], ['up', true, 'running', undefined]);
+  };
+  return scenario('host-wake', target('host', host), { hostId: h1, timeoutMs: 60_000 }, check);
 };
 
 const attachDisk =
@@ -292,6 +352,8 @@ export const taskScenarios: Readonly<Record<TaskKindName, Scenarios>> = {
   'vm-restart': { 'by a proof': restartElsewhere(true), 'by the word of its host': restartElsewhere(false) },
   'vm-rehome': { stopped: rehome },
   'host-maintenance': { empty: maintenance },
+  'host-standby': { empty: sleep },
+  'host-wake': { asleep: wake },
   'vm-attach-disk': {
     existing: attachDisk(false),
     new: attachDisk(true),

@@ -6,6 +6,7 @@ import { systemIds } from '../ids.ts';
 import { bootstrap } from '../store/bootstrap.ts';
 import { clusters } from '../store/clusters.ts';
 import type { Store } from '../store/database.ts';
+import { hostStandby } from '../store/host-standby.ts';
 import { hosts } from '../store/hosts.ts';
 import { imageCopies, type ImageRow, images } from '../store/images.ts';
 import { networks, plainPort, ports } from '../store/networks.ts';
@@ -18,6 +19,7 @@ import { vmDisks, type VmRow, vms } from '../store/vms.ts';
 import { type VolumeRow, volumes } from '../store/volumes.ts';
 import type { UploadSpool } from '../tasks/kind.ts';
 import { type FakeDomainState, FakeHosts } from './fake-hosts.ts';
+import { FakePower } from './fake-power.ts';
 
 const now = 1000;
 const fresh = () => firstRevision(systemIds.uuid(), now);
@@ -37,6 +39,7 @@ export interface NewVm {
 export class TaskWorld {
   readonly store: Store;
   readonly hosts = new FakeHosts();
+  readonly power: FakePower;
   readonly spooled = new Set<string>();
   readonly h1 = systemIds.uuid();
   readonly h2 = systemIds.uuid();
@@ -50,6 +53,7 @@ export class TaskWorld {
 
   private constructor(store: Store) {
     this.store = store;
+    this.power = new FakePower(store, this.hosts);
   }
 
   static async open(store: Store): Promise<TaskWorld> {
@@ -242,6 +246,8 @@ export class TaskWorld {
     assert.deepEqual(this.hosts.violations, [], 'never to be');
     assert.deepEqual(await taskLocks.select(db), [], 'a lock is left');
     await this.#assertDomains();
+    const entering = await hostStandby.count(db, { phase: 'entering' });
+    assert.equal(entering, 0, 'a host is on its way to standby and no task takes it there');
     const rows = await volumes.select(db);
     const expected = rows.filter((row) => row.state === 'ready').map((row) => `${row.hostId ?? 'shared'}/${row.id}`);
     const files = [...this.hosts.sharedVolumes.keys()].map((id) => `shared/${id}`);

@@ -3,7 +3,7 @@
  * answers, refusals, or not at all. Orders that have arrived take effect whatever becomes of who gave them.
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { PowerControl } from '@kvasir/manager/services/power-control.ts';
+import type { PowerControl } from '@kvasir/manager/tasks/power-control.ts';
 import type { PowerDriver } from '@kvasir/manager/hosts/fencing/device-driver.ts';
 import { Fencing } from '@kvasir/manager/hosts/fencing/fencing.ts';
 import type { FenceDevice } from '@kvasir/manager/hosts/fencing/power-reading.ts';

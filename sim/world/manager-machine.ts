@@ -1,6 +1,6 @@
 /** One manager of a world: its process, killed and started anew, over the store that all managers share. */
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
-import type { PowerControl } from '@kvasir/manager/services/power-control.ts';
+import type { PowerControl } from '@kvasir/manager/tasks/power-control.ts';
 import { type Core, openCore } from '@kvasir/manager/core.ts';
 import type { Environment } from '@kvasir/manager/services/call.ts';
 import { FileSpool } from '@kvasir/manager/services/file-spool.ts';

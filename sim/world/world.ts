@@ -4,7 +4,7 @@
  */
 import { SimWorld } from '@kvasir/agent/drivers/sim/world.ts';
 import type { Journal } from '@kvasir/agent/journal/journal.ts';
-import type { PowerControl } from '@kvasir/manager/services/power-control.ts';
+import type { PowerControl } from '@kvasir/manager/tasks/power-control.ts';
 import type { Environment } from '@kvasir/manager/services/call.ts';
 import type { Store } from '@kvasir/manager/store/database.ts';
 import { Bmcs } from './bmc.ts';

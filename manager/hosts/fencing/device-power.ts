@@ -1,4 +1,4 @@
-/** Power by the rows of fence devices: finds the row, opens its password, asks the device. The same shape as `services/power-control.ts`. */
+/** Power by the rows of fence devices: finds the row, opens its password, asks the device. The same shape as `tasks/power-control.ts`. */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { SecretBox } from '../../secret-box.ts';
 import type { Store } from '../../store/database.ts';

@@ -17,7 +17,8 @@ import { EventFeed } from '../../services/event-feed.ts';
 import { FileSpool } from '../../services/file-spool.ts';
 import type { HostLinks } from '../../services/host-links.ts';
 import { LoginLimit } from '../../services/login-limit.ts';
-import type { PowerControl } from '../../services/power-control.ts';
+import { CapacityWishes } from '../../tasks/capacity-wishes.ts';
+import type { PowerControl } from '../../tasks/power-control.ts';
 import { hashSecret, newSecret } from '../../services/passwords.ts';
 import { apiTokens } from '../../store/api-tokens.ts';
 import { bootstrap } from '../../store/bootstrap.ts';
@@ -120,6 +121,7 @@ export async function openApiWorld(store: Store): Promise<ApiWorld> {
     spool: new FileSpool(join(folder, 'uploads')),
     signals: { lastHeartbeatMs: () => undefined, liveness: () => undefined },
     power: fakePower,
+    wishes: new CapacityWishes(),
     secrets: new SecretBox(randomBytes(32)),
     version: 'test',
   };

@@ -5,6 +5,7 @@ import { clusters } from '../../store/clusters.ts';
 import type { Tx } from '../../store/database.ts';
 import { fenceDevices } from '../../store/fence-devices.ts';
 import { haIncidents } from '../../store/ha-incidents.ts';
+import { hostStandby } from '../../store/host-standby.ts';
 import { organizationMembers, organizations } from '../../store/organizations.ts';
 import { tasks } from '../../store/tasks.ts';
 import { users } from '../../store/users.ts';
@@ -45,8 +46,9 @@ export async function sampleRequest(world: ApiWorld, op: Operation, ownerId: str
   return world.store.transaction(async (tx) => {
     const clusterId = await defaultClusterId(tx);
     const project = await insertProject(tx, world, `p${n}`);
-    const needsHost = op.resource !== 'host' || op.verb === 'list' || op.verb === 'enterMaintenance';
+    const needsHost = op.resource !== 'host' || ['list', 'enterMaintenance', 'standby'].includes(op.verb);
     const host = await insertHost(tx, clusterId, `h${n}`, needsHost ? {} : { state: 'down' });
+    if (op.id === 'host.wake') await insertStandby(tx, host.id);
     const other = op.id === 'vm.migrate' ? await insertHost(tx, clusterId, `h${n}-other`) : host;
     const pool = await insertPool(tx, clusterId, `pool${n}`, [host.id, other.id].slice(0, host === other ? 1 : 2));
     const fenceDevice = await insertFenceDevice(world, tx, host.id, n);
@@ -154,6 +156,11 @@ export async function sampleRequest(world: ApiWorld, op: Operation, ownerId: str
       body: op.body === undefined ? undefined : sampleBody(op, n, named),
     };
   });
+}
+
+async function insertStandby(tx: Tx, hostId: string): Promise<void> {
+  const row = { wasSchedulable: true, byPolicy: false, because: 'the test asks for it', taskId: fresh().id, since: 1 };
+  await hostStandby.insert(tx, { ...row, hostId, phase: 'standby' });
 }
 
 async function insertFenceDevice(world: ApiWorld, tx: Tx, hostId: string, n: number) {

@@ -1,4 +1,4 @@
-/** What services and controllers need of power devices, by the ids of their rows; `manager/hosts/fencing/` implements it, tests fake it. */
+/** What tasks, services and controllers need of power devices, by the ids of their rows; `manager/hosts/fencing/` implements it, tests fake it. */
 import type { PowerReading } from '@kvasir/control/ha/fence-proof.ts';
 
 /** Every method throws `fencing-failed` with the reason, or `not-found`. */
