@@ -42,6 +42,8 @@ export interface VmMetadata {
 export interface NetworkDriver {
   /** Is exactly this when it returns; throws `wrong-state` for a generation older than the last one applied. */
   apply(generation: number, slice: NetworkSlice): Promise<void>;
+  /** This host is cut off: it translates for no router any more until the next slice. */
+  endGateways(): Promise<void>;
   /** Makes tap and switch port. */
   attachPort(vmId: string, nic: NicSpec): Promise<PortDevice>;
   /** Removes tap and switch port; one that is not there counts as removed. */

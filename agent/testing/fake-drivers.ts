@@ -193,9 +193,14 @@ export class FakeHypervisor implements HypervisorDriver {
 export class FakeNetwork implements NetworkDriver {
   readonly ports = new Map<string, Port>();
   applied: { generation: number; slice: NetworkSlice } | null = null;
+  gatewaysEnded = false;
 
   async apply(generation: number, slice: NetworkSlice): Promise<void> {
     this.applied = { generation, slice };
+  }
+
+  async endGateways(): Promise<void> {
+    this.gatewaysEnded = true;
   }
 
   async attachPort(vmId: string, nic: { readonly nicId: string; readonly networkId: string }) {
