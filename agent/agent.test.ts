@@ -114,7 +114,7 @@ describe('an agent that starts', () => {
     await agent.close();
   });
 
-  it('ends its gateways when nobody is heard, also for the next start', async () => {
+  it('ends its gateways when nobody is heard, also for the next start', async (t) => {
     const drivers = fakeDrivers();
     const gateway = { here: true, vtep: '10.0.0.1', externalNetworkId: id(3), macAddress: '52:54:00:00:00:02' };
     const outer = { address: '203.0.113.2', prefixLength: 24, nextHop: null, snat: true, floating: [] };
@@ -130,11 +130,11 @@ describe('an agent that starts', () => {
     };
     const never = () => Promise.reject(new Error('no route to host'));
     const { agent } = await start(drivers, { served, clock, dial: never });
+    t.after(() => agent.close());
     assert.equal(served.lists.networks?.slice.routers[0]?.gateway?.here, true);
     now = gatewayTerm.endAfterMs;
     await until(() => drivers.network.gatewaysEnded);
     assert.equal(served.lists.networks?.slice.routers[0]?.gateway, null);
-    await agent.close();
   });
 
   it('waits for a hypervisor that does not answer yet', async () => {
