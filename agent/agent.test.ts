@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { gatewayTerm } from '@kvasir/api/agent/gateway-term.ts';
 import type { DomainChanged, Hello } from '@kvasir/api/agent/link.ts';
 import { emptySlice } from '@kvasir/api/agent/network-slice.ts';
 import { memoryLinkPair } from '@kvasir/api/agent/wire/memory-link.ts';
 import { Peer } from '@kvasir/api/agent/wire/peer.ts';
 import { type Agent, startAgent } from './agent.ts';
-import { systemClock } from '@kvasir/api/clock.ts';
+import { type Clock, systemClock } from '@kvasir/api/clock.ts';
 import { MemoryJournal } from './journal/journal.ts';
 import { MemoryServed } from './journal/served.ts';
 import { MemoryVmSpecs } from './journal/vm-specs.ts';
@@ -23,7 +24,14 @@ interface FakeManager {
   epoch: number;
 }
 
-async function start(drivers: FakeDrivers, stored: { specs?: MemoryVmSpecs; served?: MemoryServed } = {}) {
+interface Stored {
+  readonly specs?: MemoryVmSpecs;
+  readonly served?: MemoryServed;
+  readonly clock?: Clock;
+  readonly dial?: () => Promise<never>;
+}
+
+async function start(drivers: FakeDrivers, stored: Stored = {}) {
   const manager: FakeManager = { hellos: [], changes: [], peers: [], gate: Promise.resolve(), epoch: 1 };
   const dial = async () => {
     const [managerSide, agentSide] = memoryLinkPair();
@@ -42,8 +50,8 @@ async function start(drivers: FakeDrivers, stored: { specs?: MemoryVmSpecs; serv
   };
   const agent: Agent = await startAgent({
     drivers,
-    dial,
-    clock: systemClock,
+    dial: stored.dial ?? dial,
+    clock: stored.clock ?? systemClock,
     fraction: () => 0,
     identity: { hostId: id(9), name: 'h1', address: '127.0.0.1' },
     instanceId: id(8),
@@ -104,6 +112,29 @@ describe('an agent that starts', () => {
       [[{ ...pool, initialize: false }], 7],
     );
     await agent.close();
+  });
+
+  it('ends its gateways when nobody is heard, also for the next start', async (t) => {
+    const drivers = fakeDrivers();
+    const gateway = { here: true, vtep: '10.0.0.1', externalNetworkId: id(3), macAddress: '52:54:00:00:00:02' };
+    const outer = { address: '203.0.113.2', prefixLength: 24, nextHop: null, snat: true, floating: [] };
+    const inner = { routerId: id(2), name: 'edge', macAddress: '52:54:00:00:00:01', interfaces: [] };
+    const slice = { ...emptySlice, routers: [{ ...inner, gateway: { ...gateway, ...outer } }] };
+    const served = new MemoryServed();
+    await served.set({ networks: { generation: 7, slice } });
+    let now = 0;
+    const clock = {
+      ...systemClock,
+      now: () => now,
+      after: (_ms: number, work: () => void) => systemClock.after(1, work),
+    };
+    const never = () => Promise.reject(new Error('no route to host'));
+    const { agent } = await start(drivers, { served, clock, dial: never });
+    t.after(() => agent.close());
+    assert.equal(served.lists.networks?.slice.routers[0]?.gateway?.here, true);
+    now = gatewayTerm.endAfterMs;
+    await until(() => drivers.network.gatewaysEnded);
+    assert.equal(served.lists.networks?.slice.routers[0]?.gateway, null);
   });
 
   it('waits for a hypervisor that does not answer yet', async () => {

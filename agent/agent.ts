@@ -11,6 +11,7 @@ import type { Link } from '@kvasir/api/agent/wire/link.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { HostDrivers } from './drivers/drivers.ts';
+import { withoutGateways } from './drivers/without-gateways.ts';
 import { allHandlers } from './handlers/all.ts';
 import type { HostContext, HostIdentity } from './handlers/handler.ts';
 import { readInventory } from './handlers/host.ts';
@@ -22,6 +23,7 @@ import { KeyedLock } from './keyed-lock.ts';
 import { Session } from './link/session.ts';
 import type { Log } from './log.ts';
 import { LivenessWatch } from './liveness-watch.ts';
+import { GatewayWatch } from './gateway-watch.ts';
 import { clearLeftovers, serveAgain } from './reconcile.ts';
 import { NetworkWatch } from './network-watch.ts';
 import { PoolWatch } from './pool-watch.ts';
@@ -104,6 +106,15 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
     session.notify('pools-changed', { pools }),
   );
   const networkWatch = new NetworkWatch(clock, drivers.network, (report) => session.notify('network-changed', report));
+  const gatewayWatch = new GatewayWatch({
+    ...{ clock, log, manager: session },
+    liveness: drivers.liveness,
+    endGateways: async () => {
+      const { networks } = served.lists;
+      if (networks !== null) await served.set({ networks: { ...networks, slice: withoutGateways(networks.slice) } });
+      await drivers.network.endGateways();
+    },
+  });
   session.start();
   return {
     get isConnected() {
@@ -113,6 +124,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
       stopWatching();
       poolWatch.close();
       networkWatch.close();
+      gatewayWatch.close();
       await liveness.close();
       await session.close();
       await dispatcher.settle(settleMs);

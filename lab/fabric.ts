@@ -1,6 +1,6 @@
 /**
  * The lab's cabling: one network namespace with a bridge for each of the three networks; each host hangs on all three by
- * a veth pair. The namespace has no link to the machine's own network and no default route anywhere, so no frame leaves it.
+ * a veth pair. Spare NICs have a cable whose far end lies loose in the namespace, for a switch that a test brings. The namespace has no link to the machine's own network and no default route anywhere, so no frame leaves it.
  * A cut takes the fabric's end of a cable down: the host sees its carrier go, as with a pulled plug.
  *
  * Each bridge has an address of its own. One without takes the lowest of its ports', so it would change with the power of some
@@ -8,7 +8,7 @@
  */
 import { readdirSync } from 'node:fs';
 import { attempt, run } from './command.ts';
-import { cable, managerEndpoint, networks } from './layout.ts';
+import { cable, managerEndpoint, networks, spareCables } from './layout.ts';
 import type { HostLayout, LabLayout, LabNetwork } from './layout.ts';
 import { until } from './processes.ts';
 
@@ -53,14 +53,20 @@ export async function buildFabric(lab: LabLayout): Promise<void> {
   ]);
 }
 
-/** A new network namespace for a host that boots, with its three NICs plugged in; cut ones have no carrier. */
-export async function plugHost(lab: LabLayout, host: HostLayout, cuts: readonly LabNetwork[]): Promise<void> {
+export interface Plugging {
+  /** No carrier on these. */
+  readonly cuts: readonly LabNetwork[];
+  readonly spareNics: number;
+}
+
+/** A new network namespace for a host that boots, with its NICs plugged in. */
+export async function plugHost(lab: LabLayout, host: HostLayout, { cuts, spareNics }: Plugging): Promise<void> {
   await unplugHost(lab, host);
   await addNamespace(host.namespace);
   const fabric = lab.fabricNamespace;
-  await batch(
-    fabric,
-    networks.flatMap((network) => {
+  const spare = spareCables(spareNics, host.name);
+  await batch(fabric, [
+    ...networks.flatMap((network) => {
       const { nic, port } = cable(network, host.name);
       const mtu = network === 'vm' ? ` mtu ${vmNetworkMtu}` : '';
       return [
@@ -68,16 +74,18 @@ export async function plugHost(lab: LabLayout, host: HostLayout, cuts: readonly 
         `link set ${port} master ${network} ${cuts.includes(network) ? 'down' : 'up'}`,
       ];
     }),
-  );
+    ...spare.map(({ nic, port }) => `link add ${port} type veth peer name ${nic} netns ${host.namespace}`),
+  ]);
   await batch(host.namespace, [
     `address add ${host.addresses.management}/24 dev ${cable('management', host.name).nic}`,
     `address add ${host.addresses.storage}/24 dev ${cable('storage', host.name).nic}`,
     ...networks.map((network) => `link set ${cable(network, host.name).nic} up`),
   ]);
   // The user-space switch passes frames on as they are: what the kernel left for the NIC to fill in would stay empty.
-  const { nic, port } = cable('vm', host.name);
-  await run(['ip', 'netns', 'exec', host.namespace, 'ethtool', '-K', nic, 'tx', 'off']);
-  await run(['ip', 'netns', 'exec', fabric, 'ethtool', '-K', port, 'tx', 'off']);
+  for (const { nic, port } of [cable('vm', host.name), ...spare]) {
+    await run(['ip', 'netns', 'exec', host.namespace, 'ethtool', '-K', nic, 'tx', 'off']);
+    await run(['ip', 'netns', 'exec', fabric, 'ethtool', '-K', port, 'tx', 'off']);
+  }
 }
 
 /** Takes a host's cables and namespace away; nothing happens when they are gone. */

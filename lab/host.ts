@@ -9,10 +9,10 @@ import { prepareCgroups, removeCgroups } from './cgroups.ts';
 import { agentWords, expand } from './command-line.ts';
 import { attempt, run } from './command.ts';
 import type { CommandOptions, CommandResult } from './command.ts';
-import { plugHost, unplugHost } from './fabric.ts';
+import { type Plugging, plugHost, unplugHost } from './fabric.ts';
 import { prepareHostDisk } from './host-files.ts';
 import { checkoutDirectory, hostLayout, insideHost, nodeBinary } from './layout.ts';
-import type { HostLayout, LabLayout, LabNetwork } from './layout.ts';
+import type { HostLayout, LabLayout } from './layout.ts';
 import {
   endProcesses,
   identify,
@@ -82,18 +82,18 @@ export class LabHost {
   }
 
   /** Boots the host unless it runs; resolves when its libvirtd and Open vSwitch answer. */
-  async powerOn(cuts: readonly LabNetwork[]): Promise<void> {
-    if (this.init() === undefined || !existsSync(this.path('/run/kvasir-host-ready'))) await this.#boot(cuts);
+  async powerOn(plugging: Plugging): Promise<void> {
+    if (this.init() === undefined || !existsSync(this.path('/run/kvasir-host-ready'))) await this.#boot(plugging);
     await until(`libvirtd of ${this.name} (${this.layout.consoleLog})`, 30_000, () =>
       acceptsConnections(this.path(insideHost.libvirtSocket)),
     );
-    if (cuts.includes('storage')) await this.setStorage('cut');
+    if (plugging.cuts.includes('storage')) await this.setStorage('cut');
   }
 
-  async #boot(cuts: readonly LabNetwork[]): Promise<void> {
+  async #boot(plugging: Plugging): Promise<void> {
     await this.powerOff();
     prepareHostDisk(this.layout);
-    await plugHost(this.#lab, this.layout, cuts);
+    await plugHost(this.#lab, this.layout, plugging);
     mkdirSync(this.#lab.sharedStorage, { recursive: true });
     const console = openSync(this.layout.consoleLog, 'a');
     const { namespace, directory } = this.layout;

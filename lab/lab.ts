@@ -11,7 +11,7 @@ import { buildFabric, networkNamespaces, setCarrier } from './fabric.ts';
 import { removeCgroups } from './cgroups.ts';
 import { prepareHostDisk } from './host-files.ts';
 import { LabHost } from './host.ts';
-import { hostLayout, hostNumber, labLayout, maxHosts, networks } from './layout.ts';
+import { hostLayout, hostNumber, labLayout, maxHosts, maxSpareNics, networks } from './layout.ts';
 import type { LabLayout, LabNetwork } from './layout.ts';
 import { managerProcesses, powerProcesses, startForwarder, startManager, startPowerSwitch } from './manager-process.ts';
 import { endProcesses, isRunning, processesInNetworkNamespace } from './processes.ts';
@@ -23,6 +23,8 @@ export type LabOptions = {
   readonly name: string;
   /** How many hosts, 1 to 32; hosts that exist already stay. */
   readonly hosts: number;
+  /** NICs of each host beside those on the three networks, plugged into nothing; kept from the last time when absent. */
+  readonly spareNics?: number;
   /** Words of the agent's command line, see command-line.ts; kept from the last time when absent. */
   readonly agentCommand?: readonly string[];
   readonly managerCommand?: readonly string[];
@@ -69,6 +71,10 @@ export class Lab {
     const lab = new Lab(labLayout(options.name));
     if (!(Number.isInteger(options.hosts) && options.hosts >= 1 && options.hosts <= maxHosts)) {
       throw new RangeError(`a lab has 1 to ${maxHosts} hosts, not ${options.hosts}`);
+    }
+    const spareNics = options.spareNics ?? 0;
+    if (!(Number.isInteger(spareNics) && spareNics >= 0 && spareNics <= maxSpareNics)) {
+      throw new RangeError(`a host has 0 to ${maxSpareNics} spare NICs, not ${spareNics}`);
     }
     await withLabLock(lab.layout, () => lab.#build(options));
     return lab;
@@ -121,6 +127,7 @@ export class Lab {
       name: this.layout.name,
       ...before,
       hosts: [...known, ...added].sort((a, b) => hostNumber(a.name) - hostNumber(b.name)),
+      spareNics: options.spareNics ?? before?.spareNics,
       agentCommand: options.agentCommand ?? before?.agentCommand,
       managerCommand: options.managerCommand ?? before?.managerCommand,
     };
@@ -141,7 +148,7 @@ export class Lab {
     progress(`hosts ${state.hosts.map((host) => host.name).join(', ')}`);
     const boots = state.hosts
       .filter((host) => host.power === 'on')
-      .map((host) => new LabHost(this.layout, host.name).powerOn(host.cuts));
+      .map((host) => new LabHost(this.layout, host.name).powerOn({ cuts: host.cuts, spareNics: state.spareNics ?? 0 }));
     await Promise.allSettled(boots);
     await Promise.all(boots);
   }
@@ -196,7 +203,8 @@ export class Lab {
     await this.#change(async (state) => {
       const next = withHost(state, name, { power: 'on' });
       writeLabState(this.layout, next);
-      await new LabHost(this.layout, name).powerOn(next.hosts.find((host) => host.name === name)?.cuts ?? []);
+      const cuts = next.hosts.find((host) => host.name === name)?.cuts ?? [];
+      await new LabHost(this.layout, name).powerOn({ cuts, spareNics: next.spareNics ?? 0 });
     });
   }
 

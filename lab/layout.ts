@@ -106,8 +106,20 @@ export function hostLayout(lab: LabLayout, hostName: string): HostLayout {
   };
 }
 
+export interface Cable {
+  readonly nic: string;
+  readonly port: string;
+}
+
 /** A host's NIC on a network, and the fabric's port that it is plugged into. */
-export function cable(network: LabNetwork, hostName: string): { readonly nic: string; readonly port: string } {
+export function cable(network: LabNetwork, hostName: string): Cable {
   const short = { management: 'mgmt', storage: 'stor', vm: 'vm' }[network];
   return { nic: `${short}0`, port: `${short}-${hostName}` };
+}
+
+export const maxSpareNics = 4;
+
+/** NICs for uplinks of the distributed switch: their far ends lie in the fabric and are plugged into nothing. */
+export function spareCables(count: number, hostName: string): Cable[] {
+  return Array.from({ length: count }, (_, index) => ({ nic: `up${index + 1}`, port: `up${index + 1}-${hostName}` }));
 }

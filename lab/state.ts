@@ -20,6 +20,8 @@ export type LabState = {
   readonly version: 1;
   readonly name: string;
   readonly hosts: readonly HostState[];
+  /** Of each host; absent: none. */
+  readonly spareNics?: number;
   /** Arguments with the placeholders of agent-command.ts; absent: no agent runs. */
   readonly agentCommand?: readonly string[];
   readonly managerCommand?: readonly string[];

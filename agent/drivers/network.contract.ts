@@ -54,6 +54,16 @@ export function networkContract(name: string, makeHarness: () => Promise<Network
       await driver.detachPort(port.nicId);
     });
 
+    it('gateways end until the next slice says otherwise, and nothing else does', async () => {
+      const port = nic();
+      await driver.attachPort(vmId, port);
+      await driver.endGateways();
+      await driver.endGateways();
+      assert.ok((await driver.listPorts()).some(({ nicId }) => nicId === port.nicId));
+      await driver.apply(6, flatSlice(networkId));
+      await driver.detachPort(port.nicId);
+    });
+
     it('attaching makes the device and the port; attaching again changes nothing', async () => {
       const port = nic();
       const first = await driver.attachPort(vmId, port);

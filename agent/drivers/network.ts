@@ -45,6 +45,8 @@ export interface NetworkDriver {
    * with the first one only: what was in force before the agent was started. Returns the cuts that the slice does not have.
    */
   apply(generation: number, slice: NetworkSlice, before?: NetworkSlice | null): Promise<readonly PortCuts[]>;
+  /** This host is cut off: it translates for no router any more until the next slice. */
+  endGateways(): Promise<void>;
   /** Makes tap and switch port. */
   attachPort(vmId: string, nic: NicSpec): Promise<PortDevice>;
   /** Removes tap and switch port; one that is not there counts as removed. */

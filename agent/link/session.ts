@@ -12,6 +12,7 @@ import {
   type Hello,
   linkProtocolVersion,
   longestManagerSilenceMs,
+  Heard,
   Welcome,
 } from '@kvasir/api/agent/link.ts';
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
@@ -41,12 +42,17 @@ const firstWaitMs = 250;
 const longestWaitMs = 3000;
 const helloTimeoutMs = 30_000;
 const checkWelcome = Compile(Welcome);
+const checkHeard = Compile(Heard);
+/** An answer to an older heartbeat was on its way for too long to tell of now. */
+const freshAnswers = 2;
 
 export class Session {
   readonly #options: SessionOptions;
   readonly #stop = new AbortController();
   #peer: Peer | null = null;
   #introduced = false;
+  #lastBeat = 0;
+  #timesHeard = 0;
   /** Notifications that happened during the introduction. */
   #held: { readonly method: string; readonly params: unknown }[] = [];
   #done: Promise<void> | null = null;
@@ -57,6 +63,16 @@ export class Session {
 
   get isConnected(): boolean {
     return this.#introduced;
+  }
+
+  /** Grows with each welcome, and with each answer to a heartbeat that was just sent. */
+  get timesHeard(): number {
+    return this.#timesHeard;
+  }
+
+  /** Ends the link, if there is one; the next one brings everything anew. */
+  drop(reason: string): void {
+    this.#peer?.close(reason);
   }
 
   start(): void {
@@ -112,7 +128,7 @@ export class Session {
     const link = freshLink(await dial(signal), clock, longestManagerSilenceMs);
     const peer: Peer = new Peer(link, clock, 'odd', {
       request: (method, params) => request(method, params, peer.streams),
-      notification: () => {},
+      notification: (method, params) => this.#told(method, params),
     });
     this.#peer = peer;
     try {
@@ -139,11 +155,19 @@ export class Session {
     if (epoch < journal.epoch) throw new KvasirError('stale-epoch', { epoch, known: journal.epoch });
     await journal.raiseEpoch(epoch);
     this.#introduced = true;
+    this.#timesHeard += 1;
     for (const { method, params: held } of this.#held.splice(0)) peer.notify(method, held);
+  }
+
+  #told(method: string, params: unknown): void {
+    if (method === 'heard' && checkHeard.Check(params) && params.seq > this.#lastBeat - freshAnswers) {
+      this.#timesHeard += 1;
+    }
   }
 
   #beat(peer: Peer, seq: number): void {
     if (!peer.isOpen) return;
+    this.#lastBeat = seq;
     peer.notify('heartbeat', { seq, atMs: this.#options.clock.now(), ...this.#options.status() });
     this.#options.clock.after(heartbeatIntervalMs, () => this.#beat(peer, seq + 1));
   }

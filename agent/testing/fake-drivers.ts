@@ -198,11 +198,16 @@ export class FakeNetwork implements NetworkDriver {
   cuts: readonly PortCuts[] = [];
   /** Awaited by `apply`, after it has done its work. */
   gate: Promise<void> = Promise.resolve();
+  gatewaysEnded = false;
 
   async apply(generation: number, slice: NetworkSlice, before: NetworkSlice | null = null) {
     this.applied = { generation, slice, before };
     await this.gate;
     return this.cuts;
+  }
+
+  async endGateways(): Promise<void> {
+    this.gatewaysEnded = true;
   }
 
   async attachPort(vmId: string, nic: { readonly nicId: string; readonly networkId: string }) {

@@ -13,8 +13,26 @@ export const Quota = closed({
   memoryMib: limit('Memory of all VMs, MiB'),
   volumes: limit('Volumes'),
   storageGib: limit('Virtual size of all volumes and images, GiB'),
+  networks: limit('Networks'),
+  securityGroups: limit('Security groups'),
+  routers: limit('Routers'),
+  floatingAddresses: limit('Floating addresses'),
+  ports: limit('NICs of all VMs, and the VLANs of trunks'),
 });
 export type Quota = Static<typeof Quota>;
+
+export const unlimitedQuota: Quota = {
+  vms: null,
+  cpus: null,
+  memoryMib: null,
+  volumes: null,
+  storageGib: null,
+  networks: null,
+  securityGroups: null,
+  routers: null,
+  floatingAddresses: null,
+  ports: null,
+};
 
 export const Project = closed({
   ...common,
@@ -28,6 +46,11 @@ export const Project = closed({
     memoryMib: Type.Integer(),
     volumes: Type.Integer(),
     storageGib: Type.Number(),
+    networks: Type.Integer(),
+    securityGroups: Type.Integer(),
+    routers: Type.Integer(),
+    floatingAddresses: Type.Integer(),
+    ports: Type.Integer(),
   }),
 });
 export type Project = Static<typeof Project>;

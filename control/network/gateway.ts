@@ -1,10 +1,15 @@
 /**
  * Which host translates for a router. The one that does goes on as long as it can (a change cuts every session); else the
  * able host with the fewest gateways takes over, equal ones by their ids, so that all managers choose alike.
+ *
+ * Invariant: nobody takes over from a host that is down before that one has surely ended its part (`gateway-release.ts`), or two hosts
+ * would answer for the same addresses.
  */
 export interface GatewayHost {
   readonly hostId: string;
   readonly up: boolean;
+  /** It is down, and surely translates no more. */
+  readonly released: boolean;
   /** null: no tunnel leads there. */
   readonly tunnelAddress: string | null;
   /** Switches that it has an uplink of. */
@@ -31,8 +36,8 @@ export function chooseGateways(routers: readonly GatewayRouter[], hosts: readonl
   const homeless: GatewayRouter[] = [];
   for (const router of routers) {
     const host = router.gatewayHostId === null ? undefined : known.get(router.gatewayHostId);
-    if (host !== undefined && isAble(host, router)) add(host.hostId);
-    else homeless.push(router);
+    if (host === undefined || host.released || (host.up && !isAble(host, router))) homeless.push(router);
+    else add(host.hostId);
   }
   const moves: GatewayMove[] = [];
   for (const router of homeless.sort((a, b) => (a.routerId < b.routerId ? -1 : 1))) {

@@ -1,5 +1,6 @@
 /** Two tenants with the same addresses on VXLAN never see a frame of each other; the encapsulation is the standard one. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { run } from '@kvasir/lab/command.ts';
 import type { Model, ModelGuest } from './testing/switch/model.ts';
@@ -90,15 +91,20 @@ describe('networks are isolated', { timeout: 240_000 }, () => {
   });
 
   it('on the wire it is VXLAN: port 4789 and the VNI of the network', async () => {
-    const fabric = bed().lab.layout.fabricNamespace;
+    const { fabricNamespace, directory } = bed().lab.layout;
+    const file = join(directory, 'wire.pcap');
     const filter = 'udp port 4789 and src host 10.79.0.1';
-    const capture = await startCapture(bed().start(fabric, ['tcpdump', '-l', '-nn', '-e', '-i', 'vm', filter], 'pipe'));
+    const argv = ['tcpdump', '-U', '-i', 'vm', '-w', file, filter];
+    const capture = await startCapture(bed().start(fabricNamespace, argv, 'pipe'));
     assert.ok(await on('b1').reaches('10.0.0.2'));
-    const lines = await capture.stop();
-    assert.ok(lines.length > 0 && lines.every((line) => line.includes('.4789: VXLAN')), lines.join('\n'));
+    await capture.stop();
+    const fields = ['udp.dstport', 'vxlan.vni', 'icmp.type'].flatMap((field) => ['-e', field]);
+    const decoded = await run(['tshark', '-n', '-r', file, '-T', 'fields', '-E', 'separator=/s', ...fields]);
+    const frames = decoded.trim().split('\n');
+    assert.ok(frames.includes(`4789 ${vniB} 8`), `the echo request among ${decoded}`);
     assert.ok(
-      lines.every((line) => line.includes(`vni ${vniB}`)),
-      lines.join('\n'),
+      frames.every((frame) => frame.startsWith(`4789 ${vniB}`)),
+      decoded,
     );
   });
 

@@ -23,6 +23,7 @@ const modules = [
   'button',
   'evdev',
   'pvpanic-mmio',
+  '8021q',
 ];
 
 export class GuestBuildError extends Error {}

@@ -62,3 +62,32 @@ it('each host gets its own slot, the others as peers, and a plan again only when
   await world.hosts.close();
   await opened.close();
 });
+
+it('in a large cluster whoever watches a host is watched by it, or neither would answer the other', async () => {
+  const opened = await openSqlite();
+  const world = await HostWorld.open(opened.store);
+  const peersOf = new Map<string, readonly string[]>();
+  const agents = new Map<string, ScriptedAgent>();
+  for (let number = 0; number < 40; number += 1) {
+    const id = await world.addHost(`h${number}`);
+    const agent = await world.connect(id);
+    agent.answers.set('liveness.apply', () => ({}));
+    agents.set(id, agent);
+  }
+  world.hosts.nudge();
+  await world.settle();
+  for (const [id, agent] of agents) {
+    peersOf.set(
+      id,
+      plansOf(agent)
+        .at(-1)!
+        .peers.map(({ hostId }) => hostId),
+    );
+  }
+  for (const [id, peers] of peersOf) {
+    assert.equal(new Set(peers).size, 16);
+    assert.ok(peers.every((peer) => peer !== id && peersOf.get(peer)!.includes(id)));
+  }
+  await world.hosts.close();
+  await opened.close();
+});

@@ -3,7 +3,8 @@
  * a host's for its life.
  *
  * Invariants: a slot belongs to one host of its cluster; a plan goes out after the pools that it names; the generation grows over
- * all managers. In a large cluster a host watches its next neighbours by slot, so that the work does not grow with the square.
+ * all managers. In a large cluster a host watches its nearest neighbours by slot, so that the work does not grow with the square;
+ * they watch it as well, for a host answers those alone whom it watches.
  */
 import { randomBytes } from 'node:crypto';
 import { livenessApply, type LivenessPlan } from '@kvasir/api/agent/liveness.ts';
@@ -28,6 +29,7 @@ export interface LivenessPushesOptions {
   readonly log: (message: string, error?: unknown) => void;
 }
 
+/** Half of them on each side. */
 const watchedNeighbours = 16;
 const slots = 4096;
 const generationsPerEpoch = 1_000_000;
@@ -173,7 +175,9 @@ function planOf(
   const at = cluster.findIndex((each) => each.host.id === host.id);
   const own = cluster[at];
   if (own === undefined) return undefined;
-  const next = [...cluster.slice(at + 1), ...cluster.slice(0, at)].slice(0, watchedNeighbours);
+  const others = [...cluster.slice(at + 1), ...cluster.slice(0, at)];
+  const half = watchedNeighbours / 2;
+  const nearest = others.length > watchedNeighbours ? [...others.slice(0, half), ...others.slice(-half)] : others;
   const { renewEveryMs, killAfterMs, leaseMs, probePort, probeKey } = leases;
   const kept = leases.enabled ? shared.filter((pool) => pool.clusterId === host.clusterId) : [];
   return {
@@ -181,7 +185,7 @@ function planOf(
     killAfterMs,
     leaseMs,
     pools: kept.map((pool) => ({ poolId: pool.id, slot: own.slot })),
-    peers: next.map(({ host: peer, slot }) => ({ hostId: peer.id, name: peer.name, address: peer.address, slot })),
+    peers: nearest.map(({ host: peer, slot }) => ({ hostId: peer.id, name: peer.name, address: peer.address, slot })),
     probePort,
     probeKey: probePort === null ? null : probeKey,
   };

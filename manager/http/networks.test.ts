@@ -244,6 +244,47 @@ forEachDatabase('distributed switch', (open) => {
     assert.equal(found.id, floating.id);
   });
 
+  it('holds a project to its quota for each thing of the switch, and says which', async () => {
+    await world.store.transaction((tx) => insertProject(tx, world, 'narrow'));
+    const [member, admin] = [as('member'), as('system-admin')];
+    const narrow = { query: { project: 'narrow' } };
+    const make = {
+      networks: (name: string) => member.call(networkOperations.create, { ...narrow, body: { name } }),
+      securityGroups: (name: string) => member.call(securityGroupOperations.create, { ...narrow, body: { name } }),
+      routers: (name: string) => member.call(routerOperations.create, { ...narrow, body: { name } }),
+      floatingAddresses: () =>
+        member.call(floatingAddressOperations.create, { ...narrow, body: { network: 'outside' } }),
+      ports: (name: string) => vm(name, { network: 'first' }, 'narrow'),
+    };
+    const limits = Object.keys(make) as (keyof typeof make)[];
+    const params = { project: 'narrow' };
+    const allow = (quota: object) => admin.call(projectOperations.update, { params, body: { quota } });
+    const { used: before } = await admin.call(projectOperations.get, { params });
+    for (const what of limits) {
+      const limit = before[what] + 1;
+      await allow({ [what]: limit });
+      await make[what]('first');
+      await assert.rejects(make[what]('second'), (error: Error) => {
+        assert.match(error.message, new RegExp(`: ${limit} used, 1 asked, ${limit} allowed`));
+        return refused('quota-exceeded')(error);
+      });
+    }
+    // A VLAN of a trunk is a port, too.
+    await allow({ networks: null });
+    await make.networks('second');
+    const [port] = (await member.call(portOperations.list, { query: { project: 'narrow' } })).items;
+    const trunk = { params: { port: port!.id }, ...narrow, body: { network: 'second', vlanId: 7 } };
+    await assert.rejects(member.call(portOperations.addSubPort, trunk), refused('quota-exceeded'));
+    await allow({ ports: 2 });
+    await member.call(portOperations.addSubPort, trunk);
+    const { used } = await admin.call(projectOperations.get, { params });
+    // The group `default` came with the first port: it counts, and is never refused.
+    assert.deepEqual(
+      limits.map((what) => used[what] - before[what]),
+      [2, 2, 1, 1, 2],
+    );
+  });
+
   it('hands a guest further networks by tags, and copies no mirror onto its source', async () => {
     const member = as('member');
     await withSubnet('t1', '10.20.0.0/24');

@@ -12,6 +12,7 @@ import { allocateAddress, placeAddress, takeAddress } from './addresses.ts';
 import type { Call, Change, OpenService, ReadService } from './call.ts';
 import { announceLife, checkRevision, fresh, nudging, updateRow } from './changes.ts';
 import { openNetworks } from './networks.ts';
+import { checkQuota } from './quota.ts';
 import { versionedView } from './views.ts';
 
 export const listFloatingAddresses: ReadService<typeof floatingAddressOperations.list> = async (call, { query }) => {
@@ -35,6 +36,7 @@ export const createFloatingAddress: OpenService<typeof floatingAddressOperations
     if (!network.external) throw invalidField('/body/network', 'is not an external network');
     const subnet = network.subnets.find((one) => familyOf(one) === 'ipv4');
     if (subnet === undefined) throw invalidField('/body/network', 'has no IPv4 subnet');
+    await checkQuota(change.tx, project, { floatingAddresses: 1 });
     const base = fresh(change);
     const asked = body.address === undefined ? undefined : placeAddress(network, body.address, '/body/address');
     if (asked && asked.subnet !== subnet) throw invalidField('/body/address', 'is not an IPv4 address');

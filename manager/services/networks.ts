@@ -14,6 +14,7 @@ import { ownedRow, projectOf } from './access.ts';
 import type { Call, Change, OpenService, ReadService } from './call.ts';
 import { announceLife, checkName, checkRevision, fresh, nudging, refuseFields, updateRow } from './changes.ts';
 import { planMtu, planSegment, planSubnets, planVteps } from './network-plan.ts';
+import { checkQuota } from './quota.ts';
 import { checkRouted } from './router-plan.ts';
 import { versionedView } from './views.ts';
 
@@ -41,6 +42,7 @@ export const createNetwork: OpenService<typeof networkOperations.create> = nudgi
   const mtu = await planMtu(change.db, segment, body.mtu);
   const external = body.external ?? false;
   if (external && segment.kind === 'vxlan') throw invalidField('/body/external', 'is for flat and VLAN networks');
+  await checkQuota(change.tx, project, { networks: 1 });
   const row: NetworkRow = {
     ...fresh(change),
     ...segment,

@@ -16,6 +16,7 @@ import type { Call, Change, OpenService, ReadService } from './call.ts';
 import { announce, checkRevision, fresh, nudging, refuseFields } from './changes.ts';
 import { openNetworks } from './networks.ts';
 import { byFamily, policyOf } from './port-policy.ts';
+import { checkQuota } from './quota.ts';
 import { defaultGroup, namedGroups } from './security-groups.ts';
 import { versionedView } from './views.ts';
 import { freeMacAddress } from './vm-nics.ts';
@@ -109,6 +110,7 @@ export const addSubPort: OpenService<typeof portOperations.addSubPort> = nudging
       throw taken('/body/vlanId', 'sub-port with the VLAN', String(body.vlanId));
     if (there.some(({ networkId }) => networkId === network.id))
       throw invalidField('/body/network', 'is on this trunk already');
+    await checkQuota(tx, project, { ports: 1 });
     const row = await subPorts.insert(tx, {
       ...fresh(change),
       portId: port.id,

@@ -1,6 +1,6 @@
 /** Projects, their quota and their members. */
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { projectOperations } from '@kvasir/api/resources/project.ts';
+import { type projectOperations, unlimitedQuota } from '@kvasir/api/resources/project.ts';
 import { sql } from 'kysely';
 import { images } from '../store/images.ts';
 import { networks } from '../store/networks.ts';
@@ -18,8 +18,6 @@ import { announce, announceLife, checkName, checkRevision, fresh, updateRow } fr
 import { listMembers } from './members.ts';
 import { findUser } from './users.ts';
 import { versionedView } from './views.ts';
-
-const unlimited = { vms: null, cpus: null, memoryMib: null, volumes: null, storageGib: null };
 
 export const listProjects: ReadService<typeof projectOperations.list> = async (call, { query }) => {
   const { name, organization, ...paging } = query;
@@ -48,7 +46,7 @@ export const createProject: ChangeService<typeof projectOperations.create> = asy
     name: body.name,
     organizationId: organization.id,
     description: body.description ?? '',
-    quota: { ...unlimited, ...body.quota },
+    quota: { ...unlimitedQuota, ...body.quota },
   };
   await projects.insert(change.tx, row);
   await announceLife(change, 'created', projects.kind, row);

@@ -8,13 +8,17 @@ import { type Usage, usageOf } from '../store/usage.ts';
 
 type Limits = Static<typeof Quota>;
 
-const nothing: Usage = { vms: 0, cpus: 0, memoryMib: 0, volumes: 0, storageGib: 0 };
 const words = {
   vms: 'virtual machines',
   cpus: 'virtual processors',
   memoryMib: 'memory (MiB)',
   volumes: 'volumes',
   storageGib: 'storage (GiB)',
+  networks: 'networks',
+  securityGroups: 'security groups',
+  routers: 'routers',
+  floatingAddresses: 'floating addresses',
+  ports: 'ports',
 } as const satisfies Record<keyof Limits, string>;
 
 /** @throws quota-exceeded when the project would use more than it may with `asked` on top */
@@ -24,7 +28,7 @@ export async function checkQuota(db: Executor, project: ProjectRow, asked: Parti
   );
   // To count what a project uses costs the more, the more it has.
   if (limited.length === 0) return;
-  const used = (await usageOf(db, [project.id])).get(project.id) ?? nothing;
+  const used = (await usageOf(db, [project.id])).get(project.id)!;
   for (const what of limited) {
     const limit = project.quota[what];
     const more = asked[what] ?? 0;

@@ -20,6 +20,7 @@ import {
   updateRow,
 } from './changes.ts';
 import { openNetworks } from './networks.ts';
+import { checkQuota } from './quota.ts';
 import { checkOverlaps } from './router-plan.ts';
 import { versionedView } from './views.ts';
 import { freeMacAddress } from './vm-nics.ts';
@@ -38,6 +39,7 @@ export const createRouter: OpenService<typeof routerOperations.create> = nudging
   const project = await projectOf(change, query.project);
   checkName(body.name);
   checkSnat(change, body);
+  await checkQuota(change.tx, project, { routers: 1 });
   const row: RouterRow = await routers.insert(change.tx, {
     ...fresh(change),
     name: body.name,

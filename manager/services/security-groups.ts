@@ -13,6 +13,7 @@ import {
 import { ownedRow, projectOf, referredRow } from './access.ts';
 import type { Call, Change, OpenService, ReadService } from './call.ts';
 import { announce, announceLife, checkName, checkRevision, fresh, nudging, updateRow } from './changes.ts';
+import { checkQuota } from './quota.ts';
 import { versionedView } from './views.ts';
 
 const defaultName = 'default';
@@ -43,6 +44,7 @@ export const createSecurityGroup: OpenService<typeof securityGroupOperations.cre
   async (change, { query, body }) => {
     const project = await projectOf(change, query.project);
     checkName(body.name);
+    await checkQuota(change.tx, project, { securityGroups: 1 });
     const { name, description = '', labels = {} } = body;
     const row = await insertGroup(change, project, { name, description, labels }, body.denyOut ?? false);
     await announceLife(change, 'created', securityGroups.kind, row);

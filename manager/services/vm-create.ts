@@ -40,7 +40,13 @@ export const createVm: ChangeService<typeof vmOperations.create> = async (change
   refuseTwice(disks);
   const nics: NewNic[] = [];
   for (const [nic, field] of askedNics(body)) nics.push(await planNic(change, project, nic, field));
-  await checkQuota(change.tx, project, { vms: 1, cpus: sizes.cpus, memoryMib: sizes.memoryMib, ...diskUsage(disks) });
+  await checkQuota(change.tx, project, {
+    vms: 1,
+    cpus: sizes.cpus,
+    memoryMib: sizes.memoryMib,
+    ports: nics.length,
+    ...diskUsage(disks),
+  });
   const base = fresh(change);
   const groups = { affinity: body.affinity ?? [], antiAffinity: body.antiAffinity ?? [] };
   const cpuModel = body.cpuModel ?? 'host';

@@ -57,7 +57,9 @@ export const attachNic: ChangeService<typeof vmOperations.attachNic> = async (ch
   if ((await ports.count(change.tx, { vmId: vm.id })) >= mostNics) {
     throw new KvasirError('unsupported', { reason: `A VM has ${mostNics} NICs at most` });
   }
-  const nic = await planNic(change, await projectOf(change, vm.projectId), body, '/body');
+  const project = await projectOf(change, vm.projectId);
+  const nic = await planNic(change, project, body, '/body');
+  await checkQuota(change.tx, project, { ports: 1 });
   if (vm.hostId !== null) await requireFunctions(change.tx, vm.hostId, directNetworks([nic]));
   const port = await insertNic(change, vm.id, nic);
   return startTask(change, { kind: 'vm-attach-nic', params: { vmId: vm.id, nicId: port.id }, ...about(vm) });

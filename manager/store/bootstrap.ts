@@ -1,5 +1,6 @@
 /** What exists from the first start: organization, project, cluster and network `default`. */
 import type { Clock } from '@kvasir/api/clock.ts';
+import { unlimitedQuota } from '@kvasir/api/resources/project.ts';
 import type { Ids } from '../ids.ts';
 import { clusters } from './clusters.ts';
 import type { Store } from './database.ts';
@@ -21,7 +22,7 @@ export async function bootstrap(store: Store, seams: { readonly clock: Clock; re
       name,
       organizationId: organization.id,
       description: '',
-      quota: { vms: null, cpus: null, memoryMib: null, volumes: null, storageGib: null },
+      quota: unlimitedQuota,
     });
     await clusters.insert(tx, {
       ...fresh(),

@@ -11,6 +11,7 @@ import { failuresAndBalance } from './migrations/0007-failures-and-balance.ts';
 import { virtualFunctions } from './migrations/0008-virtual-functions.ts';
 import { sessionCuts } from './migrations/0009-session-cuts.ts';
 import { powerSaving } from './migrations/0010-power-saving.ts';
+import { networkQuotas } from './migrations/0011-network-quotas.ts';
 
 export interface Migration {
   /** Sorts and names it for ever: `0001-first-slice`. */
@@ -30,6 +31,7 @@ const migrations: readonly Migration[] = [
   virtualFunctions,
   sessionCuts,
   powerSaving,
+  networkQuotas,
 ];
 
 export async function migrate(store: Store): Promise<void> {

@@ -52,9 +52,14 @@ export class TestSwitch {
     return join(this.directory, 'db.sock');
   }
 
+  /** Of the switch's network namespace, as `ip link set netns` takes it. */
+  get namespacePath(): string {
+    return `/proc/${this.#namespace.pid}/ns/net`;
+  }
+
   /** Command line that runs `argv` inside the switch's network namespace. */
   inside(argv: readonly string[]): string[] {
-    return ['nsenter', `--net=/proc/${this.#namespace.pid}/ns/net`, '--', ...argv];
+    return ['nsenter', `--net=${this.namespacePath}`, '--', ...argv];
   }
 
   async exec(argv: readonly string[]): Promise<string> {

@@ -19,6 +19,7 @@ import { Unixctl } from '@kvasir/ovs/unixctl.ts';
 import { KeyedLock } from '../../keyed-lock.ts';
 import type { NetworkDriver, Port, PortDevice, VmMetadata } from '../network.ts';
 import { type RunProgram, runProgram } from '../program.ts';
+import { withoutGateways } from '../without-gateways.ts';
 import { readPhysicalFunctions } from './sriov/physical-functions.ts';
 import { VirtualFunctions } from './sriov/virtual-functions.ts';
 import { portCounters } from './counters.ts';
@@ -179,6 +180,15 @@ export class OvsNetworkDriver implements NetworkDriver {
       this.#keeper.setSlice(slice, before);
       await this.#keeper.settled(this.#timeoutMs);
       return this.#cuts.list;
+    });
+  }
+
+  endGateways(): Promise<void> {
+    return this.#exclusive('slice', async () => {
+      const { slice } = this.#keeper;
+      if (slice === null) return;
+      this.#keeper.setSlice(withoutGateways(slice));
+      await this.#keeper.settled(this.#timeoutMs);
     });
   }
 

@@ -5,6 +5,7 @@ import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 import type { NetworkChanged } from '@kvasir/api/agent/link.ts';
 import type { PortCounters, PortCuts, TraceResult } from '@kvasir/api/agent/network.ts';
 import type { NetworkDriver, Port, PortDevice } from '../network.ts';
+import { withoutGateways } from '../without-gateways.ts';
 import type { SimHost } from './host.ts';
 
 export class SimNetworkDriver implements NetworkDriver {
@@ -29,6 +30,12 @@ export class SimNetworkDriver implements NetworkDriver {
       this.#host.slice = slice;
       this.#generation = generation;
       return [];
+    });
+  }
+
+  endGateways(): Promise<void> {
+    return this.#perform('endGateways', () => {
+      this.#host.slice = withoutGateways(this.#host.slice);
     });
   }
 

@@ -130,9 +130,9 @@ export class TestCloud {
   }
 }
 
-async function startTestCloud(name: string, directory: string): Promise<TestCloud> {
+async function startTestCloud(name: string, directory: string, spareNics: number): Promise<TestCloud> {
   const image = await tinyGuestImage();
-  const lab = await Lab.up({ name, hosts: 3 });
+  const lab = await Lab.up({ name, hosts: 3, spareNics });
   const configFile = join(directory, 'config.json');
   const cloud = new Cloud(lab, { port: await freePort(), profile, configFile });
   await cloud.startManager();
@@ -149,7 +149,7 @@ async function startTestCloud(name: string, directory: string): Promise<TestClou
 }
 
 /** Makes a cloud before the tests of the suite and removes it after them; asked for with the function it answers. */
-export function useCloud(): () => TestCloud {
+export function useCloud({ spareNics = 0 }: { readonly spareNics?: number } = {}): () => TestCloud {
   const name = testLabName();
   let cloud: TestCloud | undefined;
   let directory: string | undefined;
@@ -157,7 +157,7 @@ export function useCloud(): () => TestCloud {
     directory = mkdtempSync(join(tmpdir(), 'kvasir-e2e-'));
     // Where the CLI remembers uploads.
     process.env.XDG_STATE_HOME = directory;
-    cloud = await startTestCloud(name, directory);
+    cloud = await startTestCloud(name, directory, spareNics);
   });
   after(async () => {
     await Lab.remove(name);

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { systemClock } from '@kvasir/api/clock.ts';
+import { unlimitedQuota } from '@kvasir/api/resources/project.ts';
 import { randomBytes } from 'node:crypto';
 import { systemIds } from '../../ids.ts';
 import { SecretBox } from '../../secret-box.ts';
@@ -97,8 +98,6 @@ export interface ApiWorld {
   close(): Promise<void>;
 }
 
-const unlimited = { vms: null, cpus: null, memoryMib: null, volumes: null, storageGib: null };
-
 export function fresh() {
   return firstRevision(systemIds.uuid(), systemClock.now());
 }
@@ -169,7 +168,7 @@ async function insertPeople(tx: Tx) {
   };
   await organizationMembers.insert(tx, { ...administrator, createdAt });
   const elsewhere = await organizations.insert(tx, { ...fresh(), name: 'elsewhere', description: '' });
-  const foreign = { name: 'foreign', organizationId: elsewhere.id, description: '', quota: unlimited };
+  const foreign = { name: 'foreign', organizationId: elsewhere.id, description: '', quota: unlimitedQuota };
   const { id: foreignProjectId } = await projects.insert(tx, { ...fresh(), ...foreign });
   await projectMembers.insert(tx, { projectId: foreignProjectId, userId: userIds.outsider, role: 'admin', createdAt });
   return { tokens, userIds, organizationId: organization.id, foreignProjectId };
@@ -177,7 +176,7 @@ async function insertPeople(tx: Tx) {
 
 /** A project of `acme` in which viewer, member and project-admin have their roles. */
 export async function insertProject(tx: Tx, world: Pick<ApiWorld, 'userIds' | 'organizationId'>, name: string) {
-  const project = { name, organizationId: world.organizationId, description: '', quota: unlimited };
+  const project = { name, organizationId: world.organizationId, description: '', quota: unlimitedQuota };
   const row = await projects.insert(tx, { ...fresh(), ...project });
   const roles = { viewer: 'viewer', member: 'member', 'project-admin': 'admin' } as const;
   for (const [person, role] of Object.entries(roles)) {

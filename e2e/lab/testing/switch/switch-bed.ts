@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { attempt, type CommandResult, run } from '@kvasir/lab/command.ts';
 import { Lab } from '@kvasir/lab/lab.ts';
 import { until } from '@kvasir/lab/processes.ts';
@@ -165,11 +166,8 @@ export async function startCapture(child: ChildProcess): Promise<Capture> {
   });
   // What is inside a tunnel stands on a line of its own below.
   const lines = (): string[] => text.split(/\n(?=\d\d:\d\d:\d\d\.)/).filter((line) => line.trim() !== '');
-  // tcpdump says on standard error that it listens; a packet socket in the namespace says so as well.
-  await until('the capture', 5000, async () => {
-    const sockets = await attempt(['nsenter', `--net=/proc/${child.pid}/ns/net`, 'cat', '/proc/net/packet']);
-    return sockets.stdout.trim().split('\n').length > 1;
-  });
+  // tcpdump says on standard error that it listens; its packet socket says so as well.
+  await until('the capture', 5000, () => hasPacketSocket(child.pid!));
   return {
     get lines() {
       return lines();
@@ -179,6 +177,19 @@ export async function startCapture(child: ChildProcess): Promise<Capture> {
       return lines();
     },
   };
+}
+
+/** Sockets of others in the namespace do not count. */
+function hasPacketSocket(pid: number): boolean {
+  const [, ...rows] = readFileSync(`/proc/${pid}/net/packet`, 'utf8').trim().split('\n');
+  const inodes = new Set(rows.map((row) => `socket:[${row.trim().split(/\s+/).at(-1)}]`));
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    try {
+      return inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`));
+    } catch {
+      return false;
+    }
+  });
 }
 
 async function endOf(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

@@ -1,0 +1,105 @@
+/**
+ * One host answers for the outer addresses of a router, whatever is cut: the gateway host that lost its management but not its VM
+ * network ends its part before another takes over, and the death of the manager ends nothing.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { after, before, describe, it } from 'node:test';
+import type { Router } from '@kvasir/api/resources/router.ts';
+import { attempt, run } from '@kvasir/lab/command.ts';
+import { cable } from '@kvasir/lab/layout.ts';
+import { until } from '@kvasir/lab/processes.ts';
+import { useCloud } from './testing/cloud.ts';
+import { type Capture, startCapture } from './testing/switch/switch-bed.ts';
+
+const internet = '203.0.113.1';
+
+describe('networks are routed by one host', { timeout: 600_000 }, () => {
+  // Before the cloud, which says so when something of it stays.
+  after(() => attempt(['ip', 'netns', 'del', outside]));
+  const cloud = useCloud();
+  let [outside, address] = ['', ''];
+
+  const router = (): Promise<Router> => cloud().kvasir<Router>('router', 'show', 'edge');
+  const inside = (...argv: readonly string[]) => attempt(['ip', 'netns', 'exec', outside, ...argv]);
+  /** Asks once who has the router's address; answers from how many it was told. */
+  const answers = async (): Promise<number> => {
+    const { stdout } = await inside('busybox', 'arping', '-c', '1', '-w', '1', '-I', 'o0', address);
+    return stdout.split('\n').filter((line) => line.includes('reply from')).length;
+  };
+  /** ARP for the router's address from each host. */
+  const listen = async (): Promise<Record<string, Capture>> => {
+    const names = cloud()
+      .lab.hosts()
+      .map(({ name }) => name);
+    const captures = names.map((name) => {
+      const tcpdump = ['tcpdump', '-l', '-nn', '-Q', 'in', '-i', cable('vm', name).port];
+      const argv = ['ip', 'netns', 'exec', cloud().lab.layout.fabricNamespace, ...tcpdump];
+      const filter = `arp[6:2] = 2 and arp src host ${address}`;
+      const stdio = ['ignore', 'pipe', 'ignore'] as const;
+      return startCapture(spawn('setpriv', ['--pdeathsig', 'KILL', ...argv, filter], { stdio: [...stdio] }));
+    });
+    const listening = await Promise.all(captures);
+    return Object.fromEntries(names.map((name, index) => [name, listening[index]!]));
+  };
+  const heard = async (captures: Record<string, Capture>): Promise<string[]> => {
+    const stopped = Object.entries(captures).map(async ([name, capture]) =>
+      (await capture.stop()).length > 0 ? name : '',
+    );
+    return (await Promise.all(stopped)).filter((name) => name !== '');
+  };
+
+  before(async () => {
+    const { lab } = cloud();
+    outside = `${lab.layout.namespacePrefix}g-outside`;
+    await run(['ip', 'netns', 'add', outside]);
+    await run(['ip', '-n', lab.layout.fabricNamespace, '-batch', '-'], {
+      input: `link add vm-outside type veth peer name o0 netns ${outside}\nlink set dev vm-outside master vm up\n`,
+    });
+    await run(['ip', '-n', outside, '-batch', '-'], {
+      input: `link set dev o0 up\naddress add ${internet}/24 dev o0\n`,
+    });
+    await run(['ip', 'netns', 'exec', outside, 'ethtool', '-K', 'o0', 'tx', 'off']);
+    const subnets = `cidr=203.0.113.0/24,gateway=${internet}`;
+    await cloud().kvasir('network', 'create', 'outer', '--kind', 'flat', '--external', '--subnets', subnets);
+    await cloud().kvasir('router', 'create', 'edge', '--external-network', 'outer');
+    address = (await router()).externalAddress!;
+    await until('the router answers the outside', 30_000, async () => (await answers()) === 1);
+  });
+
+  it('goes on without the manager for longer than a cut host may', async () => {
+    await cloud().lab.killManager();
+    // 20 s, every second of it.
+    const { stdout } = await inside('ping', '-c', '40', '-i', '0.5', '-W', '1', address);
+    assert.match(stdout, /40 received/);
+    await cloud().cloud.startManager();
+    for (const { name } of cloud().lab.hosts()) await cloud().untilHost(name, 'up');
+    assert.equal(await answers(), 1);
+  });
+
+  it('a gateway host without management ends its part, another takes over, and never do two answer', async () => {
+    const first = (await router()).gatewayHostName!;
+    const before = await listen();
+    assert.equal(await answers(), 1);
+    assert.deepEqual(await heard(before), [first]);
+    await cloud().lab.cut(first, ['management']);
+    let most = 0;
+    await until('another gateway host', 90_000, async () => {
+      most = Math.max(most, await answers());
+      return (await router()).gatewayHostName !== first;
+    });
+    const second = (await router()).gatewayHostName!;
+    await until('the router answers again', 30_000, async () => (await answers()) === 1);
+    assert.equal(most, 1, 'at no time two');
+    const during = await listen();
+    for (let asked = 0; asked < 5; asked += 1) assert.equal(await answers(), 1);
+    assert.equal((await inside('ping', '-c', '3', '-i', '0.2', '-W', '1', address)).exitCode, 0);
+    assert.deepEqual(await heard(during), [second]);
+    await cloud().lab.heal(first, ['management']);
+    await cloud().untilHost(first, 'up');
+    const healed = await listen();
+    for (let asked = 0; asked < 5; asked += 1) assert.equal(await answers(), 1);
+    assert.deepEqual(await heard(healed), [second]);
+    assert.equal((await router()).gatewayHostName, second);
+  });
+});
