@@ -108,7 +108,11 @@ export class SwitchDelivery {
     let lacks = [...digests].filter((digest) => taken?.digests.has(digest) !== true);
     for (let attempt = 1; ; attempt += 1) {
       const sent = named(lacks, documents);
-      const { missing, cuts = [] } = await this.#calls.call(hostId, networkApply, { generation, outline, documents: sent });
+      const { missing, cuts = [] } = await this.#calls.call(hostId, networkApply, {
+        generation,
+        outline,
+        documents: sent,
+      });
       if (missing.length === 0) {
         await this.#believe(hostId, outline, cuts);
         break;
