@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '@kvasir/api/clock.ts';
 import { balanceClusters } from './controllers/balance.ts';
+import { checkDevices } from './controllers/device-checks.ts';
 import { HaController } from './controllers/ha.ts';
 import { gateways } from './controllers/gateways.ts';
 import { leftovers } from './controllers/leftovers.ts';
@@ -137,6 +138,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     ha,
     failures,
     balance,
+    checkDevices({ ...env, epoch: () => leadership.epoch }, log),
   ];
   return {
     env,

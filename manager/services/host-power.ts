@@ -34,6 +34,8 @@ export const switchHostOff: OpenService<typeof hostPowerOperations.off> = async 
   }
   await note(call, host, 'host.powering-off', `Host ${host.name} is being switched off on an operator's word`);
   const done = await byAnyDevice(call, host, 'switched off', (device) => call.env.power.powerOff(device.id));
+  // Should the host be heard on, its device controls another machine: it is asked again at once.
+  await call.change(({ tx }) => fenceDevices.set(tx, { hostId: host.id }, { checkedAt: null }));
   await note(
     call,
     host,

@@ -9,6 +9,7 @@ import { highAvailability } from './migrations/0005-high-availability.ts';
 import { leasesAndFencing } from './migrations/0006-leases-and-fencing.ts';
 import { failuresAndBalance } from './migrations/0007-failures-and-balance.ts';
 import { virtualFunctions } from './migrations/0008-virtual-functions.ts';
+import { powerDeviceTrust } from './migrations/0040-power-device-trust.ts';
 
 export interface Migration {
   /** Sorts and names it for ever: `0001-first-slice`. */
@@ -26,6 +27,7 @@ const migrations: readonly Migration[] = [
   leasesAndFencing,
   failuresAndBalance,
   virtualFunctions,
+  powerDeviceTrust,
 ];
 
 export async function migrate(store: Store): Promise<void> {
