@@ -8,7 +8,7 @@
 import type { Clock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { isCheckDue, livesOnMs } from '@kvasir/control/ha/device-trust.ts';
-import type { PowerControl } from '../services/power-control.ts';
+import type { PowerReading } from '@kvasir/control/ha/fence-proof.ts';
 import type { Store, Tx } from '../store/database.ts';
 import { type FenceDeviceRow, fenceDevices } from '../store/fence-devices.ts';
 import { hostHa } from '../store/host-ha.ts';
@@ -21,7 +21,8 @@ export interface DeviceCheckSeams {
   readonly store: Store;
   readonly clock: Clock;
   readonly signals: Pick<HostSignals, 'lastHeartbeatMs'>;
-  readonly power: Pick<PowerControl, 'powerState'>;
+  /** @throws KvasirError `fencing-failed` with the reason */
+  readonly power: { powerState(deviceId: string, signal?: AbortSignal): Promise<PowerReading> };
   readonly epoch: () => number | undefined;
 }
 
