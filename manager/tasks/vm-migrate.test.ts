@@ -114,6 +114,15 @@ forEachDatabase('a migration that is stopped', (open) => {
     await world.assertAtRest();
   });
 
+  test('is not sent to a destination that is not ready for it any more', async () => {
+    const { world, scenario, taskId, called } = await begin();
+    world.hosts.fate = throwing('migration.ready', new KvasirError('host-failed', { reason: 'no lease' }), false);
+    const task = await runToEnd(world, taskId);
+    assert.deepEqual([task.state, called.names.includes('migration.send')], ['failed', false]);
+    assert.equal((await vms.get(world.store.db, vmIdOf(scenario))).hostId, world.h1);
+    await world.assertAtRest();
+  });
+
   const prove = async ({ store }: TaskWorld, hostId: string): Promise<void> => {
     const word = { userId: 'u', userName: 'ann', statement: 'unplugged' };
     const proof = operatorProof({ hostId, hostName: 'h', bootId: null }, word, systemClock.now());
