@@ -239,9 +239,9 @@ export class HaController {
   ): Promise<void> {
     const { store, clock, log } = this.#seams;
     const error = thrown instanceof KvasirError ? thrown.message : 'the device could not be asked';
-    if (!(thrown instanceof KvasirError))
-      log('A fencing failed in an unknown way', { hostId, deviceId, error: thrown });
     const because = stopped.aborted ? (stopped.reason as Error).message : undefined;
+    if (because === undefined && !(thrown instanceof KvasirError))
+      log('A fencing failed in an unknown way', { hostId, deviceId, error: thrown });
     await store.transaction(async (tx) => {
       await this.#requireLead(tx);
       const host = await hosts.find(tx, { id: hostId });
