@@ -60,6 +60,7 @@ async function start(drivers: FakeDrivers, stored: Stored = {}) {
     served: stored.served ?? new MemoryServed(),
     log: noLog,
     hostname: 'h1',
+    bootId: 'boot',
     agentVersion: 'test',
     versions: {},
     status: () => ({ load1: 0, freeMemoryMib: 1 }),

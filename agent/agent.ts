@@ -44,6 +44,8 @@ export interface AgentOptions {
   readonly metadata?: VmMetadataStore;
   readonly log: Log;
   readonly hostname: string;
+  /** Of the host, new with each boot. */
+  readonly bootId: string;
   readonly agentVersion: string;
   /** Further versions to report, e.g. of the kernel. */
   readonly versions: Readonly<Record<string, string>>;
@@ -82,6 +84,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
   const dispatcher = new Dispatcher({
     handlers: allHandlers(host),
     journal,
+    bootId: options.bootId,
     clock,
     log,
     sendProgress: (progress) => session.notify('progress', progress),

@@ -54,10 +54,10 @@ const vm = {
   cloudInit: { instanceId: 'i', userData: '#secret' },
 };
 
-function host() {
+function host(before?: { readonly journal: MemoryJournal; readonly bootId: string }) {
   const drivers = fakeDrivers();
   drivers.storage.volumes.add(volumeId);
-  const journal = new MemoryJournal();
+  const journal = before?.journal ?? new MemoryJournal();
   const progress: Progress[] = [];
   const specs = new MemoryVmSpecs();
   const identity = { hostId: ids[8]!, name: 'h1', address: '127.0.0.1' };
@@ -76,6 +76,7 @@ function host() {
   const dispatcher = new Dispatcher({
     handlers,
     journal,
+    bootId: before?.bootId ?? 'first boot',
     clock: systemClock,
     log: noLog,
     sendProgress: (report) => progress.push(report),
@@ -307,6 +308,25 @@ describe('the dispatcher', () => {
     await Promise.all(calls);
     await change('vm.stop', { vmId, timeoutMs: 5 }, 'k');
     assert.deepEqual(drivers.hypervisor.calls, [`stop ${vmId} 5`, `stopped ${vmId}`]);
+  });
+
+  it('answers a key that was finished before the host was booted only when its answer outlives that', async () => {
+    const before = host();
+    before.drivers.hypervisor.put(domainReport(vmId, { state: 'stopped' }));
+    await before.change('vm.start', { vmId, paused: false }, 'start');
+    await before.change('vm.stop', { vmId, timeoutMs: 5 }, 'stop');
+    const agentAgain = host({ journal: before.journal, bootId: 'first boot' });
+    await agentAgain.change('vm.start', { vmId, paused: false }, 'start');
+    assert.deepEqual(agentAgain.drivers.hypervisor.calls, [], 'the same boot');
+    const booted = host({ journal: before.journal, bootId: 'second boot' });
+    booted.drivers.hypervisor.put(domainReport(vmId, { state: 'stopped' }));
+    await booted.change('vm.stop', { vmId, timeoutMs: 5 }, 'stop');
+    assert.deepEqual(booted.drivers.hypervisor.calls, []);
+    assert.deepEqual(await booted.change('vm.start', { vmId, paused: false }, 'start'), { state: 'running' });
+    const { length } = booted.drivers.hypervisor.calls;
+    assert.ok(length > 0, 'it was started again');
+    await booted.change('vm.start', { vmId, paused: false }, 'start');
+    assert.equal(booted.drivers.hypervisor.calls.length, length, 'once');
   });
 
   it('tries a key again that failed', async () => {

@@ -2,7 +2,8 @@
  * Takes the manager's requests: checks them, runs the handler, and sees to it that a change happens once.
  *
  * Invariants: a change with an epoch older than the newest seen is refused (`stale-epoch`); a newer epoch is on disk before
- * its first change runs; a finished key is answered from the journal, a running one joins the run; a result is on disk
+ * its first change runs; a finished key is answered from the journal, a running one joins the run; an answer
+ * that ended with an earlier boot of the host is none; a result is on disk
  * before the manager hears of it. Changes go on when the link breaks: their results wait in the journal.
  */
 import { agentMethods } from '@kvasir/api/agent/methods.ts';
@@ -26,6 +27,8 @@ interface RunningChange {
 export interface DispatcherOptions {
   readonly handlers: ReadonlyMap<string, Handler>;
   readonly journal: Journal;
+  /** Of the host, now. */
+  readonly bootId: string;
   readonly clock: Clock;
   readonly log: Log;
   readonly sendProgress: (progress: Progress) => void;
@@ -68,7 +71,7 @@ export class Dispatcher {
       await journal.raiseEpoch(epoch);
       this.#refuseStale(epoch);
     }
-    const known = journal.find(key) ?? this.#running.get(key);
+    const known = this.#finished(handler, key) ?? this.#running.get(key);
     if (known !== undefined) {
       if (known.method !== method) {
         throw new KvasirError('invalid-request', { reason: `key ${key} belongs to ${known.method}, not to ${method}` });
@@ -81,6 +84,13 @@ export class Dispatcher {
     result.catch(() => {});
     this.#running.set(key, { method, result, abort });
     return result;
+  }
+
+  /** A domain that was started before the host was booted does not run any more, whatever was answered then. */
+  #finished({ method }: Handler, key: string) {
+    const call = this.#options.journal.find(key);
+    const ended = method.endsWithBoot && call?.method === method.name && call.bootId !== this.#options.bootId;
+    return ended ? undefined : call;
   }
 
   #refuseStale(epoch: number): void {
@@ -99,7 +109,8 @@ export class Dispatcher {
       await Promise.resolve();
       const progress = this.#progress(key);
       const result = await this.#run(handler, params, { signal: abort.signal, progress, streams });
-      await this.#options.journal.record({ key, method: handler.method.name, result });
+      const { journal, bootId } = this.#options;
+      await journal.record({ key, method: handler.method.name, result, bootId });
       return result;
     } finally {
       this.#running.delete(key);

@@ -1,5 +1,6 @@
 /** The agent's program: `join` makes this server a host, `run` is the host's process. Exit codes: 0 done, 1 failed, 2 usage. */
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { freemem, hostname, loadavg, release as kernelRelease } from 'node:os';
 import { join } from 'node:path';
@@ -125,6 +126,7 @@ async function run(argv: readonly string[]): Promise<void> {
       served: await FileServed.load(join(directory, 'served.json')),
       log: stderrLog,
       hostname: hostname(),
+      bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
       agentVersion: version,
       versions: { kernel: kernelRelease() },
       status: () => ({ load1: loadavg()[0]!, freeMemoryMib: Math.floor(freemem() / 1024 / 1024) }),

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '@kvasir/api/clock.ts';
 import { balanceClusters } from './controllers/balance.ts';
+import { checkDevices } from './controllers/device-checks.ts';
 import { HaController } from './controllers/ha.ts';
 import { gateways } from './controllers/gateways.ts';
 import { leftovers } from './controllers/leftovers.ts';
@@ -142,6 +143,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     failures,
     balance,
     powerSaving,
+    checkDevices({ ...env, epoch: () => leadership.epoch }, log),
   ];
   return {
     env,

@@ -18,7 +18,7 @@ describe('the journal', () => {
     count += 1;
     return join(folder, `journal-${count}`);
   };
-  const call = (key: string) => ({ key, method: 'vm.start', result: { state: 'running' } });
+  const call = (key: string) => ({ key, method: 'vm.start', result: { state: 'running' }, bootId: 'boot' });
 
   it('remembers finished keys and the epoch over a restart', async () => {
     const path = newPath();

@@ -94,7 +94,7 @@ export class FileJournal implements Journal {
       if ('epoch' in line) this.#epoch = Math.max(this.#epoch, line.epoch);
       else
         this.#entries.set(line.key, {
-          call: { key: line.key, method: line.method, result: line.result },
+          call: { key: line.key, method: line.method, result: line.result, bootId: line.bootId },
           atMs: line.atMs,
         });
     }

@@ -8,6 +8,8 @@ export interface FinishedCall {
   readonly key: string;
   readonly method: string;
   readonly result: unknown;
+  /** The boot of the host in which it was done. */
+  readonly bootId: string;
 }
 
 export interface Journal {

@@ -3,7 +3,7 @@
  *
  * Invariants: a `change` carries a key (`task/step`) and the epoch of the leader's lease. The agent remembers finished
  * keys with their results and answers a repeated key from that journal; it refuses an epoch older than the newest it saw
- * (`stale-epoch`). Every change is 'make it so': repeating it after it took effect succeeds. A `query` changes nothing.
+ * (`stale-epoch`). An answer that tells what runs is true for one boot of the host, and forgotten with it (`endsWithBoot`). Every change is 'make it so': repeating it after it took effect succeeds. A `query` changes nothing.
  */
 import type { Static, TSchema } from 'typebox';
 
@@ -14,6 +14,8 @@ export interface AgentMethod<P extends TSchema = TSchema, R extends TSchema = TS
   readonly kind: 'query' | 'change';
   /** May run for minutes: reports `progress` notifications, is cancelled by `call.cancel`. */
   readonly long: boolean;
+  /** What it did and answered ends with the boot of the host: asked again in the next one, it is done again. */
+  readonly endsWithBoot: boolean;
   readonly params: P;
   readonly result: R;
 }
@@ -27,7 +29,7 @@ export function query<P extends TSchema, R extends TSchema>(
   params: P,
   result: R,
 ): AgentMethod<P, R> {
-  return { name, summary, kind: 'query', long: false, params, result };
+  return { name, summary, kind: 'query', long: false, endsWithBoot: false, params, result };
 }
 
 export function change<P extends TSchema, R extends TSchema>(
@@ -35,7 +37,8 @@ export function change<P extends TSchema, R extends TSchema>(
   summary: string,
   params: P,
   result: R,
-  options: { readonly long?: boolean } = {},
+  options: { readonly long?: boolean; readonly endsWithBoot?: boolean } = {},
 ): AgentMethod<P, R> {
-  return { name, summary, kind: 'change', long: options.long ?? false, params, result };
+  const { long = false, endsWithBoot = false } = options;
+  return { name, summary, kind: 'change', long, endsWithBoot, params, result };
 }

@@ -99,6 +99,7 @@ export const vmDefine = change('vm.define', 'Make the domain exist with this spe
 /** Starts a stopped domain or wakes a suspended one; a running one stays. Refused (`wrong-state`) when it is unknown here. */
 export const vmStart = change('vm.start', 'Start a domain', closed({ vmId: Id, paused: Type.Boolean() }), done, {
   long: true,
+  endsWithBoot: true,
 });
 /** Asks the guest by ACPI (and guest agent), then powers off after `timeoutMs`; 0: at once. */
 export const vmStop = change(
@@ -108,9 +109,9 @@ export const vmStop = change(
   done,
   { long: true },
 );
-export const vmReset = change('vm.reset', 'Reset a domain', vm, done);
-export const vmPause = change('vm.pause', 'Pause a domain', vm, done);
-export const vmResume = change('vm.resume', 'Let a paused domain go on', vm, done);
+export const vmReset = change('vm.reset', 'Reset a domain', vm, done, { endsWithBoot: true });
+export const vmPause = change('vm.pause', 'Pause a domain', vm, done, { endsWithBoot: true });
+export const vmResume = change('vm.resume', 'Let a paused domain go on', vm, done, { endsWithBoot: true });
 export const vmSuspend = change('vm.suspend', 'Save memory to disk and stop', vm, done, { long: true });
 /** Removes the definition, NIC ports, seed and saved memory; never the volumes. Refused while it runs. Gone already: succeeds. */
 export const vmUndefine = change('vm.undefine', 'Remove a stopped domain', vm, closed({}));
@@ -181,6 +182,7 @@ export const migrationPrepare = change(
   'Get ready to receive a domain',
   closed({ vm: VmSpec, copyVolumes: Type.Array(closed({ ...VolumeRef.properties, sizeBytes: Type.Integer() })) }),
   closed({ connectUri: Type.String(), migrationHost: Type.String(), functions: HandedFunctions }),
+  { endsWithBoot: true },
 );
 /**
  * Destination's side, asked right before each send: it is there, and holds its leases in these pools. Hypervisors take a domain in

@@ -23,6 +23,11 @@ const SystemPath = Type.String({
 const UserName = Type.String({ pattern: '^[A-Za-z0-9._@-]{1,64}$' });
 const Position = Type.Integer({ minimum: 0, maximum: 99, description: 'Devices of a host are tried lowest first' });
 
+export const FenceDeviceTrust = oneOf(['verified', 'unverified', 'mistrusted'] as const, {
+  description:
+    'verified: it read on while its host was heard; unverified: not yet; mistrusted: it seems to control another machine. Only a verified one proves anything',
+});
+
 export const FenceDevice = closed({
   ...common,
   name: Name,
@@ -34,6 +39,10 @@ export const FenceDevice = closed({
   certificateFingerprint: nullable(Fingerprint),
   systemPath: nullable(SystemPath),
   position: Position,
+  trust: FenceDeviceTrust,
+  trustBecause: nullable(Type.String({ description: 'Why it is mistrusted, or could not be asked the last time' })),
+  checkedAt: nullable(Timestamp),
+  seenOnAt: nullable(Timestamp),
 });
 export type FenceDevice = Static<typeof FenceDevice>;
 
@@ -54,7 +63,7 @@ export const fenceDeviceOperations = resource('fenceDevice', {
     access: 'system.viewer',
     query: listQuery(['name', 'createdAt'], { name: Type.Optional(Name), host: Type.Optional(NameOrId) }),
     response: page(FenceDevice),
-    cli: { columns: ['name', 'hostId', 'kind', 'address', 'port', 'userName', 'position'] },
+    cli: { columns: ['name', 'hostId', 'kind', 'address', 'port', 'userName', 'position', 'trust'] },
   }),
   get: operation({
     method: 'GET',

@@ -94,6 +94,7 @@ function start(identity: Identity): Promise<Agent> {
     served: new MemoryServed(),
     log: noLog,
     hostname: name,
+    bootId: 'boot',
     agentVersion: 'bench',
     versions: {},
     status: () => ({ load1: 0, freeMemoryMib: 65_536 }),

@@ -3,10 +3,10 @@ import { describe, it } from 'node:test';
 import { defaultVmHa } from '@kvasir/api/resources/ha-policy.ts';
 import type { HaAction } from './actions.ts';
 import { decide } from './decide.ts';
-import { operatorProof, powerOffProof } from './fence-proof.ts';
+import { operatorProof, recordedProof } from './fence-proof.ts';
 import { leaseObservations } from './signals.ts';
 import type { HaSnapshot, HostFacts } from './snapshot.ts';
-import { cluster, dead, incident, isolated, now, restart, vm } from './testing/facts.ts';
+import { cluster, dead, incident, isolated, now, restart, verified, vm } from './testing/facts.ts';
 
 const kinds = (actions: readonly HaAction[]) => actions.map(({ kind }) => kind);
 const stateOf = (snapshot: HaSnapshot, hostId: string) =>
@@ -15,10 +15,7 @@ const stateOf = (snapshot: HaSnapshot, hostId: string) =>
   )[0];
 const offProof = (hostId: string) => ({
   id: 'proof',
-  proof: powerOffProof(
-    { hostId, hostName: hostId, bootId: null },
-    { state: 'off', deviceId: 'bmc', kind: 'ipmi', confirmedAtMs: now - 500 },
-  ),
+  proof: recordedProof({ hostId, bootId: null, kind: 'power-off', atMs: now - 500, poolIds: null, because: 'off' }),
 });
 const lost = { h1: { ha: { state: 'dead', because: 'x', sinceMs: now - 100 }, incident } } as const;
 const proven = {
@@ -75,7 +72,7 @@ describe('a host', () => {
   it('in standby is neither an incident nor a silent host that counts, and is not fenced whatever is seen of it', () => {
     const gone = { silentMs: 60_000, leaseMs: 60_000, peersMs: 60_000 };
     const hosts = { h1: { ha: { state: 'standby', because: 'x', sinceMs: 0 } } } as const;
-    const devices = { h1: { ...hosts.h1, fenceDevices: [{ id: 'd1', kind: 'ipmi' }] } } as const;
+    const devices = { h1: { ...hosts.h1, fenceDevices: [{ id: 'd1', kind: 'ipmi', ...verified }] } } as const;
     assert.deepEqual(decide(cluster({ h1: gone, h2: {} }, { hosts: devices }), now), []);
     assert.deepEqual(decide(cluster({ h1: {}, h2: {} }, { hosts }), now), []);
     // Of two that are left one is lost: that is no half of all that should be heard.
@@ -123,18 +120,32 @@ describe('fencing', () => {
     const action = fence(cluster({ h1: dead, h2: {}, h3: {} }, { hosts: lost }));
     assert.equal(action?.kind === 'power-off' && action.deviceId, 'bmc-h1');
     const fenceDevices = [
-      { id: 'ipmi', kind: 'ipmi' },
-      { id: 'redfish', kind: 'redfish' },
+      { id: 'ipmi', kind: 'ipmi', ...verified },
+      { id: 'redfish', kind: 'redfish', ...verified },
     ] as const;
     const hosts = { h1: { ...lost.h1, fenceDevices } };
     const other = fence(cluster({ h1: dead, h2: {}, h3: {} }, { hosts, policy: { fencing: ['redfish', 'ipmi'] } }));
     assert.equal(other?.kind === 'power-off' && other.deviceId, 'redfish');
   });
 
+  it('tells no device that may be wired to another machine, and says so to an operator', () => {
+    const untold = (trust: object) => {
+      const fenceDevices = [{ id: 'ipmi', kind: 'ipmi', ...verified, ...trust } as const];
+      const hosts = { h1: { ...lost.h1, fenceDevices, leasePlan: null } };
+      const actions = decide(cluster({ h1: dead, h2: {}, h3: {} }, { hosts, policy: { fencing: ['ipmi'] } }), now);
+      assert.ok(!kinds(actions).includes('power-off'));
+      return actions.flatMap((action) =>
+        action.kind === 'alarm' && action.code === 'operator-needed' ? [action.because] : [],
+      )[0];
+    };
+    assert.match(untold({ seenOnAtMs: null }) ?? '', /has never read on while the host was heard/);
+    assert.match(untold({ mistrustedBecause: 'it reads off' }) ?? '', /mistrusted: it reads off/);
+  });
+
   it('goes on to the next device when one failed, asks one at a time, and asks again later', () => {
     const fenceDevices = [
-      { id: 'one', kind: 'ipmi' },
-      { id: 'two', kind: 'ipmi' },
+      { id: 'one', kind: 'ipmi', ...verified },
+      { id: 'two', kind: 'ipmi', ...verified },
     ] as const;
     const failed = (deviceId: string, ago: number) => ({ deviceId, atMs: now - ago, reason: 'no answer' });
     const device = (failedFencings: ReturnType<typeof failed>[]) => {

@@ -6,6 +6,7 @@
  * host and the boot that was known of it (`bootId`); it ends when that host comes back. A proof by lease covers only VMs with a
  * disk in one of its pools, for only those did the host promise to end.
  */
+import type { PowerOffEvidence } from './power-evidence.ts';
 
 /** What a power device says: state as it was read back, never as it was asked for. */
 export interface PowerReading {
@@ -13,6 +14,14 @@ export interface PowerReading {
   readonly deviceId: string;
   readonly kind: 'ipmi' | 'redfish';
   readonly confirmedAtMs: number;
+}
+
+/** What became of an order to cut the power: confirmed by the device, with how the power was before the order. */
+export interface PowerCut extends PowerReading {
+  readonly state: 'off';
+  readonly before: 'on' | 'off';
+  /** When the device read `before`: the order came after that. */
+  readonly readBeforeAtMs: number;
 }
 
 export const proofKinds = ['power-off', 'lease-expired', 'operator', 'rebooted'] as const;
@@ -44,11 +53,11 @@ export interface ProvenHost {
   readonly bootId: string | null;
 }
 
-/** @throws TypeError when the reading does not say off */
-export function powerOffProof({ hostId, hostName, bootId }: ProvenHost, reading: PowerReading): FenceProof {
-  if (reading.state !== 'off') throw new TypeError('A host whose power is on is not proven dead');
-  const because = `the ${reading.kind} device of ${hostName} says that its power is off`;
-  return prove({ hostId, bootId, kind: 'power-off', atMs: reading.confirmedAtMs, poolIds: null, because });
+/** Takes what only `judgePowerOff` gives: that a device says off is not enough, it may be wired to another machine. */
+export function powerOffProof({ hostId, hostName, bootId }: ProvenHost, evidence: PowerOffEvidence): FenceProof {
+  const { cut, inWords } = evidence;
+  const because = `the ${cut.kind} device of ${hostName} says that its power is off; ${inWords}`;
+  return prove({ hostId, bootId, kind: 'power-off', atMs: cut.confirmedAtMs, poolIds: null, because });
 }
 
 /** How one host's lease in one pool looked to an observer, with what makes the observer worth believing. */

@@ -3,6 +3,7 @@
  * is taken whenever it is there. When nothing is left to try, an operator is called.
  */
 import type { HaAction } from './actions.ts';
+import { reasonAgainstDevice } from './device-trust.ts';
 import { type FenceProof, leaseExpiredProof, rebootedProof } from './fence-proof.ts';
 import { type ManagerDoubt, newBoot, seconds, type Verdict } from './host-state.ts';
 import { leaseObservations } from './signals.ts';
@@ -54,7 +55,10 @@ export function decideFencing(
     return [{ kind: 'power-off', hostId, incidentId: incident.id, deviceId: device.id, because }];
   }
   if (leaseWillProve(host, snapshot, now) || incident.alarms.includes('operator-needed')) return [];
-  const tried = host.failedFencings.map(({ reason }) => reason);
+  const tried = [
+    ...host.failedFencings.map(({ reason }) => reason),
+    ...host.fenceDevices.flatMap((each) => reasonAgainstDevice(each) ?? []),
+  ];
   const left = `nothing proves that ${host.name} is off (power: ${tried.at(-1) ?? 'it has no device'}; lease: ${lease.missing})`;
   return [
     {
@@ -101,9 +105,12 @@ function leaseWillProve(host: HostFacts, snapshot: HaSnapshot, now: number): boo
   );
 }
 
+/** Who may be wired to another machine is not told: that one would lose its power. */
 function nextDevice(host: HostFacts, order: readonly string[], now: number) {
   const failedAt = new Map(host.failedFencings.map(({ deviceId, atMs }) => [deviceId, atMs]));
-  const devices = order.flatMap((method) => host.fenceDevices.filter(({ kind }) => kind === method));
+  const devices = order.flatMap((method) =>
+    host.fenceDevices.filter((device) => device.kind === method && reasonAgainstDevice(device) === undefined),
+  );
   const untried = devices.find(({ id }) => !failedAt.has(id));
   return untried ?? devices.find(({ id }) => now - (failedAt.get(id) ?? 0) >= retryDeviceMs);
 }

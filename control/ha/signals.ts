@@ -87,6 +87,32 @@ function peerSign(host: HostFacts, snapshot: HaSnapshot, now: number): Sign {
 }
 
 /**
+ * When others last saw it alive, by a lease that was renewed or an answer, and when the newest report came that would tell.
+ * A report counts as it was written.
+ */
+export function lastSignOfLife(
+  host: HostFacts,
+  snapshot: HaSnapshot,
+  now: number,
+): { readonly signMs: number; readonly reportMs: number } {
+  let signMs = Number.NEGATIVE_INFINITY;
+  let reportMs = Number.NEGATIVE_INFINITY;
+  for (const { liveness } of witnesses(host, snapshot, now)) {
+    const { atMs, report } = liveness!;
+    const ages = [
+      ...report.seen.filter(({ hostId }) => hostId === host.id).map(({ unchangedMs }) => unchangedMs),
+      ...report.peers.filter(({ hostId }) => hostId === host.id).map(({ heardMsAgo }) => heardMsAgo),
+    ];
+    for (const age of ages) {
+      if (age === null) continue;
+      signMs = Math.max(signMs, atMs - age);
+      reportMs = Math.max(reportMs, atMs);
+    }
+  }
+  return { signMs, reportMs };
+}
+
+/**
  * How other hosts see this host's leases: for a proof. A report counts as it was written, not as it has aged since.
  * `afterMs`: only reports that came later.
  */

@@ -4,6 +4,7 @@
  */
 import type { Liveness } from '@kvasir/api/agent/liveness.ts';
 import type { HaPolicy, VmHa } from '@kvasir/api/resources/ha-policy.ts';
+import type { DeviceTrust } from './device-trust.ts';
 import type { FenceProof } from './fence-proof.ts';
 
 export const hostHaStates = [
@@ -59,7 +60,7 @@ export interface HostFacts {
   readonly bootId: string | null;
   /** What it was told of leases; null: it keeps none. */
   readonly leasePlan: LeaseFacts | null;
-  readonly fenceDevices: readonly { readonly id: string; readonly kind: 'ipmi' | 'redfish' }[];
+  readonly fenceDevices: readonly FenceDeviceFacts[];
   /** The device that is being asked to cut the power now. */
   readonly fencing: { readonly deviceId: string; readonly sinceMs: number } | null;
   /** Tries of this incident that failed. */
@@ -67,6 +68,11 @@ export interface HostFacts {
   /** Valid until the host comes back. */
   readonly proof: { readonly id: string; readonly proof: FenceProof } | null;
   readonly incident: IncidentFacts | null;
+}
+
+export interface FenceDeviceFacts extends DeviceTrust {
+  readonly id: string;
+  readonly kind: 'ipmi' | 'redfish';
 }
 
 export interface LeaseFacts {

@@ -3,8 +3,8 @@
  * it out.
  *
  * Invariants: what is written is decided again in the transaction that writes it, on what is there by then and under this
- * leader's epoch. Power is cut only after the wish for it was committed; its answer becomes a proof only if the host was not
- * heard since. A round that comes late says so, for silence in that time was the manager's own.
+ * leader's epoch. Power is cut only after the wish for it was committed; its answer becomes a proof only by what is seen of all
+ * hosts afterwards (`judgePowerOff`), and what cannot be told yet is waited for. A round that comes late says so, for silence in that time was the manager's own.
  *
  * A cluster in which all hosts are heard and nothing is open costs a look into memory; only others are read from the database.
  */
@@ -12,7 +12,8 @@ import type { Clock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { HaAction } from '@kvasir/control/ha/actions.ts';
 import { decide } from '@kvasir/control/ha/decide.ts';
-import { type PowerReading, powerOffProof } from '@kvasir/control/ha/fence-proof.ts';
+import { type PowerCut, powerOffProof } from '@kvasir/control/ha/fence-proof.ts';
+import { judgePowerOff, type PowerJudgement } from '@kvasir/control/ha/power-evidence.ts';
 import type { HaSnapshot, HostHaState, ManagerFacts } from '@kvasir/control/ha/snapshot.ts';
 import type { Ids } from '../ids.ts';
 import type { ClusterSnapshots } from '../store/cluster-snapshots.ts';
@@ -20,10 +21,10 @@ import type { Store, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
 import { recordProof } from '../store/fence-proofs.ts';
 import { appendTimeline, fenceAttempts } from '../store/ha-incidents.ts';
-import { hostHa } from '../store/host-ha.ts';
 import { hosts } from '../store/hosts.ts';
 import { currentEpoch } from '../store/leader.ts';
 import { type HaSnapshotSeams, type HostSignals, readHaSnapshot } from '../tasks/ha-snapshot.ts';
+import { mistrustDevice } from './device-mistrust.ts';
 import { applyAll, type PowerOff } from './ha-apply.ts';
 import { Telling } from './ha-timeline.ts';
 import { HaWatch } from './ha-watch.ts';
@@ -32,7 +33,7 @@ import type { Log } from './rounds.ts';
 /** Power, by the rows of `fenceDevices`. */
 export interface HaPower {
   /** Answers only when the device itself says that the host is off. @throws with the reason */
-  powerOff(deviceId: string, signal: AbortSignal): Promise<PowerReading>;
+  powerOff(deviceId: string, signal: AbortSignal): Promise<PowerCut>;
 }
 
 export interface HaSeams {
@@ -53,6 +54,8 @@ export interface HaSeams {
 export const haRoundMs = 250;
 /** A round that is later than this was held up. */
 const heldUpMs = 500;
+/** What became of a power-off is looked at again after so long while it cannot be told. */
+const judgeEveryMs = 100;
 /** More steps in a row than any incident takes: something would be going round in circles. */
 const mostSteps = 50;
 /** In any other state nobody wants the host switched off any more. */
@@ -153,10 +156,8 @@ export class HaController {
     this.#fencings.set(hostId, { deviceId, sinceMs: clock.now(), stop });
     const work = power
       .powerOff(deviceId, AbortSignal.any([signal, stop.signal]))
-      .then(
-        (reading) => this.#fenced(powerOff, reading),
-        (error: unknown) => (signal.aborted ? undefined : this.#notFenced(powerOff, stop.signal, error)),
-      )
+      .then((cut) => this.#fenced(powerOff, cut, AbortSignal.any([signal, stop.signal])))
+      .catch((error: unknown) => (signal.aborted ? undefined : this.#notFenced(powerOff, stop.signal, error)))
       .catch((error: unknown) => {
         if (!signal.aborted) log('The answer of a fencing could not be written', { hostId, error });
       })
@@ -178,38 +179,57 @@ export class HaController {
     }
   }
 
-  async #fenced({ attemptId, hostId, incidentId }: PowerOff, reading: PowerReading): Promise<void> {
-    const { store, clock, ids, signals } = this.#seams;
+  /** @throws with the reason when it is no proof */
+  async #fenced(powerOff: PowerOff, cut: PowerCut, stop: AbortSignal): Promise<void> {
+    const { store, clock, signals } = this.#seams;
+    const { hostId } = powerOff;
     await signals.declareDown(hostId);
-    await store.transaction(async (tx) => {
-      await this.#requireLead(tx);
-      const host = await hosts.find(tx, { id: hostId });
-      if (host === undefined) return;
-      const now = clock.now();
-      const heardMs = signals.lastHeartbeatMs(hostId) ?? 0;
-      if (host.state === 'up' || heardMs > reading.confirmedAtMs) {
-        const error = 'the host was heard after its device said that it is off';
-        await fenceAttempts.set(tx, { id: attemptId }, { finishedAt: now, error });
-        await appendTimeline(tx, incidentId, [{ at: now, kind: 'failed', message: `${host.name}: ${error}` }]);
-        return;
-      }
-      const bootId = (await hostHa.find(tx, { hostId }))?.bootId ?? null;
-      const proof = powerOffProof({ hostId, hostName: host.name, bootId }, reading);
-      await recordProof(tx, ids.uuid(), proof, incidentId);
-      await fenceAttempts.set(tx, { id: attemptId }, { finishedAt: now });
-      const message = `${host.name} is proven dead`;
-      await appendTimeline(tx, incidentId, [
-        { at: now, kind: 'done', message, because: proof.because, details: { proof } },
-      ]);
-      await appendEvent(tx, {
-        at: now,
-        kind: 'ha.host-fenced',
-        severity: 'warning',
-        message: `Host ${host.name} is proven dead: ${proof.because}`,
-        target: { kind: 'host', id: hostId, name: host.name },
-        details: { kind: proof.kind },
+    for (;;) {
+      stop.throwIfAborted();
+      const judged = await store.transaction(async (tx) => {
+        await this.#requireLead(tx);
+        return await this.#judge(tx, powerOff, cut);
       });
+      if (judged === undefined || 'evidence' in judged) return;
+      if ('missing' in judged) {
+        const host = (await hosts.find(store.db, { id: hostId }))?.name ?? hostId;
+        throw new KvasirError('fencing-failed', { host, action: 'proven dead', reason: judged.missing });
+      }
+      await clock.sleep(judgeEveryMs, stop);
+    }
+  }
+
+  /** Writes the proof if there is one, and what is shown of the device. */
+  async #judge(
+    tx: Tx,
+    { attemptId, hostId, incidentId }: PowerOff,
+    cut: PowerCut,
+  ): Promise<PowerJudgement | undefined> {
+    const { clock, ids } = this.#seams;
+    const row = await hosts.find(tx, { id: hostId });
+    if (row === undefined) return undefined;
+    const now = clock.now();
+    const snapshot = await readHaSnapshot(tx, this.#snapshotSeams(), row.clusterId);
+    const host = snapshot.hosts.find(({ id }) => id === hostId)!;
+    const judged = judgePowerOff(host, cut, snapshot, now);
+    if ('missing' in judged && judged.mistrust === true) await mistrustDevice(tx, cut.deviceId, judged.missing, now);
+    if (!('evidence' in judged)) return judged;
+    const proof = powerOffProof({ hostId, hostName: host.name, bootId: host.bootId }, judged.evidence);
+    await recordProof(tx, ids.uuid(), proof, incidentId);
+    await fenceAttempts.set(tx, { id: attemptId }, { finishedAt: now });
+    const message = `${host.name} is proven dead`;
+    await appendTimeline(tx, incidentId, [
+      { at: now, kind: 'done', message, because: proof.because, details: { proof } },
+    ]);
+    await appendEvent(tx, {
+      at: now,
+      kind: 'ha.host-fenced',
+      severity: 'warning',
+      message: `Host ${host.name} is proven dead: ${proof.because}`,
+      target: { kind: 'host', id: hostId, name: host.name },
+      details: { kind: proof.kind },
     });
+    return judged;
   }
 
   async #notFenced(
@@ -219,9 +239,9 @@ export class HaController {
   ): Promise<void> {
     const { store, clock, log } = this.#seams;
     const error = thrown instanceof KvasirError ? thrown.message : 'the device could not be asked';
-    if (!(thrown instanceof KvasirError))
-      log('A fencing failed in an unknown way', { hostId, deviceId, error: thrown });
     const because = stopped.aborted ? (stopped.reason as Error).message : undefined;
+    if (because === undefined && !(thrown instanceof KvasirError))
+      log('A fencing failed in an unknown way', { hostId, deviceId, error: thrown });
     await store.transaction(async (tx) => {
       await this.#requireLead(tx);
       const host = await hosts.find(tx, { id: hostId });

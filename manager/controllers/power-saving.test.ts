@@ -7,7 +7,7 @@ import { systemIds } from '../ids.ts';
 import { setClusterPowerSaving } from '../store/cluster-power-saving.ts';
 import { clusters } from '../store/clusters.ts';
 import { eventsAfter } from '../store/events.ts';
-import { fenceDevices } from '../store/fence-devices.ts';
+import { fenceDevices, unverified } from '../store/fence-devices.ts';
 import { setClusterHa } from '../store/ha-settings.ts';
 import { haIncidents, haRestarts } from '../store/ha-incidents.ts';
 import { hostHa, setHostHa } from '../store/host-ha.ts';
@@ -50,7 +50,7 @@ async function open(test: TestContext, vmCount: number) {
         systemPath: null,
       };
       const device = { ...firstRevision(systemIds.uuid(), 1), name: `bmc-${hostId}`, kind: 'ipmi', hostId } as const;
-      await fenceDevices.insert(tx, { ...device, ...at, certificateFingerprint: null });
+      await fenceDevices.insert(tx, { ...device, ...at, certificateFingerprint: null, ...unverified });
     }
   });
   for (let n = 0; n < vmCount; n += 1)

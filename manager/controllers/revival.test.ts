@@ -94,8 +94,15 @@ forEachDatabase('a parked task', (open) => {
 
 describe('deciding about parked tasks', () => {
   const error = { code: 'timeout', message: '', details: { hostId: 'h1' } };
-  const parked = (revivals: number): ParkedTask => ({ id: 't', state: 'parked', error, parkedAt: 0, revivals });
-  const up = [{ id: 'h1', name: 'h1', state: 'up' }] as const;
+  const parked = (revivals: number): ParkedTask => ({
+    id: 't',
+    kind: 'vm-migrate',
+    state: 'parked',
+    error,
+    parkedAt: 0,
+    revivals,
+  });
+  const up = [{ id: 'h1', name: 'h1', state: 'up', dead: false }] as const;
 
   test('pauses grow', () => {
     const dueAt = (revivals: number) => {
@@ -108,6 +115,9 @@ describe('deciding about parked tasks', () => {
     assert.deepEqual(decideRevivals([parked(8)], up, Infinity), []);
     assert.deepEqual(decideRevivals([parked(0)], [], Infinity), []);
     assert.deepEqual(decideRevivals([parked(0)], [{ ...up[0], state: 'down' }], Infinity), []);
+    const dead = [{ ...up[0], state: 'down', dead: true }] as const;
+    assert.equal(decideRevivals([parked(0)], dead, Infinity).length, 1, 'a migration goes on without it');
+    assert.deepEqual(decideRevivals([{ ...parked(0), kind: 'vm-stop' }], dead, Infinity), []);
     assert.deepEqual(decideRevivals([{ ...parked(0), state: 'undoing' }], up, Infinity), []);
     assert.deepEqual(decideRevivals([{ ...parked(0), error: { ...error, code: 'host-failed' } }], up, Infinity), []);
     const elsewhere = { ...parked(0), error: { ...error, details: {} } };

@@ -1,11 +1,13 @@
 /**
- * Lets parked tasks try again that were parked only because a host was away, when that host is up: not without end, and
+ * Lets parked tasks try again that were parked only because a host was away, when that host is up, or when it is proven dead and
+ * the task knows how to go on without it: not without end, and
  * with longer pauses each time. Whatever was parked for another reason waits for an operator, and so does a task that has
  * been tried often enough.
  */
 import type { Clock } from '@kvasir/api/clock.ts';
-import type { Store, Tx } from '../store/database.ts';
+import type { Executor, Store, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
+import { validProofs } from '../store/fence-proofs.ts';
 import { type HostRow, hosts } from '../store/hosts.ts';
 import { type TaskRow, tasks } from '../store/tasks.ts';
 import { retryTask } from '../tasks/retry.ts';
@@ -16,8 +18,11 @@ const everyMs = 5000;
 const mostRevivals = 8;
 const firstPauseMs = 5000;
 
-export type ParkedTask = Pick<TaskRow, 'id' | 'state' | 'error' | 'parkedAt' | 'revivals'>;
-export type KnownHost = Pick<HostRow, 'id' | 'name' | 'state'>;
+export type ParkedTask = Pick<TaskRow, 'id' | 'kind' | 'state' | 'error' | 'parkedAt' | 'revivals'>;
+export type KnownHost = Pick<HostRow, 'id' | 'name' | 'state'> & { readonly dead: boolean };
+
+/** They ask for proofs about their hosts. */
+const goOnWithout: readonly string[] = ['vm-migrate', 'vm-restart'];
 
 export interface Revival {
   readonly taskId: string;
@@ -26,12 +31,15 @@ export interface Revival {
 }
 
 export function decideRevivals(parked: readonly ParkedTask[], known: readonly KnownHost[], now: number): Revival[] {
-  return parked.flatMap(({ id, state, error, parkedAt, revivals }) => {
+  return parked.flatMap(({ id, kind, state, error, parkedAt, revivals }) => {
     if (state !== 'parked' || error === null || !isTransient(error.code) || revivals >= mostRevivals) return [];
-    const host = known.find((one) => one.id === error.details['hostId'] && one.state === 'up');
+    const host = known.find((one) => one.id === error.details['hostId']);
+    const proven = host?.dead === true && goOnWithout.includes(kind);
     const pauseMs = firstPauseMs * 2 ** revivals;
-    if (!host || (parkedAt ?? 0) + pauseMs > now) return [];
-    return [{ taskId: id, revivals: revivals + 1, because: `the host ${host.name} is up` }];
+    if (host === undefined || !(host.state === 'up' || proven) || (parkedAt ?? 0) + pauseMs > now) return [];
+    return [
+      { taskId: id, revivals: revivals + 1, because: `the host ${host.name} is ${proven ? 'proven dead' : 'up'}` },
+    ];
   });
 }
 
@@ -45,7 +53,7 @@ export async function revive(seams: RevivalSeams): Promise<number> {
   const { store, clock } = seams;
   const parked = await tasks.select(store.db, { state: 'parked' });
   if (parked.length === 0) return 0;
-  const decided = decideRevivals(parked, await hosts.select(store.db), clock.now());
+  const decided = decideRevivals(parked, await knownHosts(store.db), clock.now());
   let revived = 0;
   for (const { taskId } of decided) {
     revived += (await store.transaction((tx) => apply(tx, taskId, clock.now()))) ? 1 : 0;
@@ -56,7 +64,7 @@ export async function revive(seams: RevivalSeams): Promise<number> {
 /** Looks again, for an operator or the host may have been quicker. */
 async function apply(tx: Tx, taskId: string, now: number): Promise<boolean> {
   const task = await tasks.find(tx, { id: taskId });
-  const [revival] = task ? decideRevivals([task], await hosts.select(tx), now) : [];
+  const [revival] = task ? decideRevivals([task], await knownHosts(tx), now) : [];
   if (!task || !revival) return false;
   await retryTask(tx, taskId, revival.revivals);
   await appendEvent(tx, {
@@ -70,6 +78,11 @@ async function apply(tx: Tx, taskId: string, now: number): Promise<boolean> {
     details: { kind: task.kind, revivals: revival.revivals },
   });
   return true;
+}
+
+async function knownHosts(db: Executor): Promise<KnownHost[]> {
+  const proofs = await validProofs(db);
+  return (await hosts.select(db)).map((row) => ({ ...row, dead: proofs.has(row.id) }));
 }
 
 export function revival(seams: RevivalSeams, log: Log): Rounds {

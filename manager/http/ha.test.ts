@@ -109,8 +109,13 @@ forEachDatabase('high availability in the API', (open) => {
       body: { confirm: true, statement: 'the rack is dark' },
     });
 
-  it('takes no word that a host is off which is up', async () => {
-    await assert.rejects(confirm(), refused('wrong-state', /while it is up/));
+  it('takes no word that a host is off which is up, or which a new manager has not missed yet', async () => {
+    await assert.rejects(confirm(), refused('wrong-state', /has only just begun to listen; say it again/));
+    const { signals } = world.env;
+    const { lastHeartbeatMs } = signals;
+    signals.lastHeartbeatMs = () => Date.now();
+    await assert.rejects(confirm(), refused('wrong-state', /while it is up$/));
+    signals.lastHeartbeatMs = lastHeartbeatMs;
   });
 
   it('takes a word about a silent host, and starts VMs elsewhere by it', async () => {

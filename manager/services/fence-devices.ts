@@ -1,13 +1,13 @@
 /** Power devices as operators see them. Their passwords go in and never come out. */
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import type { fenceDeviceOperations } from '@kvasir/api/resources/fence-device.ts';
-import { type FenceDeviceRow, fenceDevices } from '../store/fence-devices.ts';
+import { type FenceDeviceRow, fenceDevices, unverified } from '../store/fence-devices.ts';
 import { hosts } from '../store/hosts.ts';
 import { byNameOrId, notFoundAt } from './access.ts';
 import type { Call, ChangeService, OpenService, ReadService } from './call.ts';
 import { announceLife, checkName, checkRevision, fresh, updateRow } from './changes.ts';
 import { powerView } from './host-power.ts';
-import { versionedView } from './views.ts';
+import { iso, versionedView } from './views.ts';
 
 const defaultPorts = { ipmi: 623, redfish: 443 } as const;
 
@@ -33,6 +33,7 @@ export const createFenceDevice: ChangeService<typeof fenceDeviceOperations.creat
     certificateFingerprint: null,
     systemPath: null,
     position: 0,
+    ...unverified,
     ...given,
     hostId,
     sealedPassword: change.env.secrets.seal(password, versioned.id),
@@ -51,7 +52,11 @@ export const updateFenceDevice: ChangeService<typeof fenceDeviceOperations.updat
   const { password, ...given } = body;
   refuseRedfishOnly(row.kind, given);
   const sealed = password === undefined ? {} : { sealedPassword: change.env.secrets.seal(password, row.id) };
-  return view(await updateRow(change, fenceDevices, row, { ...given, ...sealed }));
+  // At another place it may be another device.
+  const moved = (['address', 'port', 'systemPath'] as const).some(
+    (field) => (given[field] ?? row[field]) !== row[field],
+  );
+  return view(await updateRow(change, fenceDevices, row, { ...given, ...sealed, ...(moved ? unverified : {}) }));
 };
 
 export const deleteFenceDevice: ChangeService<typeof fenceDeviceOperations.delete> = async (change, { params }) => {
@@ -93,5 +98,16 @@ function view(row: FenceDeviceRow) {
   return {
     ...versionedView(row),
     ...{ name, hostId, kind, address, port, userName, certificateFingerprint, systemPath, position },
+    ...trustView(row),
   };
+}
+
+function trustView({ checkedAt, checkError, seenOnAt, mistrustedBecause }: FenceDeviceRow) {
+  const known = seenOnAt === null ? 'unverified' : 'verified';
+  return {
+    trust: mistrustedBecause === null ? known : 'mistrusted',
+    trustBecause: mistrustedBecause ?? checkError,
+    checkedAt: checkedAt === null ? null : iso(checkedAt),
+    seenOnAt: seenOnAt === null ? null : iso(seenOnAt),
+  } as const;
 }

@@ -45,8 +45,11 @@ export const confirmHostOff: ChangeService<typeof hostOperations.confirmOff> = a
 
 /** Why the host is not off; undefined: nothing shows that it runs. */
 async function signOfLife(call: Call, db: Executor, host: HostRow): Promise<string | undefined> {
-  if (host.state !== 'down') return host.state;
   const { clock, signals } = call.env;
+  if (host.state === 'up' && signals.lastHeartbeatMs(host.id) === undefined) {
+    return 'not missed yet: the manager has only just begun to listen; say it again in half a minute';
+  }
+  if (host.state !== 'down') return host.state;
   const manager = { leadingSinceMs: 0, heldUpAtMs: null };
   const snapshot = await readHaSnapshot(db, { signals, manager, fencings: new Map() }, host.clusterId);
   const facts = snapshot.hosts.find(({ id }) => id === host.id)!;

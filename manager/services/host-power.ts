@@ -2,6 +2,7 @@
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { hostPowerOperations } from '@kvasir/api/resources/fence-device.ts';
 import { appendEvent } from '../store/events.ts';
+import { fenceDevices } from '../store/fence-devices.ts';
 import { hosts, type HostRow } from '../store/hosts.ts';
 import { vms } from '../store/vms.ts';
 import { byAnyDevice, type PowerDone } from '../tasks/host-power.ts';
@@ -33,6 +34,8 @@ export const switchHostOff: OpenService<typeof hostPowerOperations.off> = async 
   }
   await note(call, host, 'host.powering-off', `Host ${host.name} is being switched off on an operator's word`);
   const done = powerView(await byAnyDevice(call.db, host, 'switched off', (id) => call.env.power.powerOff(id)));
+  // Should the host be heard on, its device controls another machine: it is asked again at once.
+  await call.change(({ tx }) => fenceDevices.set(tx, { hostId: host.id }, { checkedAt: null }));
   await note(
     call,
     host,

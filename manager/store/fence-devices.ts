@@ -14,7 +14,18 @@ export interface FenceDeviceRow extends Versioned {
   readonly certificateFingerprint: string | null;
   readonly systemPath: string | null;
   readonly position: number;
+  /** When it was last asked whether it is wired right; null: at the next occasion. */
+  readonly checkedAt: number | null;
+  /** Why it could not be asked then. */
+  readonly checkError: string | null;
+  /** When it last read 'on' while its host was heard. */
+  readonly seenOnAt: number | null;
+  /** What shows that it controls another machine; null: nothing. */
+  readonly mistrustedBecause: string | null;
 }
+
+/** Nothing is known of a device that is new, or that is at another place than before. */
+export const unverified = { checkedAt: null, checkError: null, seenOnAt: null, mistrustedBecause: null } as const;
 
 export const fenceDevices = new Table<FenceDeviceRow>({
   table: 'fenceDevices',
@@ -31,5 +42,9 @@ export const fenceDevices = new Table<FenceDeviceRow>({
     certificateFingerprint: 'text',
     systemPath: 'text',
     position: 'integer',
+    checkedAt: 'integer',
+    checkError: 'text',
+    seenOnAt: 'integer',
+    mistrustedBecause: 'text',
   },
 });

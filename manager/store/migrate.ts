@@ -12,6 +12,7 @@ import { virtualFunctions } from './migrations/0008-virtual-functions.ts';
 import { sessionCuts } from './migrations/0009-session-cuts.ts';
 import { powerSaving } from './migrations/0010-power-saving.ts';
 import { networkQuotas } from './migrations/0011-network-quotas.ts';
+import { powerDeviceTrust } from './migrations/0012-power-device-trust.ts';
 
 export interface Migration {
   /** Sorts and names it for ever: `0001-first-slice`. */
@@ -32,6 +33,7 @@ const migrations: readonly Migration[] = [
   sessionCuts,
   powerSaving,
   networkQuotas,
+  powerDeviceTrust,
 ];
 
 export async function migrate(store: Store): Promise<void> {

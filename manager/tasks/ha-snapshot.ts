@@ -91,7 +91,12 @@ async function readHosts(
       liveness: signals.liveness(id) ?? null,
       bootId: known?.bootId ?? null,
       leasePlan,
-      fenceDevices: (devices.get(id) ?? []).map(({ id: deviceId, kind }) => ({ id: deviceId, kind })),
+      fenceDevices: (devices.get(id) ?? []).map(({ id: deviceId, kind: deviceKind, seenOnAt, mistrustedBecause }) => ({
+        id: deviceId,
+        kind: deviceKind,
+        seenOnAtMs: seenOnAt,
+        mistrustedBecause,
+      })),
       fencing: fencings.get(id) ?? null,
       failedFencings: (incident && attempts.get(incident.id)) ?? [],
       proof: proof ? { id: proof.id, proof: proofOf(proof) } : null,

@@ -5,7 +5,7 @@ import { systemClock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { systemIds } from '../ids.ts';
 import { eventsAfter } from '../store/events.ts';
-import { fenceDevices } from '../store/fence-devices.ts';
+import { fenceDevices, unverified } from '../store/fence-devices.ts';
 import { haIncidents } from '../store/ha-incidents.ts';
 import { hostHa, setHostHa } from '../store/host-ha.ts';
 import { hostStandby, standbyOf } from '../store/host-standby.ts';
@@ -25,7 +25,9 @@ before(async () => {
   world = await TaskWorld.open(opened.store);
   const at = { address: '127.0.0.1', port: 623, userName: 'root', sealedPassword: '', position: 0, systemPath: null };
   const device = { ...firstRevision(systemIds.uuid(), 1), name: 'bmc', kind: 'ipmi', hostId: world.h1 } as const;
-  await world.store.transaction((tx) => fenceDevices.insert(tx, { ...device, ...at, certificateFingerprint: null }));
+  await world.store.transaction((tx) =>
+    fenceDevices.insert(tx, { ...device, ...at, certificateFingerprint: null, ...unverified }),
+  );
 });
 after(() => opened.close());
 beforeEach(async () => {

@@ -1,5 +1,5 @@
 /** What tasks, services and controllers need of power devices, by the ids of their rows; `manager/hosts/fencing/` implements it, tests fake it. */
-import type { PowerReading } from '@kvasir/control/ha/fence-proof.ts';
+import type { PowerCut, PowerReading } from '@kvasir/control/ha/fence-proof.ts';
 
 /** Every method throws `fencing-failed` with the reason, or `not-found`. */
 export interface PowerControl {
@@ -7,5 +7,5 @@ export interface PowerControl {
   /** Answers when the device itself says that the power is on. */
   powerOn(deviceId: string, signal?: AbortSignal): Promise<PowerReading>;
   /** Answers when the device itself says that the power is off. */
-  powerOff(deviceId: string, signal?: AbortSignal): Promise<PowerReading>;
+  powerOff(deviceId: string, signal?: AbortSignal): Promise<PowerCut>;
 }

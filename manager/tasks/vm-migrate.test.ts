@@ -1,9 +1,12 @@
 /** A migration that is stopped: whoever died meanwhile, the destination is cleared only when the source said that the VM stayed. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { systemClock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
+import { operatorProof } from '@kvasir/control/ha/fence-proof.ts';
 import { events } from '../store/events.ts';
+import { endProofs, recordProof } from '../store/fence-proofs.ts';
 import { requestCancel, type TaskRow, taskSteps } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
 import { forEachDatabase } from '../testing/databases.ts';
@@ -111,6 +114,62 @@ forEachDatabase('a migration that is stopped', (open) => {
     await world.assertAtRest();
   });
 
+  test('is not sent to a destination that is not ready for it any more', async () => {
+    const { world, scenario, taskId, called } = await begin();
+    world.hosts.fate = throwing('migration.ready', new KvasirError('host-failed', { reason: 'no lease' }), false);
+    const task = await runToEnd(world, taskId);
+    assert.deepEqual([task.state, called.names.includes('migration.send')], ['failed', false]);
+    assert.equal((await vms.get(world.store.db, vmIdOf(scenario))).hostId, world.h1);
+    await world.assertAtRest();
+  });
+
+  const prove = async ({ store }: TaskWorld, hostId: string): Promise<void> => {
+    const word = { userId: 'u', userName: 'ann', statement: 'unplugged' };
+    const proof = operatorProof({ hostId, hostName: 'h', bootId: null }, word, systemClock.now());
+    await store.transaction(async (tx) => void (await recordProof(tx, randomUUID(), proof, null)));
+  };
+
+  /** What becomes of a migration whose hosts die while it sends; `arrived`: just after the VM came to its destination. */
+  async function dying(dead: readonly ('source' | 'destination')[], arrived: boolean) {
+    const { world, scenario, taskId, called } = await begin();
+    const sides = { source: world.h1, destination: world.h2 };
+    const lost = dead.map((side) => sides[side]);
+    let died = false;
+    world.hosts.fate = ({ method, hostId }) => {
+      if (method === 'migration.send' && !arrived) died = true;
+      const error = new KvasirError('host-unreachable', { host: hostId });
+      const cut = lost.includes(hostId) || (method === 'migration.send' && !arrived);
+      return died && cut ? { kind: 'throw', error, after: false } : { kind: 'work' };
+    };
+    world.hosts.onAnswer = async (method) => void (died ||= method === 'migration.send' && arrived);
+    called.names.length = 0;
+    const parked = await runToEnd(world, taskId);
+    assert.equal(parked.state, 'parked', 'silence is no proof');
+    for (const hostId of lost) {
+      assert.equal((await vms.get(world.store.db, vmIdOf(scenario))).reservedHostId === null, arrived);
+      await prove(world, hostId);
+    }
+    await world.store.transaction((tx) => retryTask(tx, taskId));
+    const task = await runToEnd(world, taskId);
+    await world.store.transaction(async (tx) => {
+      for (const hostId of lost) await endProofs(tx, hostId, systemClock.now());
+    });
+    const { hostId, reservedHostId } = await vms.get(world.store.db, vmIdOf(scenario));
+    const side = hostId === world.h1 ? 'source' : 'destination';
+    return { state: task.state, at: side, reserved: reservedHostId, message: task.error?.message };
+  }
+
+  test('goes on without a host that is proven dead, wherever the VM was by then', async () => {
+    assert.deepEqual(await dying(['source'], true), end('succeeded', 'destination'));
+    assert.partialDeepStrictEqual(await dying(['source'], false), { state: 'failed', at: 'source', reserved: null });
+    assert.partialDeepStrictEqual(await dying(['destination'], false), {
+      state: 'failed',
+      at: 'source',
+      reserved: null,
+    });
+    assert.partialDeepStrictEqual(await dying(['source', 'destination'], false), { state: 'failed', at: 'source' });
+  });
+
   test('when neither host has the VM, or both, it is parked and nothing is cleared', async () => {
     for (const where of ['nowhere', 'both'] as const) {
       const { world, scenario, taskId } = await begin();
@@ -135,6 +194,10 @@ forEachDatabase('a migration that is stopped', (open) => {
     }
   });
 });
+
+function end(state: string, at: string) {
+  return { state, at, reserved: null, message: undefined };
+}
 
 function vmIdOf({ task }: Scenario): string {
   return task.target.id;

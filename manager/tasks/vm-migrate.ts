@@ -4,6 +4,9 @@
  *
  * Taken back, the source ends the migration first and says where the domain is, for it may go on without a manager and without
  * an agent: nothing is cleared at the destination before. A domain that has arrived stays there, and the task goes on.
+ *
+ * A host that is proven dead is not asked: with the source dead the destination says whether the domain arrived, with the destination
+ * dead the source whether it left, and with both dead it runs nowhere.
  */
 import {
   migrationAbandon,
@@ -17,10 +20,12 @@ import {
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Executor, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
+import { hostDomains } from '../store/host-domains.ts';
 import { vms } from '../store/vms.ts';
 import { type VolumeRow, volumes } from '../store/volumes.ts';
 import { defineStep, defineTask, type StepContext } from './kind.ts';
 import type { TaskParams } from './params.ts';
+import { isDeadFor } from './proven-dead.ts';
 import { loadVm, vmSpec } from './vm-spec.ts';
 import { bytesPerMib, volumeRef } from './volume-files.ts';
 
@@ -30,6 +35,7 @@ type Call = StepContext<Params>['call'];
 const prepare = defineStep('vm-migrate', {
   name: 'prepare',
   run: async ({ db, params, call }) => {
+    await requireLiving(db, params);
     const copyVolumes = (await copied(db, params)).map((volume) => ({
       ...volumeRef(volume),
       sizeBytes: volume.sizeMib * bytesPerMib,
@@ -39,6 +45,7 @@ const prepare = defineStep('vm-migrate', {
   },
   undo: async ({ db, params, call }) => {
     const copyVolumes = (await copied(db, params)).map(volumeRef);
+    if (await isDeadFor(db, params.vmId, params.destinationHostId)) return;
     const { arrived } = await call(params.destinationHostId, migrationAbandon, { vmId: params.vmId, copyVolumes });
     if (arrived) throw unclear('the VM is on the destination, and the source did not let it go');
   },
@@ -54,6 +61,7 @@ async function requireReady(db: Executor, { vmId, destinationHostId }: Params, c
 const send = defineStep('vm-migrate', {
   name: 'send',
   run: async ({ db, params, resultOf, call, progress }) => {
+    await requireLiving(db, params);
     const { domains } = await call(params.sourceHostId, vmList, {});
     // Repeated after it has left, there is nothing to make sure of any more.
     if (domains.some(({ vmId, incoming }) => vmId === params.vmId && !incoming)) await requireReady(db, params, call);
@@ -85,13 +93,24 @@ const send = defineStep('vm-migrate', {
       details: { sourceHostId: params.sourceHostId, destinationHostId: params.destinationHostId, downtimeMs },
     });
   },
-  undo: async ({ params, call }) => {
-    const { outcome } = await call(params.sourceHostId, migrationCancel, { vmId: params.vmId });
-    if (outcome === 'stayed') return;
-    const { domains } = await call(params.destinationHostId, vmList, {});
-    if (!domains.some(({ vmId, incoming }) => vmId === params.vmId && !incoming))
+  undo: async ({ db, params, call }) => {
+    const { vmId, destinationHostId } = params;
+    const arrived = { tooLate: { downtimeMs: null, bytesTotal: null } };
+    const nobodyThere = await isDeadFor(db, vmId, destinationHostId);
+    if (await isDeadFor(db, vmId, params.sourceHostId)) {
+      if (nobodyThere) return undefined;
+      const copyVolumes = (await copied(db, params)).map(volumeRef);
+      const answer = await call(destinationHostId, migrationAbandon, { vmId, copyVolumes });
+      return answer.arrived ? arrived : undefined;
+    }
+    const { outcome } = await call(params.sourceHostId, migrationCancel, { vmId });
+    if (outcome === 'stayed') return undefined;
+    // It belongs to the destination, as far as that matters: from there it is restarted.
+    if (nobodyThere) return arrived;
+    const { domains } = await call(destinationHostId, vmList, {});
+    if (!domains.some((domain) => domain.vmId === vmId && !domain.incoming))
       throw unclear('the VM has left the source, and is not on the destination');
-    return { tooLate: { downtimeMs: null, bytesTotal: null } };
+    return arrived;
   },
   weight: 8,
 });
@@ -100,6 +119,7 @@ const forget = defineStep('vm-migrate', {
   name: 'forget',
   forwardOnly: true,
   run: async ({ db, params, call }) => {
+    if (await isDeadFor(db, params.vmId, params.sourceHostId)) return;
     const copiedVolumes = (await copied(db, params)).map(volumeRef);
     await call(params.sourceHostId, migrationForget, { vmId: params.vmId, copiedVolumes });
   },
@@ -114,6 +134,13 @@ export const vmMigrate = defineTask({
   },
 });
 
+/** Neither a source nor a destination that is dead comes to an end with it: it is taken back at once. */
+async function requireLiving(db: Executor, { vmId, sourceHostId, destinationHostId }: Params): Promise<void> {
+  for (const [side, hostId] of Object.entries({ source: sourceHostId, destination: destinationHostId })) {
+    if (await isDeadFor(db, vmId, hostId)) throw unclear(`its ${side} is proven dead`);
+  }
+}
+
 function unclear(reason: string): KvasirError {
   return new KvasirError('host-failed', { reason });
 }
@@ -124,7 +151,13 @@ async function copied(db: Executor, params: Params): Promise<VolumeRow[]> {
 
 /** The VM and its copied disks belong to the destination. A copy stands on no image. */
 async function moveRows(tx: Tx, params: Params, now: number): Promise<void> {
-  await vms.update(tx, params.vmId, { hostId: params.destinationHostId, reservedHostId: null }, { now });
+  const { vmId, destinationHostId: hostId } = params;
+  const vm = await vms.update(tx, vmId, { hostId, reservedHostId: null }, { now });
+  // The destination may die before it could report the domain, which ran there then.
+  const seen = { name: vm.name, state: 'running', managed: true, vmId, seenAt: now };
+  if ((await hostDomains.find(tx, { hostId, domainId: vmId })) === undefined) {
+    await hostDomains.insert(tx, { hostId, domainId: vmId, ...seen });
+  }
   for (const id of params.copyVolumeIds) {
     await volumes.update(tx, id, { hostId: params.destinationHostId, linked: false }, { now });
   }

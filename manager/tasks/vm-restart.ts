@@ -11,13 +11,14 @@ import { vmDefine, vmStart, vmStop, vmUndefine } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { covers } from '@kvasir/control/ha/fence-proof.ts';
 import type { Executor } from '../store/database.ts';
-import { fenceProofs, proofOf, validProof } from '../store/fence-proofs.ts';
+import { fenceProofs, proofOf } from '../store/fence-proofs.ts';
 import { hosts } from '../store/hosts.ts';
 import { recordVmState } from '../store/vm-state.ts';
 import { vms } from '../store/vms.ts';
 import { type ApplyContext, defineStep, defineTask } from './kind.ts';
 import { requireNowhereElse } from './nowhere-else.ts';
 import type { TaskParams } from './params.ts';
+import { isDeadFor, poolsOf } from './proven-dead.ts';
 import { loadVm, vmSpec } from './vm-spec.ts';
 
 type Params = TaskParams<'vm-restart'>;
@@ -29,7 +30,7 @@ const release = defineStep('vm-restart', {
     if (params.proofId === null) await call(params.fromHostId, vmUndefine, { vmId: params.vmId });
   },
   undo: async ({ db, params, call }) => {
-    if (params.proofId !== null || (await isDeadFor(db, params, params.fromHostId))) return;
+    if (params.proofId !== null || (await isDeadFor(db, params.vmId, params.fromHostId))) return;
     await call(params.fromHostId, vmDefine, { vm: vmSpec(await loadVm(db, params.vmId)) });
   },
 });
@@ -56,7 +57,7 @@ const define = defineStep('vm-restart', {
     return await call(params.toHostId, vmDefine, { vm: vmSpec(await loadVm(db, params.vmId)) });
   },
   undo: async ({ db, params, call }) => {
-    if (await isDeadFor(db, params, params.toHostId)) return;
+    if (await isDeadFor(db, params.vmId, params.toHostId)) return;
     await call(params.toHostId, vmUndefine, { vmId: params.vmId });
   },
 });
@@ -72,7 +73,7 @@ const start = defineStep('vm-restart', {
     await recordVmState(tx, params.vmId, { state: answer.state, reason: null, now, taskId: task.id });
   },
   undo: async ({ db, params, call }) => {
-    if (await isDeadFor(db, params, params.toHostId)) return;
+    if (await isDeadFor(db, params.vmId, params.toHostId)) return;
     await call(params.toHostId, vmStop, { vmId: params.vmId, timeoutMs: 0 });
   },
 });
@@ -107,18 +108,8 @@ async function requireProof(
 
 /** A start at a host that is dead would be waited for in vain. */
 async function requireLiving(db: Executor, params: Params): Promise<void> {
-  if (!(await isDeadFor(db, params, params.toHostId))) return;
+  if (!(await isDeadFor(db, params.vmId, params.toHostId))) return;
   throw new KvasirError('host-failed', { reason: 'the new host is dead by now' });
-}
-
-/** The host is proven dead, as far as this VM is concerned. */
-async function isDeadFor(db: Executor, { vmId }: Params, hostId: string): Promise<boolean> {
-  const row = await validProof(db, hostId);
-  return row !== undefined && covers(proofOf(row), await poolsOf(db, vmId));
-}
-
-async function poolsOf(db: Executor, vmId: string): Promise<string[]> {
-  return (await loadVm(db, vmId)).disks.map(({ volume }) => volume.poolId);
 }
 
 function refused(name: string, reason: string): KvasirError {

@@ -34,7 +34,12 @@ export class FakeHost {
 }
 
 /** What shall happen to the call with this number (from 0); counted over all hosts. */
-export type CallFate = (call: { readonly index: number; readonly method: string; readonly key: string }) => Fate;
+export type CallFate = (call: {
+  readonly index: number;
+  readonly hostId: string;
+  readonly method: string;
+  readonly key: string;
+}) => Fate;
 export type Fate =
   | { readonly kind: 'work' }
   /** Thrown instead of working, or after having worked. */
@@ -91,7 +96,7 @@ export class FakeHosts implements HostCalls {
     const { key } = options;
     if (method.kind === 'change' && key === undefined) throw new Error(`${method.name} needs a key`);
     this.#watchPlugging(hostId, method.name, params);
-    const result = await this.fated(method.name, key, () => {
+    const result = await this.fated(hostId, method.name, key, () => {
       if (options.signal?.aborted) throw new KvasirError('cancelled');
       options.onProgress?.({ percent: 50, bytesDone: 1, bytesTotal: 2, downtimeMs: null });
       return this.#work(hostId, method.name, params, key);
@@ -100,7 +105,7 @@ export class FakeHosts implements HostCalls {
   }
 
   async openImage(hostId: string, { imageId, poolId }: ParamsOf<typeof imageOpen>) {
-    return await this.fated(imageOpen.name, undefined, () => {
+    return await this.fated(hostId, imageOpen.name, undefined, () => {
       if (!this.imagesOf(hostId, poolId).has(imageId))
         throw new KvasirError('not-found', { kind: 'image', id: imageId });
       const content = new PassThrough();
@@ -137,8 +142,8 @@ export class FakeHosts implements HostCalls {
   }
 
   /** Counts a call and lets happen to it what is to. */
-  async fated<T>(method: string, key: string | undefined, work: () => T | Promise<T>): Promise<T> {
-    const fate = this.fate({ index: this.calls, method, key: key ?? '' });
+  async fated<T>(hostId: string, method: string, key: string | undefined, work: () => T | Promise<T>): Promise<T> {
+    const fate = this.fate({ index: this.calls, hostId, method, key: key ?? '' });
     this.calls += 1;
     await this.onCall(method);
     if (fate.kind === 'throw' && !fate.after) throw fate.error;

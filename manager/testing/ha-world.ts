@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Liveness } from '@kvasir/api/agent/liveness.ts';
 import { systemClock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { PowerReading } from '@kvasir/control/ha/fence-proof.ts';
+import type { PowerCut } from '@kvasir/control/ha/fence-proof.ts';
 import { HaController } from '../controllers/ha.ts';
 import { systemIds } from '../ids.ts';
 import { ClusterSnapshots } from '../store/cluster-snapshots.ts';
@@ -44,6 +44,8 @@ export class HaWorld {
   readonly controller: HaController;
   /** Hosts whose power was asked to be cut, in order. */
   readonly powerOffs: string[] = [];
+  /** Which machine the device of a host really controls; left out: its own. */
+  readonly wiring = new Map<string, string>();
   /** Whether devices answer. */
   powerWorks = true;
   /** The device does not answer until it is not waited for any more. */
@@ -98,7 +100,8 @@ export class HaWorld {
       for (const [index, id] of ids.entries()) {
         await hosts.set(tx, { id }, { name: `h${index + 1}`, memoryMib: 65_536, cpus: 256 });
         const at = { address: '127.0.0.1', port: 623, userName: 'root', sealedPassword: '', position: 0 };
-        const more = { certificateFingerprint: null, systemPath: null };
+        const trust = { checkedAt: 1, checkError: null, seenOnAt: world.clock.now(), mistrustedBecause: null };
+        const more = { certificateFingerprint: null, systemPath: null, ...trust };
         const device = {
           ...firstRevision(systemIds.uuid(), 1),
           name: `bmc-${index}`,
@@ -267,14 +270,17 @@ export class HaWorld {
     });
   }
 
-  async #powerOff(deviceId: string, signal: AbortSignal): Promise<PowerReading> {
+  async #powerOff(deviceId: string, signal: AbortSignal): Promise<PowerCut> {
     const device = await fenceDevices.get(this.store.db, deviceId);
     this.powerOffs.push(device.hostId);
     if (this.powerHangs) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
     if (!this.powerWorks || signal.aborted)
       throw new KvasirError('fencing-failed', { device: device.name, reason: 'no answer' });
-    this.powerLoss(device.hostId);
-    return { state: 'off', deviceId, kind: 'ipmi', confirmedAtMs: this.clock.now() };
+    const wired = this.wiring.get(device.hostId) ?? device.hostId;
+    const before = this.lives.get(wired)?.alive === true ? 'on' : 'off';
+    this.powerLoss(wired);
+    const at = { confirmedAtMs: this.clock.now(), readBeforeAtMs: this.clock.now() };
+    return { state: 'off', deviceId, kind: 'ipmi', before, ...at };
   }
 
   /** Lets everything go on that does not wait for the clock; what tasks do on real time is waited for a little. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { operatorProof } from '@kvasir/control/ha/fence-proof.ts';
 import { systemIds } from '../ids.ts';
 import type { Tx } from '../store/database.ts';
-import { fenceDevices } from '../store/fence-devices.ts';
+import { fenceDevices, unverified } from '../store/fence-devices.ts';
 import { recordProof } from '../store/fence-proofs.ts';
 import { hostHa, setHostHa } from '../store/host-ha.ts';
 import { hostMaintenance } from '../store/host-maintenance.ts';
@@ -169,7 +169,7 @@ async function sleeper({ store, h1 }: TaskWorld, phase: 'entering' | 'waking') {
 
 async function insertDevice(tx: Tx, hostId: string): Promise<void> {
   const at = { address: '127.0.0.1', port: 623, userName: 'root', sealedPassword: '', position: 0 };
-  const more = { kind: 'ipmi', certificateFingerprint: null, systemPath: null } as const;
+  const more = { kind: 'ipmi', certificateFingerprint: null, ...unverified, systemPath: null } as const;
   await fenceDevices.insert(tx, {
     ...firstRevision(systemIds.uuid(), 1),
     name: `bmc-${hostId}`,

@@ -20,7 +20,10 @@ export const plantedBugs: readonly PlantedBug[] = [
     planted: {
       power: (real, world) => ({
         ...real,
-        powerOff: async (deviceId) => ({ state: 'off', deviceId, kind: 'ipmi', confirmedAtMs: world.clock.now() }),
+        powerOff: async (deviceId) => {
+          const at = { confirmedAtMs: world.clock.now(), readBeforeAtMs: world.clock.now() };
+          return { state: 'off', before: 'on', deviceId, kind: 'ipmi', ...at };
+        },
       }),
     },
     plan: (plan) => ({ ...plan, devices: true }),

@@ -20,14 +20,17 @@ export type BmcMode = 'works' | 'slow' | 'loses-answers' | 'refuses' | 'dead';
 
 export interface Bmc {
   readonly deviceId: string;
+  /** The host that it is registered for. */
   readonly hostId: string;
+  /** The machine that it controls; null: one that is off and no host. */
+  readonly wiredTo: string | null;
   mode: BmcMode;
 }
 
 export interface PoweredHosts {
   isOn(hostId: string): boolean;
   /** The device cuts the power now. */
-  cutPower(hostId: string): void;
+  cutPower(hostId: string, bmc: Bmc): void;
 }
 
 const callMs = 8000;
@@ -46,6 +49,10 @@ export class Bmcs {
 
   add(bmc: Bmc): void {
     this.#devices.set(bmc.deviceId, bmc);
+  }
+
+  rewire(hostId: string, wiredTo: string | null): void {
+    for (const [id, bmc] of this.#devices) if (bmc.hostId === hostId) this.#devices.set(id, { ...bmc, wiredTo });
   }
 
   ofHost(hostId: string): Bmc | undefined {
@@ -74,10 +81,11 @@ export class Bmcs {
 
   #driver(): PowerDriver {
     return {
-      state: (device, signal) => this.#ask(device.id, signal, (bmc) => (this.#hosts.isOn(bmc.hostId) ? 'on' : 'off')),
+      state: (device, signal) =>
+        this.#ask(device.id, signal, ({ wiredTo }) => (wiredTo !== null && this.#hosts.isOn(wiredTo) ? 'on' : 'off')),
       order: (device, signal, limit) =>
         this.#ask(device.id, limit, (bmc) => {
-          if (signal === 'off') this.#hosts.cutPower(bmc.hostId);
+          if (signal === 'off' && bmc.wiredTo !== null) this.#hosts.cutPower(bmc.wiredTo, bmc);
         }),
     };
   }

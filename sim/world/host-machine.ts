@@ -216,6 +216,7 @@ export class HostMachine {
         served: life.holds(this.#served),
         log: (what) => this.#seams.tell(`  ${this.name}: ${what}`),
         hostname: this.name,
+        bootId: this.sim.bootId,
         agentVersion: 'simulated',
         versions: {},
         status: () => ({ load1: 0, freeMemoryMib: this.sim.memoryMib - this.sim.usedMemoryMib }),

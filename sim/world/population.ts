@@ -31,6 +31,8 @@ export interface Population {
   readonly leases?: { readonly leaseMs?: number; readonly killAfterMs?: number; readonly renewEveryMs?: number };
   /** Whether hosts have power devices. */
   readonly devices: boolean;
+  /** Hosts whose devices control another machine: that host, or null for one that is off and no host. */
+  readonly wiring?: Readonly<Record<string, string | null>>;
 }
 
 export const sharedPath = '/shared';
@@ -69,7 +71,10 @@ export async function populate(
     });
     for (const machine of machines.values()) await addHost(tx, machine, clusterId, fresh());
     if (population.devices) {
-      for (const machine of machines.values()) await addDevice(tx, machine, bmcs, fresh());
+      for (const machine of machines.values()) await addDevice(tx, machine, bmcs, fresh(), nowMs);
+      for (const [name, other] of Object.entries(population.wiring ?? {})) {
+        bmcs.rewire(machines.get(name)!.hostId, other === null ? null : machines.get(other)!.hostId);
+      }
     }
     const vmIds = new Map<string, string>();
     for (const planned of population.vms) {
@@ -113,11 +118,14 @@ async function addDevice(
   { hostId, name }: HostMachine,
   bmcs: Bmcs,
   revision: ReturnType<typeof firstRevision>,
+  nowMs: number,
 ): Promise<void> {
   const place = { address: name, port: 623, userName: 'admin', sealedPassword: '', position: 0 };
   const more = { certificateFingerprint: null, systemPath: null };
-  await fenceDevices.insert(tx, { ...revision, name: `bmc-${name}`, hostId, kind: 'ipmi', ...place, ...more });
-  bmcs.add({ deviceId: revision.id, hostId, mode: 'works' });
+  const trust = { checkedAt: nowMs, checkError: null, seenOnAt: nowMs, mistrustedBecause: null };
+  const row = { ...revision, name: `bmc-${name}`, hostId, kind: 'ipmi', ...place, ...more, ...trust } as const;
+  await fenceDevices.insert(tx, row);
+  bmcs.add({ deviceId: revision.id, hostId, wiredTo: hostId, mode: 'works' });
 }
 
 interface Ids {

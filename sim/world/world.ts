@@ -68,7 +68,7 @@ export class World {
       this.clock,
       {
         isOn: (hostId) => this.sim.host(hostId)?.isOn === true,
-        cutPower: (hostId) => this.#cutPower(hostId),
+        cutPower: (hostId, bmc) => this.#cutPower(hostId, bmc.hostId === hostId),
       },
       (from, to) => this.chance.between(from, to),
     );
@@ -187,9 +187,10 @@ export class World {
     };
   }
 
-  #cutPower(hostId: string): void {
+  #cutPower(hostId: string, wiredRight: boolean): void {
     const machine = [...this.machines.values()].find((each) => each.hostId === hostId)!;
     if (!machine.sim.isOn) return;
+    if (!wiredRight) return machine.powerOff('the power device of another host was told to');
     this.fenced.push({ hostId, atMs: this.clock.now(), wellSinceMs: machine.wellSinceMs });
     machine.powerOff('its power device was told to');
   }

@@ -6,6 +6,11 @@ await journal.raiseEpoch(Number(process.argv[3]));
 process.stdout.write(`epoch ${journal.epoch}\n`);
 for (let count = 0; ; count += 1) {
   const key = `${process.argv[3]}/${count}`;
-  await journal.record({ key, method: 'vm.start', result: { state: 'running', padding: 'x'.repeat(count % 3000) } });
+  await journal.record({
+    key,
+    method: 'vm.start',
+    result: { state: 'running', padding: 'x'.repeat(count % 3000) },
+    bootId: 'boot',
+  });
   process.stdout.write(`${key}\n`);
 }

@@ -5,6 +5,8 @@ import type { HaSnapshot, HostFacts, IncidentFacts, RestartFacts, VmFacts } from
 
 export const now = 1_000_000;
 export const policy = defaultHaPolicy;
+/** Of a device that read 'on' a minute ago. */
+export const verified = { seenOnAtMs: now - 60_000, mistrustedBecause: null };
 export const leasePlan = { leaseMs: 9000, renewEveryMs: 1000, killAfterMs: 6000, poolIds: ['gold'] };
 
 /** How a host looks to the others; ages in ms, undefined: as of a host that lives. */
@@ -79,7 +81,7 @@ export function cluster(
       liveness: { report, atMs: now - Math.max(100, silentMs) },
       bootId: `boot-${name}`,
       leasePlan: leases ? leasePlan : null,
-      fenceDevices: [{ id: `bmc-${name}`, kind: 'ipmi' }],
+      fenceDevices: [{ id: `bmc-${name}`, kind: 'ipmi', ...verified }],
       fencing: null,
       failedFencings: [],
       proof: null,

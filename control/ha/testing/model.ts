@@ -4,7 +4,8 @@
  */
 import type { HaAction } from '../actions.ts';
 import { decide } from '../decide.ts';
-import { powerOffProof } from '../fence-proof.ts';
+import { type PowerCut, powerOffProof } from '../fence-proof.ts';
+import { judgePowerOff } from '../power-evidence.ts';
 import type { HaSnapshot, HostFacts, VmFacts } from '../snapshot.ts';
 import { cluster, leasePlan, now as start, restart, vm } from './facts.ts';
 
@@ -56,6 +57,7 @@ export class Model {
       if (each.power && each.storage) each.renewedMs = this.now;
     }
     this.#see();
+    for (const hostId of this.#cuts.keys()) this.#judgeCut(hostId);
     const actions = decide(this.snapshot, this.now);
     for (const action of actions) this.#apply(action);
     return actions;
@@ -151,15 +153,34 @@ export class Model {
   #powerOff(hostId: string, deviceId: string): void {
     const host = this.snapshot.hosts.find(({ id }) => id === hostId)!;
     if (!this.truth.get(hostId)!.bmc) {
-      const failed = { deviceId, atMs: this.now, reason: 'no answer' };
-      return this.#host(hostId, {
-        failedFencings: [...host.failedFencings.filter((each) => each.deviceId !== deviceId), failed],
-      });
+      return this.#failed(host, deviceId, 'no answer');
     }
+    const before = this.truth.get(hostId)!.power ? 'on' : 'off';
     this.powerLost(hostId);
-    const reading = { state: 'off', deviceId, kind: 'ipmi', confirmedAtMs: this.now } as const;
-    const proof = powerOffProof({ hostId, hostName: hostId, bootId: host.bootId }, reading);
+    const at = { confirmedAtMs: this.now, readBeforeAtMs: this.now };
+    this.#cuts.set(hostId, { state: 'off', deviceId, kind: 'ipmi', before, ...at });
+    this.#host(hostId, { fencing: { deviceId, sinceMs: this.now }, state: 'down' });
+  }
+
+  /** Power-offs that were confirmed and are not believed yet. */
+  readonly #cuts = new Map<string, PowerCut>();
+
+  #judgeCut(hostId: string): void {
+    const cut = this.#cuts.get(hostId)!;
+    const host = this.snapshot.hosts.find(({ id }) => id === hostId)!;
+    const judgement = judgePowerOff(host, cut, this.snapshot, this.now);
+    if ('waitFor' in judgement) return;
+    this.#cuts.delete(hostId);
+    this.#host(hostId, { fencing: null });
+    if ('missing' in judgement) return this.#failed(host, cut.deviceId, judgement.missing);
+    if (host.proof !== null) return;
+    const proof = powerOffProof({ hostId, hostName: hostId, bootId: host.bootId }, judgement.evidence);
     this.#host(hostId, { proof: { id: `proof${this.#ids++}`, proof }, state: 'down' });
+  }
+
+  #failed(host: HostFacts, deviceId: string, reason: string): void {
+    const others = host.failedFencings.filter((each) => each.deviceId !== deviceId);
+    this.#host(host.id, { failedFencings: [...others, { deviceId, atMs: this.now, reason }] });
   }
 
   #applyRestart(action: HaAction): void {

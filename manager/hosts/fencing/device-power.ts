@@ -1,10 +1,11 @@
 /** Power by the rows of fence devices: finds the row, opens its password, asks the device. The same shape as `tasks/power-control.ts`. */
 import { KvasirError } from '@kvasir/api/errors.ts';
+import type { PowerCut, PowerReading } from '@kvasir/control/ha/fence-proof.ts';
 import type { SecretBox } from '../../secret-box.ts';
 import type { Store } from '../../store/database.ts';
 import { fenceDevices } from '../../store/fence-devices.ts';
 import { hosts } from '../../store/hosts.ts';
-import type { FenceDevice, HostPower, PowerReading } from './power-reading.ts';
+import type { FenceDevice, HostPower } from './power-reading.ts';
 
 export class DevicePower {
   readonly #store: Store;
@@ -25,7 +26,7 @@ export class DevicePower {
     return this.#power.powerOn(await this.#device(deviceId), signal);
   }
 
-  async powerOff(deviceId: string, signal?: AbortSignal): Promise<PowerReading> {
+  async powerOff(deviceId: string, signal?: AbortSignal): Promise<PowerCut> {
     return this.#power.powerOff(await this.#device(deviceId), signal);
   }
 

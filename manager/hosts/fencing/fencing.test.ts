@@ -10,7 +10,7 @@ import { freeUdpPort, IpmiSimulator } from './testing/ipmi-simulator.ts';
 import { RedfishEmulator } from './testing/redfish-emulator.ts';
 
 const password = 'a-secret-word';
-const fencing = new Fencing(systemClock, { confirmMs: 2500, callMs: 2000, pauseMs: 20 });
+const fencing = new Fencing(systemClock, { confirmMs: 6000, callMs: 5000, pauseMs: 20 });
 
 function device(changes: Partial<FenceDevice>): FenceDevice {
   return {

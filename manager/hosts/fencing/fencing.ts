@@ -4,11 +4,12 @@
  *
  * A device that does not answer, or loses an answer, is asked again within the time allowed: asking twice is harmless.
  */
+import type { PowerCut, PowerReading } from '@kvasir/control/ha/fence-proof.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { PowerDriver } from './device-driver.ts';
 import { IpmiDriver } from './ipmi.ts';
-import type { FenceDevice, HostPower, PowerReading } from './power-reading.ts';
+import type { FenceDevice, HostPower } from './power-reading.ts';
 import { RedfishDriver } from './redfish.ts';
 
 export interface FencingTimes {
@@ -36,12 +37,13 @@ export class Fencing implements HostPower {
     this.#drivers = { ipmi: new IpmiDriver(), redfish: new RedfishDriver(), ...drivers };
   }
 
-  powerOff(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading> {
-    return this.#reach(device, 'off', signal);
+  async powerOff(device: FenceDevice, signal?: AbortSignal): Promise<PowerCut> {
+    const { first, last } = await this.#reach(device, 'off', signal);
+    return { ...last, state: 'off', before: first.state, readBeforeAtMs: first.confirmedAtMs };
   }
 
-  powerOn(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading> {
-    return this.#reach(device, 'on', signal);
+  async powerOn(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading> {
+    return (await this.#reach(device, 'on', signal)).last;
   }
 
   async powerState(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading> {
@@ -55,9 +57,15 @@ export class Fencing implements HostPower {
     }
   }
 
-  async #reach(device: FenceDevice, wanted: 'on' | 'off', signal?: AbortSignal): Promise<PowerReading> {
+  /** `first`: as it was before the order. A device that cannot say that could not confirm anything either, and is told nothing. */
+  async #reach(
+    device: FenceDevice,
+    wanted: 'on' | 'off',
+    signal?: AbortSignal,
+  ): Promise<{ readonly first: PowerReading; readonly last: PowerReading }> {
     const driver = this.#drivers[device.kind];
     const deadlineMs = this.#clock.now() + this.#times.confirmMs;
+    let first: PowerReading | undefined;
     let ordered = false;
     let problem: unknown = new Error('it never answered');
     for (let attempt = 1; ; attempt += 1) {
@@ -65,12 +73,14 @@ export class Fencing implements HostPower {
       if (attempt > 1 && this.#clock.now() >= deadlineMs) throw failure(device, verbs[wanted], problem);
       try {
         signal?.throwIfAborted();
+        first ??= this.#reading(device, await this.#call(signal, (limit) => driver.state(device, limit)));
         if (!ordered) {
+          if (this.#clock.now() >= deadlineMs) throw failure(device, verbs[wanted], problem);
           await this.#call(signal, (limit) => driver.order(device, wanted, limit));
           ordered = true;
         }
         const state = await this.#call(signal, (limit) => driver.state(device, limit));
-        if (state === wanted) return this.#reading(device, state);
+        if (state === wanted) return { first, last: this.#reading(device, state) };
         problem = new Error(`the device says that it is ${state} still`);
         // An order that got lost on its way: every few looks it is given anew.
         if (attempt % 10 === 0) ordered = false;

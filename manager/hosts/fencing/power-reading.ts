@@ -1,19 +1,13 @@
-/** What a device that controls a host's power said about it. */
-export interface PowerReading {
-  readonly state: 'on' | 'off';
-  readonly deviceId: string;
-  readonly kind: 'ipmi' | 'redfish';
-  /** When the answer came, by the manager's clock. */
-  readonly confirmedAtMs: number;
-}
+/** What a device that controls a host's power said about it, as decisions are told it. */
+import type { PowerCut, PowerReading } from '@kvasir/control/ha/fence-proof.ts';
 
 /** A host's power, by the devices registered for it. Implemented by `Fencing`. */
 export interface HostPower {
   /**
    * Switches off at once, without asking the operating system, and answers only when the device itself read 'off'
-   * afterwards. Errors: `fencing-failed` with the reason (no answer, wrong password, still on after the time allowed).
+   * afterwards; it is asked how the power is before it is told. Errors: `fencing-failed` with the reason (no answer, wrong password, still on after the time allowed).
    */
-  powerOff(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading>;
+  powerOff(device: FenceDevice, signal?: AbortSignal): Promise<PowerCut>;
   /** Errors: `fencing-failed`. */
   powerOn(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading>;
   /** Errors: `fencing-failed`. */

@@ -3,7 +3,7 @@ import type { Operation } from '@kvasir/api/operation.ts';
 import { apiTokens } from '../../store/api-tokens.ts';
 import { clusters } from '../../store/clusters.ts';
 import type { Tx } from '../../store/database.ts';
-import { fenceDevices } from '../../store/fence-devices.ts';
+import { fenceDevices, unverified } from '../../store/fence-devices.ts';
 import { haIncidents } from '../../store/ha-incidents.ts';
 import { hostStandby } from '../../store/host-standby.ts';
 import { organizationMembers, organizations } from '../../store/organizations.ts';
@@ -169,6 +169,7 @@ async function insertFenceDevice(world: ApiWorld, tx: Tx, hostId: string, n: num
     ...row,
     ...{ name: `bmc${n}`, hostId, kind: 'ipmi', address: '192.0.2.9', port: 623, userName: 'admin', position: 0 },
     ...{ sealedPassword: world.env.secrets.seal('secret', row.id), certificateFingerprint: null, systemPath: null },
+    ...unverified,
   });
 }
 

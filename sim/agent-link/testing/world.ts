@@ -119,6 +119,7 @@ export class World {
       served: new MemoryServed(),
       log: noLog,
       hostname: name,
+      bootId: 'boot',
       agentVersion: 'test',
       versions: {},
       status: () => ({ load1: 0, freeMemoryMib: 1000 }),
