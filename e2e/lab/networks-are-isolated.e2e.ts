@@ -65,7 +65,7 @@ describe('networks are isolated', { timeout: 240_000 }, () => {
     const { fabricNamespace, directory } = bed().lab.layout;
     const file = join(directory, 'wire.pcap');
     const filter = 'udp port 4789 and src host 10.79.0.1';
-    const argv = ['tcpdump', '-U', '-i', 'vm', '-w', file, filter];
+    const argv = ['tcpdump', '--immediate-mode', '-U', '-i', 'vm', '-w', file, filter];
     const capture = await startCapture(bed().start(fabricNamespace, argv, 'pipe'));
     assert.ok(await on('b1').reaches('10.0.0.2'));
     await capture.stop();
