@@ -135,6 +135,6 @@ it('the list of connections is read as the switch writes it', () => {
   assert.deepEqual(first, tcp({ midway: true }));
   assert.deepEqual([second?.protocol, second?.icmp, second?.opened], [58, { type: 128, code: 0 }, 'out']);
   assert.deepEqual([third?.protocol, third?.opened, parseConnections(dump).length], [47, null, 3]);
-  assert.equal(tupleOf(first!), 'ct_nw_src=10.0.0.2,ct_nw_dst=10.0.0.1,ct_nw_proto=6,ct_tp_src=4000,ct_tp_dst=80');
+  assert.equal(tupleOf(first), 'ct_nw_src=10.0.0.2,ct_nw_dst=10.0.0.1,ct_nw_proto=6,ct_tp_src=4000,ct_tp_dst=80');
   assert.equal(tupleOf(second!), null);
 });
