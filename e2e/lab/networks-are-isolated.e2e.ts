@@ -74,7 +74,7 @@ describe('networks are isolated', { timeout: 240_000 }, () => {
       ['h2', 'a2'],
     ] as const) {
       const lines = [
-        `link add vx type vxlan id ${vniA} dstport 4789 local 10.79.0.150 remote ${bed().host(host).vtep} dev eth0`,
+        `link add vx type vxlan id ${vniA} dstport 4789 local 10.79.0.150 remote ${bed().host(host).vtep}`,
         'link set dev vx address 52:54:00:0f:00:99 mtu 3000 up',
         'address add 10.0.0.66/24 dev vx',
         `neigh replace ${on(victim).guest.addresses[0]!} lladdr ${on(victim).guest.macAddress} dev vx`,
@@ -94,7 +94,7 @@ describe('networks are isolated', { timeout: 240_000 }, () => {
     const { fabricNamespace, directory } = bed().lab.layout;
     const file = join(directory, 'wire.pcap');
     const filter = 'udp port 4789 and src host 10.79.0.1';
-    const argv = ['tcpdump', '-U', '-i', 'vm', '-w', file, filter];
+    const argv = ['tcpdump', '--immediate-mode', '-U', '-i', 'vm', '-w', file, filter];
     const capture = await startCapture(bed().start(fabricNamespace, argv, 'pipe'));
     assert.ok(await on('b1').reaches('10.0.0.2'));
     await capture.stop();
