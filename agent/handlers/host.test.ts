@@ -1,8 +1,10 @@
 /** The slice of the distributed switch on disk and in force: whatever is cut off in between, the newest wins and nothing is forgotten. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import type { ParamsOf } from '@kvasir/api/agent/method.ts';
 import { networkApply } from '@kvasir/api/agent/network.ts';
 import { emptySlice, type NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
+import { emptyOutline } from '@kvasir/api/agent/slice-outline.ts';
 import { MemoryServed } from '../journal/served.ts';
 import { KeyedLock } from '../keyed-lock.ts';
 import { noLog } from '../log.ts';
@@ -14,12 +16,19 @@ import { hostHandlers } from './host.ts';
 const named = (groupId: string): NetworkSlice => ({ ...emptySlice, groups: [{ groupId, name: groupId, rules: [] }] });
 const [first, second, third] = [named('first'), named('second'), named('third')];
 
+/** As the slice travels. */
+function sent(generation: number, { groups }: NetworkSlice): ParamsOf<typeof networkApply> {
+  const documents = groups.map((group) => ({ digest: group.groupId, content: { group } }));
+  return { generation, outline: { ...emptyOutline, groups: documents.map(({ digest }) => digest) }, documents };
+}
+
 /** An agent's process: what it serves outlives it. */
 function agent(served = new MemoryServed()) {
   const drivers = fakeDrivers();
-  const context = { drivers, served, locks: new KeyedLock() } as unknown as HostContext;
+  const identity = { hostId: 'h1' };
+  const context = { drivers, served, identity, locks: new KeyedLock() } as unknown as HostContext;
   const { run } = hostHandlers(context).find(({ method }) => method === networkApply)!;
-  const apply = (generation: number, slice: NetworkSlice) => run({ generation, slice }, {} as HandlerCall);
+  const apply = (generation: number, slice: NetworkSlice) => run(sent(generation, slice), {} as HandlerCall);
   return { drivers, served, apply, serveAgain: () => serveAgain(context, noLog) };
 }
 
@@ -73,8 +82,8 @@ it('an older one is refused, also by an agent that has not applied any', async (
 
 it('what was cut is answered', async () => {
   const { drivers, apply } = agent();
-  assert.deepEqual(await apply(1, first), { generation: 1 });
+  assert.deepEqual(await apply(1, first), { generation: 1, missing: [] });
   const cut = { opened: 'in', address: '10.0.0.1', port: 80, remote: null } as const;
   drivers.network.cuts = [{ nicId: 'nic', guestVlan: null, cuts: [cut] }];
-  assert.deepEqual(await apply(2, second), { generation: 2, cuts: drivers.network.cuts });
+  assert.deepEqual(await apply(2, second), { generation: 2, missing: [], cuts: drivers.network.cuts });
 });
