@@ -20,7 +20,7 @@ const mostCandidates = 8;
 /** Why a policy would switch hosts on and off by turns; undefined: it would not. */
 export function unsteady({ keepFreePercent, wakeAbovePercent }: PowerPolicy): string | undefined {
   if (keepFreePercent >= 100 - wakeAbovePercent + 5) return undefined;
-  return `keepFreePercent must be ${100 - wakeAbovePercent + 5} at least with wakeAbovePercent ${wakeAbovePercent}, or hosts would go on and off by turns`;
+  return `must be ${100 - wakeAbovePercent + 5} at least with wakeAbovePercent ${wakeAbovePercent}, or hosts would go on and off by turns`;
 }
 
 export function planPower(world: PowerWorld, policy: PowerPolicy, now: number): PowerAction[] {

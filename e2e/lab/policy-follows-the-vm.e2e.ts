@@ -16,7 +16,7 @@ import { addForeignVtep, removeForeignVtep } from './testing/switch/foreign-vtep
 import { startCapture } from './testing/switch/switch-bed.ts';
 
 const foreign = { vtep: '10.79.0.200', macAddress: '52:54:00:0a:00:09', address: '10.20.0.200' };
-const moves = 6;
+const moves = 20;
 const pingEveryMs = 10;
 /** Beyond the standstill that QEMU reports. */
 const mostLostMs = 50;

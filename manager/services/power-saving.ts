@@ -1,5 +1,5 @@
 /** Power saving of a cluster for people: how it is, how it shall be, and doing what is suggested. */
-import { KvasirError } from '@kvasir/api/errors.ts';
+import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import type { PowerSaving, powerSavingOperations } from '@kvasir/api/resources/power-saving.ts';
 import { planPower, unsteady, whyStays } from '@kvasir/control/power-saving/plan-power.ts';
 import { freeShares, roomNow } from '@kvasir/control/power-saving/room.ts';
@@ -24,7 +24,7 @@ export const updatePowerSaving: ChangeService<typeof powerSavingOperations.updat
   const cluster = await findCluster(change, params.cluster);
   const told = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
   const wrong = unsteady({ ...(await powerSavingPolicyOf(change.tx, cluster.id)), ...told });
-  if (wrong !== undefined) throw new KvasirError('invalid-request', {}, [{ path: '/keepFreePercent', message: wrong }]);
+  if (wrong !== undefined) throw invalidField('/body/keepFreePercent', wrong);
   await updateRow(change, clusters, cluster, {});
   await setClusterPowerSaving(change.tx, cluster.id, { policy: told, told: '' });
   return await powerSavingView(change, cluster.id);
