@@ -8,6 +8,7 @@ import { balanceClusters } from './controllers/balance.ts';
 import { checkDevices } from './controllers/device-checks.ts';
 import { HaController } from './controllers/ha.ts';
 import { gateways } from './controllers/gateways.ts';
+import { leaveUnlinkedHosts } from './controllers/network-loss.ts';
 import { leftovers } from './controllers/leftovers.ts';
 import { savePower } from './controllers/power-saving.ts';
 import { revival } from './controllers/revival.ts';
@@ -142,6 +143,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     ha,
     failures,
     balance,
+    leaveUnlinkedHosts({ ...env, epoch: () => leadership.epoch }, log),
     powerSaving,
     checkDevices({ ...env, epoch: () => leadership.epoch }, log),
   ];

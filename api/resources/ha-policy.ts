@@ -42,7 +42,9 @@ export const HaPolicy = closed({
   /** Storage that one host alone has lost. */
   storageLost: FailureReaction,
   /** Physical connections of the VM networks are down. */
-  networkLost: FailureReaction,
+  networkLost: oneOf(['leave', 'restart'] as const, {
+    description: 'leave: only say so; restart: its VMs move to other hosts while they run',
+  }),
   maxParallelRestarts: Type.Integer({ minimum: 1, maximum: 256 }),
   selfSuspicionShare: Type.Number({
     minimum: 0.1,
