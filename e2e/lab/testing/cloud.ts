@@ -70,9 +70,12 @@ export class TestCloud {
     return this.vm(name);
   }
 
-  /** Powers off and deletes for good, whatever state they are in. */
+  /** Powers off and deletes for good, whatever state they are in, once nothing works on them any more. */
   async purge(...names: readonly string[]): Promise<void> {
-    for (const name of names) await this.cloud.kvasir(['vm', 'delete', name, '--force', '--purge', '--wait']);
+    for (const name of names) {
+      await until(`rest for VM ${name}`, 60_000, async () => (await this.vm(name)).taskId === null);
+      await this.cloud.kvasir(['vm', 'delete', name, '--force', '--purge', '--wait']);
+    }
   }
 
   async vm(nameOrId: string): Promise<Vm> {
