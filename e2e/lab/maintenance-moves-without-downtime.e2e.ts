@@ -90,6 +90,7 @@ describe('a host in maintenance', { timeout: 400_000 }, () => {
     const open = await host(from);
     assert.equal(open.schedulable, (await cloud().ended(id)).state === 'cancelled');
     // A move that had begun goes on; in its last moment the VM stands still.
+    await until('its end', 60_000, async () => (await cloud().vm('one')).taskId === null);
     await cloud().untilState(vm.id, 'running');
   });
 
@@ -106,7 +107,7 @@ describe('a host in maintenance', { timeout: 400_000 }, () => {
     await lab.cut(from, ['vm']);
     await until('it moves', 60_000, async () => {
       const now = await cloud().vm('one');
-      return now.hostName !== from && now.state === 'running';
+      return now.hostName !== from && now.state === 'running' && now.taskId === null;
     });
     assert.equal(await on(await cloud().vm('one'), 'cat /proc/sys/kernel/random/boot_id'), boot);
     assert.equal((await host(from)).state, 'up');
