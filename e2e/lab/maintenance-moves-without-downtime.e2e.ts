@@ -1,6 +1,10 @@
-/** A host is taken out while its VMs run, on real QEMU: they go on elsewhere without a restart, and the host comes back. */
+/**
+ * A host is taken out while its VMs run, on real QEMU: they go on elsewhere without a restart, and the host comes back. So they do when
+ * a host has lost the VM networks and the cluster wants them away from there.
+ */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { clusterOperations } from '@kvasir/api/resources/cluster.ts';
 import { hostMaintenanceOperations } from '@kvasir/api/resources/host-maintenance.ts';
 import { hostOperations } from '@kvasir/api/resources/host.ts';
 import type { Vm } from '@kvasir/api/resources/vm.ts';
@@ -88,5 +92,25 @@ describe('a host in maintenance', { timeout: 400_000 }, () => {
     // A move that had begun goes on; in its last moment the VM stands still.
     await until('its end', 60_000, async () => (await cloud().vm('one')).taskId === null);
     await cloud().untilState(vm.id, 'running');
+  });
+
+  it('that loses its connection to the VM networks is left by its VMs, which run on', async () => {
+    const { client, lab } = cloud();
+    await client.call(clusterOperations.update, {
+      params: { cluster: 'default' },
+      body: { ha: { networkLost: 'restart' } },
+    });
+    const vm = await cloud().createVm('wired', '--host', 'h1', '--network', 'default');
+    const from = 'h1';
+    const boot = await on(vm, 'cat /proc/sys/kernel/random/boot_id');
+    await lab.cut(from, ['vm']);
+    await until('it moves', 60_000, async () => {
+      const now = await cloud().vm('wired');
+      return now.hostName !== from && now.state === 'running' && now.taskId === null;
+    });
+    assert.equal(await on(await cloud().vm('wired'), 'cat /proc/sys/kernel/random/boot_id'), boot);
+    assert.equal((await host(from)).state, 'up');
+    await lab.heal(from, ['vm']);
+    await until(`${from} is well again`, 60_000, async () => (await host(from)).ha.state === 'running');
   });
 });
