@@ -9,7 +9,7 @@ const host = (change: Partial<UnlinkedHost> = {}): UnlinkedHost => ({
   ...change,
 });
 const vm = (name: string, change: Partial<VmThere> = {}): VmThere => ({
-  ...{ vmId: name, name, hostId: 'h1', running: true, hasNics: true, busy: false, notBeforeMs: 0 },
+  ...{ id: name, name, hostId: 'h1', running: true, hasNics: true, busy: false, notBeforeMs: 0 },
   ha: { enabled: true, priority: 'medium' },
   ...change,
 });

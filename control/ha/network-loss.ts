@@ -5,6 +5,7 @@
  * network. A cable that is back in a moment moves nobody; what has no NIC has lost nothing; a few move at once, by priority.
  */
 import type { HaPolicy, VmHa } from '@kvasir/api/resources/ha-policy.ts';
+import { inOrder } from './restart-order.ts';
 
 export interface UnlinkedHost {
   readonly hostId: string;
@@ -14,7 +15,7 @@ export interface UnlinkedHost {
 }
 
 export interface VmThere {
-  readonly vmId: string;
+  readonly id: string;
   readonly name: string;
   readonly hostId: string;
   readonly running: boolean;
@@ -35,17 +36,13 @@ export interface MoveAway {
 export const settledAfterMs = 5000;
 export const movesAtOnce = 4;
 
-const order: readonly VmHa['priority'][] = ['high', 'medium', 'low'];
-
 export function movesAway(hosts: readonly UnlinkedHost[], vms: readonly VmThere[], now: number): MoveAway[] {
   return hosts.flatMap(({ hostId, sinceMs, because, policy }) => {
     if (!policy.enabled || policy.networkLost !== 'restart' || now - sinceMs < settledAfterMs) return [];
     const here = vms.filter((vm) => vm.hostId === hostId);
     const free = movesAtOnce - here.filter(({ busy }) => busy).length;
-    return here
-      .filter((vm) => vm.running && vm.hasNics && vm.ha.enabled && !vm.busy && vm.notBeforeMs <= now)
-      .toSorted((a, b) => order.indexOf(a.ha.priority) - order.indexOf(b.ha.priority) || (a.name < b.name ? -1 : 1))
+    return inOrder(here.filter((vm) => vm.running && vm.hasNics && vm.ha.enabled && !vm.busy && vm.notBeforeMs <= now))
       .slice(0, Math.max(0, free))
-      .map(({ vmId }) => ({ vmId, hostId, because }));
+      .map(({ id }) => ({ vmId: id, hostId, because }));
   });
 }

@@ -4,8 +4,11 @@ import type { VmFacts } from './snapshot.ts';
 
 const rank = { high: 0, medium: 1, low: 2 } as const;
 
+/** What decides who comes first. */
+type Ordered = Pick<VmFacts, 'id' | 'name'> & { readonly ha: Pick<VmFacts['ha'], 'priority'> };
+
 /** By priority, then by name: the same facts always give the same order. */
-export function inOrder(vms: readonly VmFacts[]): VmFacts[] {
+export function inOrder<V extends Ordered>(vms: readonly V[]): V[] {
   return vms.toSorted(
     (a, b) => rank[a.ha.priority] - rank[b.ha.priority] || compare(a.name, b.name) || compare(a.id, b.id),
   );

@@ -110,7 +110,7 @@ export class NetworkLoss {
         ? []
         : [
             {
-              ...{ vmId: id, name, hostId, running: state === 'running', hasNics: withNics.has(id), ha: ha.get(id)! },
+              ...{ id, name, hostId, running: state === 'running', hasNics: withNics.has(id), ha: ha.get(id)! },
               ...{ busy: busy.has(id), notBeforeMs: this.#tries.get(id)?.notBeforeMs ?? 0 },
             },
           ],
