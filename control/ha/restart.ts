@@ -24,7 +24,7 @@ interface Restarting extends VmFacts {
 }
 
 export function decideRestarts(snapshot: HaSnapshot, verdicts: Verdicts, now: number): HaAction[] {
-  const open = inOrder(snapshot.vms.filter(isRestarting)) as Restarting[];
+  const open = inOrder<Restarting>(snapshot.vms.filter(isRestarting));
   const actions: HaAction[] = [];
   const settled = new Set<string>();
   for (const vm of open) {
