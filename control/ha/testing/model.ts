@@ -28,6 +28,8 @@ export class Model {
   readonly truth = new Map<string, Truth>();
   readonly leadingSinceMs: number;
   snapshot: HaSnapshot;
+  /** What the last step's decisions were made from. */
+  decidedOn: HaSnapshot;
   #ids = 0;
 
   constructor(names: readonly string[], vmCount: number, leadingForMs: number) {
@@ -47,6 +49,7 @@ export class Model {
     );
     const manager = { leadingSinceMs: this.leadingSinceMs };
     this.snapshot = cluster(Object.fromEntries(names.map((name) => [name, {}])), { vms, manager });
+    this.decidedOn = this.snapshot;
   }
 
   /** One look: what is seen now, what is decided by it, and what comes of that. */
@@ -58,6 +61,7 @@ export class Model {
     }
     this.#see();
     for (const hostId of this.#cuts.keys()) this.#judgeCut(hostId);
+    this.decidedOn = this.snapshot;
     const actions = decide(this.snapshot, this.now);
     for (const action of actions) this.#apply(action);
     return actions;
