@@ -11,7 +11,7 @@ import { attempt, run } from './command.ts';
 import type { CommandOptions, CommandResult } from './command.ts';
 import { type Plugging, plugHost, unplugHost } from './fabric.ts';
 import { prepareHostDisk } from './host-files.ts';
-import { checkoutDirectory, hostLayout, insideHost, nodeBinary } from './layout.ts';
+import { checkoutDirectory, compiledCode, hostLayout, insideHost, nodeBinary } from './layout.ts';
 import type { HostLayout, LabLayout } from './layout.ts';
 import {
   endProcesses,
@@ -115,6 +115,7 @@ export class LabHost {
         env: {
           PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
           KVASIR_LAB: this.#lab.name,
+          ...compiledCode(),
           ...prepareCgroups(this.layout.cgroup),
         },
       },

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { powerFiles } from './bmc.ts';
 import { expand, managerWords } from './command-line.ts';
-import { checkoutDirectory, managerEndpoint, nodeBinary } from './layout.ts';
+import { checkoutDirectory, compiledCode, managerEndpoint, nodeBinary } from './layout.ts';
 import type { LabLayout } from './layout.ts';
 import {
   endProcesses,
@@ -71,6 +71,7 @@ export async function startPowerSwitch(lab: LabLayout, known: ProcessIdentity | 
   writeFileSync(control, script, { mode: 0o700 });
   const program = await startDetached([nodeBinary, `${checkoutDirectory}/lab/power-switch.ts`, lab.name], log, {
     PATH: process.env['PATH'],
+    ...compiledCode(),
     [powerMark]: lab.directory,
   });
   await until(`start of the lab's power switch (${log})`, 20_000, () => {

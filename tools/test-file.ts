@@ -59,7 +59,7 @@ interface End {
   readonly printed: string;
 }
 
-/** Of all that test files and the programs that they start load: to compile it anew takes each of them about a second. */
+/** As in the launcher: to compile it anew takes each test file, and each program that it starts, about a second. */
 const compiledCode = '.cache/compiled';
 
 /** A process that a test left behind may hold the pipes open; the file itself is over then. */

@@ -38,12 +38,11 @@ describe('guest build', () => {
     const directory = mkdtempSync(join(tmpdir(), 'kvasir-guest-'));
     try {
       cpSync(join(import.meta.dirname, 'root/lib'), join(directory, 'lib'), { recursive: true });
-      const hash = hashInputs(directory, ['kernel=1']);
+      const hash = hashInputs(directory);
       writeFileSync(join(directory, 'x.test.ts'), 'test');
-      assert.equal(hashInputs(directory, ['kernel=1']), hash);
-      assert.notEqual(hashInputs(directory, ['kernel=2']), hash);
+      assert.equal(hashInputs(directory), hash);
       writeFileSync(join(directory, 'x.ts'), 'source');
-      assert.notEqual(hashInputs(directory, ['kernel=1']), hash);
+      assert.notEqual(hashInputs(directory), hash);
     } finally {
       rmSync(directory, { recursive: true });
     }
