@@ -101,7 +101,10 @@ export class Cloud {
   /** Makes every host of the lab a host of the cloud, and waits until all that have power are up. */
   async joinHosts(): Promise<void> {
     const known = await this.names('host');
-    for (const host of this.lab.hosts()) if (!known.has(host.name)) await this.#join(host);
+    // Hosts see the checkout read-only: whatever is compiled for them is kept from here.
+    await run([nodeBinary, join(checkoutDirectory, 'agent/main.ts'), '--help']);
+    const joining = this.lab.hosts().filter(({ name }) => !known.has(name));
+    await Promise.all(joining.map((host) => this.#join(host)));
     await this.lab.setAgentCommand(agentCommand);
     await this.hostsUp();
   }

@@ -68,7 +68,9 @@ export class LabHost {
   /** The command that runs `argv` inside the host, for those who spawn it themselves. */
   command(argv: readonly string[]): string[] {
     const enter = ['nsenter', `--target=${this.#running().pid}`, '--mount', '--uts', '--ipc', '--net', '--pid'];
-    return [...enter, '--', 'env', '-i', `PATH=${hostPath}`, 'HOME=/root', 'LANG=C.UTF-8', ...argv];
+    const environment = { PATH: hostPath, HOME: '/root', LANG: 'C.UTF-8', ...compiledCode() };
+    const words = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+    return [...enter, '--', 'env', '-i', ...words, ...argv];
   }
 
   /** Runs a command inside the host and returns its standard output; rejects when it fails. */
