@@ -3,6 +3,7 @@
  * knows of them. They show that the simulation can fail.
  */
 import type { Plan } from '../schedule/plan.ts';
+import { Life } from '../world/life.ts';
 import type { Planted, World } from '../world/world.ts';
 import { ownLease } from './own-lease.ts';
 import { twinRestarts } from './twin-restarts.ts';
@@ -53,7 +54,7 @@ function fenceUnheard(world: World): void {
       const device = world.bmcs.ofHost(hostId);
       if (env === undefined || device === undefined || env.links.isConnected(hostId)) continue;
       world.bmcs
-        .power()
+        .power(new Life())
         .powerOff(device.deviceId)
         .catch(() => {});
     }

@@ -7,6 +7,7 @@ import type { PowerControl } from '@kvasir/manager/tasks/power-control.ts';
 import type { PowerDriver } from '@kvasir/manager/hosts/fencing/device-driver.ts';
 import { Fencing } from '@kvasir/manager/hosts/fencing/fencing.ts';
 import type { FenceDevice } from '@kvasir/manager/hosts/fencing/power-reading.ts';
+import type { Life } from './life.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 /**
@@ -59,10 +60,10 @@ export class Bmcs {
     return [...this.#devices.values()].find((bmc) => bmc.hostId === hostId);
   }
 
-  /** What the controller is given: the real fencing over these devices. */
-  power(): PowerControl {
-    const driver = this.#driver();
-    const fencing = new Fencing(this.#clock, {}, { ipmi: driver, redfish: driver });
+  /** What the controllers of a manager's process are given: the real fencing over these devices, which dies with the process. */
+  power(life: Life): PowerControl {
+    const driver = life.holds(this.#driver());
+    const fencing = new Fencing(life.clock(this.#clock), {}, { ipmi: driver, redfish: driver });
     return {
       powerState: async (deviceId, signal) => await fencing.powerState(this.#described(deviceId), signal),
       powerOn: async (deviceId, signal) => await fencing.powerOn(this.#described(deviceId), signal),

@@ -13,7 +13,8 @@ export interface ManagerSeams {
   readonly clock: VirtualClock;
   readonly chance: Chance;
   readonly store: Store;
-  readonly power: PowerControl;
+  /** Of one process. */
+  readonly power: (life: Life) => PowerControl;
   readonly tell: (what: string) => void;
 }
 
@@ -92,7 +93,7 @@ export class ManagerMachine {
       spool: new NoUploads('/nonexistent'),
       holder,
       isDead: (other) => alive.get(clock)?.has(other) !== true,
-      power: life.holds(power),
+      power: life.holds(power(life)),
       log: (message, details) => tell(`  ${holder}: ${message} ${inShort(details)}`),
     });
     if (this.#life !== life) return;

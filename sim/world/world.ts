@@ -11,6 +11,7 @@ import { Bmcs } from './bmc.ts';
 import { Chance } from './chance.ts';
 import { HostMachine } from './host-machine.ts';
 import { holdImmediates, restoreImmediates } from './immediates.ts';
+import type { Life } from './life.ts';
 import { ManagerMachine } from './manager-machine.ts';
 import { type Populated, populate, type Population } from './population.ts';
 import { type CopiedStore, copyStore } from './store-template.ts';
@@ -92,8 +93,10 @@ export class World {
     this.sim.resetListeners.add((host) => {
       for (const machine of this.machines.values()) if (machine.sim === host) machine.wasReset();
     });
-    const real = this.bmcs.power();
-    const power = planted?.power?.(real, this) ?? real;
+    const power = (life: Life): PowerControl => {
+      const real = this.bmcs.power(life);
+      return planted?.power?.(real, this) ?? real;
+    };
     this.managers = Array.from({ length: options.managers }, (_, index) => {
       const name = `m${index + 1}`;
       const store = planted?.store?.(this.store, name) ?? this.store;

@@ -54,6 +54,22 @@ it('no order goes out after the time allowed, should the manager have been held 
   assert.deepEqual(orders, [0]);
 });
 
+it('no order goes out once nobody wants it any more, however long the device took to say what it was before', async () => {
+  const stop = new AbortController();
+  const orders: string[] = [];
+  const driver = {
+    state: async () => {
+      stop.abort(new Error('it is running by now'));
+      return 'on' as const;
+    },
+    order: async (_: FenceDevice, wanted: 'on' | 'off') => void orders.push(wanted),
+  };
+  const slow = new Fencing(systemClock, {}, { ipmi: driver });
+  const asked = slow.powerOff(device({ kind: 'ipmi' }), stop.signal);
+  await assert.rejects(asked, { code: 'fencing-failed', message: /it is running by now/ });
+  assert.deepEqual(orders, []);
+});
+
 describe('a Redfish device', () => {
   let emulator: RedfishEmulator;
   let bmc: FenceDevice;

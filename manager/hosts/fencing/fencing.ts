@@ -75,6 +75,8 @@ export class Fencing implements HostPower {
         signal?.throwIfAborted();
         first ??= this.#reading(device, await this.#call(signal, (limit) => driver.state(device, limit)));
         if (!ordered) {
+          // The read may have taken seconds, and nobody may want the order any more.
+          signal?.throwIfAborted();
           if (this.#clock.now() >= deadlineMs) throw failure(device, verbs[wanted], problem);
           await this.#call(signal, (limit) => driver.order(device, wanted, limit));
           ordered = true;
