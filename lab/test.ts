@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { run } from 'node:test';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { checkoutDirectory } from './layout.ts';
 import { removeAbandonedTestLabs } from './test-labs.ts';
@@ -46,6 +46,7 @@ async function check(print: (line: string) => void): Promise<Totals> {
 }
 
 const simulatedSeeds = 1000;
+const slowestFiles = 8;
 
 /**
  * Plays fault schedules over the real manager and agents; what fails is printed with its seed and script. Their clock is virtual:
@@ -72,7 +73,16 @@ async function endToEnd(files: readonly string[], print: (line: string) => void)
   let failed = 0;
   const stream = run({ files: [...files], concurrency: 1, timeout: fileTimeoutMs, cwd: checkoutDirectory });
   const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`.padStart(8);
+  // With its lab's making; one file's lab ends in the next one's time.
+  const spentMs = new Map<string, number>();
+  let lastMs = performance.now();
+  const spend = (file = ''): void => {
+    const now = performance.now();
+    spentMs.set(file, (spentMs.get(file) ?? 0) + now - lastMs);
+    lastMs = now;
+  };
   stream.on('test:pass', (event) => {
+    spend(event.file);
     if (event.details.type === 'suite') return;
     const notRun = event.skip !== undefined ? 'skipped' : event.todo !== undefined ? 'still to do' : undefined;
     if (notRun === undefined) passed++;
@@ -81,6 +91,7 @@ async function endToEnd(files: readonly string[], print: (line: string) => void)
   });
   stream.on('test:fail', (event) => {
     const error: Error & { readonly failureType?: string } = event.details.error;
+    spend(event.file);
     if (error.failureType === 'subtestsFailed') return;
     failed++;
     const cause = error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : error.message;
@@ -92,6 +103,8 @@ async function endToEnd(files: readonly string[], print: (line: string) => void)
   for await (const _ of stream) {
     // The stream must be read to its end for the tests to go on.
   }
+  const slowest = [...spentMs].sort(([, a], [, b]) => b - a).slice(0, slowestFiles);
+  for (const [file, ms] of slowest) print(`   ${seconds(ms)}  in all: ${relative(checkoutDirectory, file)}`);
   return { passed, failed };
 }
 
