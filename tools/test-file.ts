@@ -26,6 +26,7 @@ export interface FileLimits {
 
 const running = new Set<number>();
 const reporter = join(import.meta.dirname, 'test-reporter.ts');
+const plainPromises = join(import.meta.dirname, 'plain-promises.ts');
 
 /** Ends the files that run now; for when the check itself is interrupted. */
 export function endRunningFiles(): void {
@@ -39,7 +40,13 @@ export async function runTestFile(root: string, path: string, limits: FileLimits
     const report = join(folder, 'tests.jsonl');
     const { exitCode, ended, printed } = await runToEnd(
       root,
-      [`--test-reporter=${reporter}`, `--test-reporter-destination=${report}`, join(root, path)],
+      [
+        '--import',
+        plainPromises,
+        `--test-reporter=${reporter}`,
+        `--test-reporter-destination=${report}`,
+        join(root, path),
+      ],
       limits,
     );
     const tests = readReport(report);

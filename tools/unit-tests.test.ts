@@ -50,6 +50,25 @@ it('counts passes and failures, takes a skipped test for a failure, and shows wh
   }
 });
 
+it('takes an error that no test has caught for a failure of its file, and shows it', async (test) => {
+  const root = tree(test, {
+    ...packages({ api: {} }),
+    'api/late.test.ts': `
+      import { it } from 'node:test';
+      it('is over before it happens', () => {
+        setTimeout(() => { throw new Error('thrown late'); });
+        setTimeout(() => Promise.reject(new Error('rejected late')), 5);
+      });
+      it('passes after it', () => new Promise((resolve) => setTimeout(resolve, 50)));`,
+  });
+  const { passed, failed, failures } = await runUnitTests(root, unitTestFiles(root));
+  assert.deepEqual({ passed, failed }, { passed: 2, failed: 1 });
+  const all = failures.join('\n');
+  for (const expected of [/late\.test\.ts: ended with exit code 1/, /Error: thrown late/, /Error: rejected late/]) {
+    assert.match(all, expected);
+  }
+});
+
 it('reports a run where all is well', async (test) => {
   const root = tree(test, {
     ...packages({ api: {} }),

@@ -20,12 +20,15 @@ import { type SampleRequest, sampleRequest } from './targets.ts';
 const admin = 'system-admin';
 const unchanging = new Set(['POST', 'PATCH', 'PUT', 'DELETE']);
 
-/** Declares the tests on one database; each has a test file of its own, for they take long. */
+/**
+ * Declares the tests on one database; each has a test file of its own, for they take long. What is refused by its form never
+ * comes as far as a database: that half is for one of them.
+ */
 export function contractSuite(kind: DatabaseKind): void {
   onDatabase(kind, 'contract', declare);
 }
 
-function declare(open: OpenStore): void {
+function declare(open: OpenStore, kind: DatabaseKind): void {
   let world: ApiWorld;
   before(async () => {
     world = await openApiWorld(await open());
@@ -33,14 +36,15 @@ function declare(open: OpenStore): void {
   after(() => world.close());
 
   for (const op of allOperations) {
-    it(`${op.id} refuses bad requests and changes nothing`, async () => {
+    const refusals = async (): Promise<void> => {
       const good = await sampleRequest(world, op, world.userIds[admin]);
       const before = await dump(world.store);
       await refusesBadFields(world, op, good);
       await refusesBadBodies(world, op, good);
       await refusesBadAddresses(world, op, good);
       if (unchanging.has(op.method)) assert.equal(await dump(world.store), before);
-    });
+    };
+    if (kind === 'sqlite') it(`${op.id} refuses bad requests and changes nothing`, refusals);
 
     if (op.access === 'public' || op.transport === 'sse') continue;
     it(`${op.id} answers any good request by its schema`, async () => {
