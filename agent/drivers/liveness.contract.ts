@@ -102,6 +102,13 @@ export function livenessContract(name: string, open: () => Promise<LivenessWorld
       await a.driver.apply(contractPlan(world, 0, 3), a.places);
     });
 
+    it('a pool that the host serves only after the plan is renewed from then on', async () => {
+      await a.driver.apply(contractPlan(world, 0, 4), []);
+      await until('no lease', () => a.driver.leaseOf(world.poolId) === 'none');
+      await a.driver.serve(a.places);
+      await both();
+    });
+
     it('a keeper that dies is started again, and its counter goes on', async () => {
       const before = (await until('b sees a', () => seen(b, a))).counter;
       await a.killKeeper();

@@ -29,6 +29,8 @@ export interface LivenessDriver {
    * without a place is reported with an error and not renewed. Errors: `host-failed`.
    */
   apply(plan: LivenessPlan, places: readonly LeasePlace[]): Promise<void>;
+  /** The pools that this host serves from now on: the plan that it has holds for these. Errors: `host-failed`. */
+  serve(places: readonly LeasePlace[]): Promise<void>;
   /** The newest that is known, at once: nothing here waits for a storage. Null while no plan is known or the keeper does not answer. */
   report(): Liveness | null;
   /** `lost`: not held now (also: not yet, after a boot), so no VM with a disk there may be started; `none`: not in the plan, or never to be had. */

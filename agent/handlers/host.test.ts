@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { ParamsOf } from '@kvasir/api/agent/method.ts';
+import { poolApply } from '@kvasir/api/agent/host.ts';
 import { networkApply } from '@kvasir/api/agent/network.ts';
 import { emptySlice, type NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
 import { emptyOutline } from '@kvasir/api/agent/slice-outline.ts';
@@ -86,4 +87,14 @@ it('what was cut is answered', async () => {
   const cut = { opened: 'in', address: '10.0.0.1', port: 80, remote: null } as const;
   drivers.network.cuts = [{ nicId: 'nic', guestVlan: null, cuts: [cut] }];
   assert.deepEqual(await apply(2, second), { generation: 2, missing: [], cuts: drivers.network.cuts });
+});
+
+it('the plan of the leases holds also for pools that come after it', async () => {
+  const drivers = fakeDrivers();
+  const context = { drivers, served: new MemoryServed(), identity: { hostId: 'h1' }, locks: new KeyedLock() };
+  const handlers = hostHandlers(context as unknown as HostContext);
+  const { run } = handlers.find(({ method }) => method === poolApply)!;
+  const pool = { poolId: 'gold', name: 'gold', kind: 'directory' as const, path: '/srv/gold', shared: true };
+  await run({ pools: [{ ...pool, initialize: false }] }, {} as HandlerCall);
+  assert.deepEqual(drivers.liveness.places, [{ poolId: 'gold', path: '/srv/gold' }]);
 });

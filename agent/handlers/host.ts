@@ -4,6 +4,7 @@ import { networkApply, networkTrace, portCounters } from '@kvasir/api/agent/netw
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { SliceDocuments } from '../slice-documents.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
+import { serveLeases } from './liveness.ts';
 
 export async function readInventory(host: HostContext): Promise<Inventory> {
   const facts = await host.drivers.hypervisor.facts();
@@ -32,6 +33,7 @@ export function hostHandlers(host: HostContext): Handler[] {
         await host.served.set({
           pools: pools.map(({ poolId, name, kind, path, shared }) => ({ poolId, name, kind, path, shared })),
         });
+        await serveLeases(host);
         return { pools: reports };
       }),
     ),

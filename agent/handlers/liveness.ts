@@ -2,18 +2,27 @@
 import { livenessApply } from '@kvasir/api/agent/liveness.ts';
 import type { VmSpec } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
+import type { LeasePlace } from '../drivers/liveness.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
 
 export function livenessHandlers(host: HostContext): Handler[] {
   return [
     handler(livenessApply, (plan) =>
       host.locks.run('liveness', async () => {
-        const places = host.served.lists.pools.map(({ poolId, path }) => ({ poolId, path }));
-        await host.drivers.liveness.apply(plan, places);
+        await host.drivers.liveness.apply(plan, places(host));
         return {};
       }),
     ),
   ];
+}
+
+/** The plan of the leases may have come first, and named pools that were not here yet. */
+export async function serveLeases(host: HostContext): Promise<void> {
+  await host.locks.run('liveness', () => host.drivers.liveness.serve(places(host)));
+}
+
+function places({ served }: HostContext): LeasePlace[] {
+  return served.lists.pools.map(({ poolId, path }) => ({ poolId, path }));
 }
 
 interface WithDisks {

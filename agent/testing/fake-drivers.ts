@@ -356,6 +356,10 @@ export class FakeLiveness implements LivenessDriver {
     this.places = places;
   }
 
+  async serve(places: readonly LeasePlace[]): Promise<void> {
+    this.places = places;
+  }
+
   report(): Liveness | null {
     return this.current;
   }

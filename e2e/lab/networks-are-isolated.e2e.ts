@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { run } from '@kvasir/lab/command.ts';
 import type { Model, ModelGuest } from './testing/switch/model.ts';
-import { type Guest, startCapture, useSwitchBed } from './testing/switch/switch-bed.ts';
+import { startCapture, tcpdump } from './testing/switch/capture.ts';
+import { type Guest, useSwitchBed } from './testing/switch/switch-bed.ts';
 
 const [vniA, vniB] = [9_000_001, 16_777_214];
 const guest = (name: string, network: string, host: string, last: number, macAddress: string): ModelGuest => ({
@@ -94,7 +95,7 @@ describe('networks are isolated', { timeout: 240_000 }, () => {
     const { fabricNamespace, directory } = bed().lab.layout;
     const file = join(directory, 'wire.pcap');
     const filter = 'udp port 4789 and src host 10.79.0.1';
-    const argv = ['tcpdump', '--immediate-mode', '-U', '-i', 'vm', '-w', file, filter];
+    const argv = [...tcpdump, '-U', '-i', 'vm', '-w', file, filter];
     const capture = await startCapture(bed().start(fabricNamespace, argv, 'pipe'));
     assert.ok(await on('b1').reaches('10.0.0.2'));
     await capture.stop();
@@ -114,9 +115,7 @@ describe('networks are isolated', { timeout: 240_000 }, () => {
       ...model(),
       networks: model().networks.map((network) => ({ ...network, externalVteps: [] })),
     });
-    const capture = await startCapture(
-      bed().start(fabric, ['tcpdump', '-l', '-nn', '-e', '-i', 'vm', 'udp port 4789'], 'pipe'),
-    );
+    const capture = await startCapture(bed().start(fabric, [...tcpdump, '-e', '-i', 'vm', 'udp port 4789'], 'pipe'));
     const neighbour = await on('a3').capture('icmp');
     await on('a1').exec('ip', 'neigh', 'replace', '10.0.0.50', 'lladdr', '52:54:00:ff:ff:50', 'dev', 'eth0');
     assert.equal(await on('a1').reaches('10.0.0.50'), false);

@@ -10,7 +10,7 @@ import { attempt, run } from '@kvasir/lab/command.ts';
 import { cable } from '@kvasir/lab/layout.ts';
 import { until } from '@kvasir/lab/processes.ts';
 import { useCloud } from './testing/cloud.ts';
-import { type Capture, startCapture } from './testing/switch/switch-bed.ts';
+import { type Capture, startCapture, tcpdump } from './testing/switch/capture.ts';
 
 const internet = '203.0.113.1';
 
@@ -33,10 +33,10 @@ describe('networks are routed by one host', { timeout: 600_000 }, () => {
       .lab.hosts()
       .map(({ name }) => name);
     const captures = names.map((name) => {
-      const tcpdump = ['tcpdump', '-l', '-nn', '-Q', 'in', '-i', cable('vm', name).port];
-      const argv = ['ip', 'netns', 'exec', cloud().lab.layout.fabricNamespace, ...tcpdump];
+      const inFabric = ['ip', 'netns', 'exec', cloud().lab.layout.fabricNamespace];
+      const argv = [...inFabric, ...tcpdump, '-Q', 'in', '-i', cable('vm', name).port];
       const filter = `arp[6:2] = 2 and arp src host ${address}`;
-      const stdio = ['ignore', 'pipe', 'ignore'] as const;
+      const stdio = ['ignore', 'pipe', 'pipe'] as const;
       return startCapture(spawn('setpriv', ['--pdeathsig', 'KILL', ...argv, filter], { stdio: [...stdio] }));
     });
     const listening = await Promise.all(captures);

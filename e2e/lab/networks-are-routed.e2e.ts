@@ -4,7 +4,8 @@ import { before, describe, it } from 'node:test';
 import { run } from '@kvasir/lab/command.ts';
 import { until } from '@kvasir/lab/processes.ts';
 import { idOf, type Model, type ModelGuest, sliceFor } from './testing/switch/model.ts';
-import { type Guest, startCapture, useSwitchBed } from './testing/switch/switch-bed.ts';
+import { startCapture, tcpdump } from './testing/switch/capture.ts';
+import { type Guest, useSwitchBed } from './testing/switch/switch-bed.ts';
 
 /** The internet is a namespace on the hosts' VM network. */
 const internet = '203.0.113.1';
@@ -89,9 +90,7 @@ describe('networks are routed', { timeout: 180_000 }, () => {
   });
 
   it('out through the gateway host with the address of the router, or its own floating one', async () => {
-    const capture = await startCapture(
-      bed().start(outside, ['tcpdump', '-l', '-nn', '-i', 'o0', 'icmp[icmptype] == 8'], 'pipe'),
-    );
+    const capture = await startCapture(bed().start(outside, [...tcpdump, '-i', 'o0', 'icmp[icmptype] == 8'], 'pipe'));
     await until('the way out', 5000, () => on('hidden').reaches(internet));
     assert.ok(await on('store').reaches(internet));
     assert.ok(await on('shown').reaches(internet));

@@ -13,7 +13,7 @@ import { until } from '@kvasir/lab/processes.ts';
 import { useCloud } from './testing/cloud.ts';
 import { booted, guestShell } from './testing/guest.ts';
 import { addForeignVtep, removeForeignVtep } from './testing/switch/foreign-vtep.ts';
-import { startCapture } from './testing/switch/switch-bed.ts';
+import { startCapture, tcpdump } from './testing/switch/capture.ts';
 
 const foreign = { vtep: '10.79.0.200', macAddress: '52:54:00:0a:00:09', address: '10.20.0.200' };
 const moves = 20;
@@ -105,10 +105,8 @@ describe('policy follows the VM', { timeout: 600_000 }, () => {
     const captures = await Promise.all(
       hosts.map((host) => {
         const filter = `icmp and src host ${foreign.address}`;
-        const argv = ['ip', 'netns', 'exec', host.layout.namespace, 'tcpdump', '-l', '-nn', '-i', 'any', filter];
-        return startCapture(
-          spawn('setpriv', ['--pdeathsig', 'KILL', ...argv], { stdio: ['ignore', 'pipe', 'ignore'] }),
-        );
+        const argv = ['ip', 'netns', 'exec', host.layout.namespace, ...tcpdump, '-i', 'any', filter];
+        return startCapture(spawn('setpriv', ['--pdeathsig', 'KILL', ...argv], { stdio: ['ignore', 'pipe', 'pipe'] }));
       }),
     );
     const prober = spawn('ip', ['netns', 'exec', outside, 'ping', '-q', '-i', '0.01', to], { stdio: 'ignore' });

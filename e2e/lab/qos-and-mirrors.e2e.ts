@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { idOf, type Model, type ModelGuest } from './testing/switch/model.ts';
-import { type Guest, startCapture, useSwitchBed } from './testing/switch/switch-bed.ts';
+import { startCapture, tcpdump } from './testing/switch/capture.ts';
+import { type Guest, useSwitchBed } from './testing/switch/switch-bed.ts';
 
 const guests: readonly ModelGuest[] = [
   ['talker', 'h1', 1],
@@ -99,7 +100,7 @@ describe('QoS and mirrors', { timeout: 180_000 }, () => {
     it(`a mirror copies to another machine by ${remote}`, async () => {
       const { lab } = bed();
       await apply(mirror({ remote, address: bed().host('h2').vtep, key: 7 }));
-      const argv = ['tcpdump', '-l', '-nn', '-i', 'vm', 'ip proto 47 and dst host 10.79.0.2'];
+      const argv = [...tcpdump, '-i', 'vm', 'ip proto 47 and dst host 10.79.0.2'];
       const capture = await startCapture(bed().start(lab.layout.fabricNamespace, argv, 'pipe'));
       for (let tries = 0; tries < 3; tries += 1) assert.ok(await on('talker').reaches('10.0.0.2'));
       assert.ok((await capture.stop()).length > 0);

@@ -13,7 +13,7 @@ import { until } from '@kvasir/lab/processes.ts';
 import { useCloud } from './testing/cloud.ts';
 import { booted, guestShell } from './testing/guest.ts';
 import { PhysicalSwitch } from './testing/switch/physical-switch.ts';
-import { type Capture, startCapture } from './testing/switch/switch-bed.ts';
+import { type Capture, startCapture, tcpdump } from './testing/switch/capture.ts';
 
 const floor3 = { name: 'floor3', vlan: 103, cidr: '192.0.2.0/24', broadcast: '192.0.2.255' };
 const floor4 = { name: 'floor4', vlan: 104, cidr: '198.51.100.0/24' };
@@ -47,9 +47,9 @@ describe('uplinks carry networks', { timeout: 800_000 }, () => {
     const line = devices.split('\n').find((text) => text.includes(nicOf(vm).id));
     const device = /^\d+: ([^:@]+)/.exec(line ?? '')?.[1];
     assert.ok(device !== undefined, `${vm.name} among ${devices}`);
-    const tcpdump = ['tcpdump', '-l', '-nn', '-e', '-Q', direction === 'to' ? 'out' : 'in', '-i', device, filter];
-    const argv = ['--pdeathsig', 'KILL', 'ip', 'netns', 'exec', layout.namespace, ...tcpdump];
-    return startCapture(spawn('setpriv', argv, { stdio: ['ignore', 'pipe', 'ignore'] }));
+    const listen = [...tcpdump, '-e', '-Q', direction === 'to' ? 'out' : 'in', '-i', device, filter];
+    const argv = ['--pdeathsig', 'KILL', 'ip', 'netns', 'exec', layout.namespace, ...listen];
+    return startCapture(spawn('setpriv', argv, { stdio: ['ignore', 'pipe', 'pipe'] }));
   };
   const uplink = (host: string): Promise<Uplink> => cloud().kvasir<Uplink>('uplink', 'show', `datacentre-${host}`);
   const untilUplink = async (host: string, what: string, holds: (state: NonNullable<Uplink['state']>) => boolean) => {

@@ -74,14 +74,22 @@ export class KeeperDriver implements LivenessDriver {
   }
 
   apply(plan: LivenessPlan, places: readonly LeasePlace[]): Promise<void> {
-    const applied = this.#writing.then(async () => {
+    return this.#change({ plan }, places);
+  }
+
+  serve(places: readonly LeasePlace[]): Promise<void> {
+    return this.#change({}, places);
+  }
+
+  #change(change: Partial<Pick<KeeperFile, 'plan'>>, places: readonly LeasePlace[]): Promise<void> {
+    const changed = this.#writing.then(async () => {
       if (this.#file === null) throw new KvasirError('host-failed', { reason: 'the keeper is not open yet' });
-      this.#file = { ...this.#file, plan, places: places.map(({ poolId, path }) => ({ poolId, path })) };
+      this.#file = { ...this.#file, ...change, places: places.map(({ poolId, path }) => ({ poolId, path })) };
       await writeKeeperFile(this.#path, this.#file);
       await this.#reload();
     });
-    this.#writing = applied.catch(() => {});
-    return applied;
+    this.#writing = changed.catch(() => {});
+    return changed;
   }
 
   report(): Liveness | null {

@@ -40,6 +40,14 @@ export class SimLivenessDriver implements LivenessDriver {
     return Promise.resolve();
   }
 
+  serve(places: readonly LeasePlace[]): Promise<void> {
+    this.#host.requirePower();
+    const { keeper } = this.#host;
+    if (keeper.plan !== null) keeper.plan = { ...keeper.plan, places };
+    keeper.start();
+    return Promise.resolve();
+  }
+
   report(): Liveness | null {
     return this.#host.isOn ? this.#host.keeper.report() : null;
   }

@@ -7,7 +7,7 @@ import { attempt, run } from '@kvasir/lab/command.ts';
 import type { Lab } from '@kvasir/lab/lab.ts';
 import { spareCables } from '@kvasir/lab/layout.ts';
 import { TestSwitch } from '@kvasir/ovs/testing/switch.ts';
-import { type Capture, startCapture } from './switch-bed.ts';
+import { type Capture, startCapture, tcpdump } from './capture.ts';
 
 const bridge = 'rack';
 
@@ -85,8 +85,8 @@ export class PhysicalSwitch {
 
   /** What is on a cable, in both directions. */
   async capture(port: string, filter: string): Promise<Capture> {
-    const tcpdump = ['tcpdump', '-l', '-nn', '-e', '-i', port, filter];
-    const argv = ['setpriv', '--pdeathsig', 'KILL', ...this.#ovs.inside(tcpdump)];
-    return startCapture(spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'pipe', 'ignore'] }));
+    const listen = [...tcpdump, '-e', '-i', port, filter];
+    const argv = ['setpriv', '--pdeathsig', 'KILL', ...this.#ovs.inside(listen)];
+    return startCapture(spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] }));
   }
 }

@@ -4,14 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { attempt, type CommandResult, run } from '@kvasir/lab/command.ts';
 import { Lab } from '@kvasir/lab/lab.ts';
 import { until } from '@kvasir/lab/processes.ts';
 import { testLabName } from '@kvasir/lab/test-labs.ts';
 import { after, before } from 'node:test';
 import { tracesOf } from '../machine-snapshot.ts';
+import { type Capture, endOf, startCapture, tcpdump } from './capture.ts';
 import { idOf, type Model, type ModelGuest, sliceFor } from './model.ts';
 import { SwitchHost } from './switch-host.ts';
 
@@ -93,7 +92,7 @@ export class SwitchBed {
   /** A program in a namespace that runs until it ends or the bed does. */
   start(namespace: string, argv: readonly string[], stdio: 'ignore' | 'pipe' = 'ignore'): ChildProcess {
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'ip', 'netns', 'exec', namespace, ...argv], {
-      stdio: [stdio, stdio, 'ignore'],
+      stdio: [stdio, stdio, stdio],
     });
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
@@ -150,53 +149,8 @@ export class Guest {
 
   /** Notes every frame that arrives and matches; stop it to read the lines. */
   async capture(filter: string, device = 'eth0'): Promise<Capture> {
-    return startCapture(this.start(['tcpdump', '-l', '-nn', '-e', '-Q', 'in', '-i', device, filter], 'pipe'));
+    return startCapture(this.start([...tcpdump, '-e', '-Q', 'in', '-i', device, filter], 'pipe'));
   }
-}
-
-export interface Capture {
-  readonly lines: readonly string[];
-  stop(): Promise<readonly string[]>;
-}
-
-export async function startCapture(child: ChildProcess): Promise<Capture> {
-  let text = '';
-  child.stdout!.setEncoding('utf8').on('data', (part: string) => {
-    text += part;
-  });
-  // What is inside a tunnel stands on a line of its own below.
-  const lines = (): string[] => text.split(/\n(?=\d\d:\d\d:\d\d\.)/).filter((line) => line.trim() !== '');
-  // tcpdump says on standard error that it listens; its packet socket says so as well.
-  await until('the capture', 5000, () => hasPacketSocket(child.pid!));
-  return {
-    get lines() {
-      return lines();
-    },
-    stop: async () => {
-      await endOf(child, 'SIGINT');
-      return lines();
-    },
-  };
-}
-
-/** Sockets of others in the namespace do not count. */
-function hasPacketSocket(pid: number): boolean {
-  const [, ...rows] = readFileSync(`/proc/${pid}/net/packet`, 'utf8').trim().split('\n');
-  const inodes = new Set(rows.map((row) => `socket:[${row.trim().split(/\s+/).at(-1)}]`));
-  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
-    try {
-      return inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`));
-    } catch {
-      return false;
-    }
-  });
-}
-
-async function endOf(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, 'close');
-  child.kill(signal);
-  await gone;
 }
 
 /** Makes hosts with drivers before the tests of the suite and removes everything after them. */
