@@ -97,7 +97,7 @@ describe('lab hosts', { timeout: 300_000 }, () => {
   it('restarts a killed agent unless told to keep it down', async () => {
     const host = lab.host('h1');
     assert.equal(lab.status().hosts[0]?.agent, 'none');
-    await lab.setAgentCommand(['{node}', '-e', "process.title='agent';setInterval(()=>{},1e6)", '{managementAddress}']);
+    await lab.setAgentCommand(['{node}', '-e', 'setInterval(() => {}, 1e6)', '{managementAddress}']);
     await lab.startAgent('h1');
     const before = await until('the agent of h1', 10_000, () => host.agent());
     await until('the agent with its argument', 5_000, () =>
