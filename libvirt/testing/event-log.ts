@@ -2,14 +2,18 @@
 import { once } from 'node:events';
 import type { LibvirtClient } from '../client.ts';
 import type { DomainEvent } from '../domain-event.ts';
+import type { MonitorEvent } from '../monitor-event.ts';
 
 export class EventLog {
   readonly events: DomainEvent[] = [];
+  /** In one order. */
+  readonly all: (DomainEvent | MonitorEvent)[] = [];
   readonly #client: LibvirtClient;
 
   constructor(client: LibvirtClient) {
     this.#client = client;
     client.on('event', (event) => this.events.push(event));
+    for (const name of ['event', 'monitor'] as const) client.on(name, (event) => this.all.push(event));
   }
 
   /** The first event, past or to come, that holds all of these properties. */
