@@ -4,29 +4,17 @@
  * Debian 12 has in its backports only; run it by hand, as root. Ends with `N passed, N failed` and with 1 when one failed.
  */
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, renameSync, existsSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkoutDirectory } from '@kvasir/lab/layout.ts';
-import { addModules, packInitramfs } from '@kvasir/lab/guest/initramfs.ts';
 import { guestMac, peerMac, tapMac, wireMac } from './addresses.ts';
+import { initramfs } from './initramfs.ts';
 import { type Unpacked, unpackedPackages } from './packages.ts';
 
 const cache = '/var/cache/kvasir/sriov';
 const limitMs = 20 * 60_000;
 /** `virtio_net` is the other end of the wire, 9p the way to the checkout. */
 const modules = ['virtio_pci', '9pnet_virtio', '9p', 'net_failover', 'virtio_net', '8021q', 'bridge', 'igb', 'igbvf'];
-
-async function initramfs(work: string, { kernel, release }: Unpacked): Promise<string> {
-  const root = join(work, 'root');
-  for (const name of ['bin', 'dev', 'proc', 'sys', 'host']) mkdirSync(join(root, name), { recursive: true });
-  copyFileSync('/bin/busybox', join(root, 'bin/busybox'));
-  symlinkSync('busybox', join(root, 'bin/sh'));
-  copyFileSync(join(import.meta.dirname, 'init'), join(root, 'init'));
-  if (!existsSync(join(kernel, 'lib/modules'))) renameSync(join(kernel, 'usr/lib'), join(kernel, 'lib'));
-  const added = await addModules(kernel, release, join(root, 'lib/modules'), modules);
-  if (!added.includes('igbvf.ko')) throw new Error(`kernel ${release} has no module igbvf`);
-  return packInitramfs(work, root);
-}
 
 function boot({ qemu, kernel, release }: Unpacked, initrd: string, program: string): Promise<string> {
   const share = join(qemu, 'usr/share');
@@ -76,7 +64,7 @@ process.stdout.write(`QEMU ${packages.qemuVersion}, Linux ${packages.kernelVersi
 const work = mkdtempSync(join(cache, 'run-'));
 try {
   const program = `${process.execPath} ${join(checkoutDirectory, 'e2e/sriov/in-guest.ts')}`;
-  const output = await boot(packages, await initramfs(work, packages), program);
+  const output = await boot(packages, await initramfs(work, packages, 'init', modules), program);
   if (!/^ENDED 0\r?$/m.test(output)) process.exitCode = 1;
 } finally {
   rmSync(work, { recursive: true });
