@@ -12,8 +12,11 @@ export class EventLog {
 
   constructor(client: LibvirtClient) {
     this.#client = client;
-    client.on('event', (event) => this.events.push(event));
-    for (const name of ['event', 'monitor'] as const) client.on(name, (event) => this.all.push(event));
+    client.on('event', (event) => {
+      this.events.push(event);
+      this.all.push(event);
+    });
+    client.on('monitor', (event) => this.all.push(event));
   }
 
   /** The first event, past or to come, that holds all of these properties. */
