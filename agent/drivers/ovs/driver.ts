@@ -59,6 +59,8 @@ export interface OvsNetworkOptions {
   readonly metadataOf?: (vmId: string) => VmMetadata | undefined;
   /** How `ip` and `nft` are run; for tests that work in a network namespace of their own. */
   readonly run?: RunProgram;
+  /** Where devices that can be divided are read; for tests without such hardware. */
+  readonly sysfs?: string;
   /** Of one request to the database or one change of the switch; default 30 s. */
   readonly timeoutMs?: number;
   readonly log?: (message: string, error?: unknown) => void;
@@ -72,6 +74,7 @@ export class OvsNetworkDriver implements NetworkDriver {
   readonly #services: Services | null;
   readonly #neighbours: ExternalNeighbours;
   readonly #run: RunProgram;
+  readonly #sysfs: string | undefined;
   readonly #functions: VirtualFunctions;
   readonly #lock = new KeyedLock();
   readonly #timeoutMs: number;
@@ -94,8 +97,9 @@ export class OvsNetworkDriver implements NetworkDriver {
     this.#hush = datapathType === 'netdev';
     this.#tunnelAddress = tunnelAddress;
     this.#run = options.run ?? runProgram;
+    this.#sysfs = options.sysfs;
     const plugged = () => [...this.#keeper.plugged.values()].map(({ macAddress }) => macAddress);
-    this.#functions = new VirtualFunctions(this.#run, plugged);
+    this.#functions = new VirtualFunctions(this.#run, plugged, options.sysfs);
     this.#db = new OvsdbClient({ socketPath, timeoutMs: this.#timeoutMs });
     const kernel = new HostKernel({
       run: this.#run,
@@ -298,7 +302,7 @@ export class OvsNetworkDriver implements NetworkDriver {
           return uplinkReport(uplink, rows, nics, await asked);
         }),
       );
-      const physicalFunctions = await readPhysicalFunctions();
+      const physicalFunctions = await readPhysicalFunctions(this.#sysfs);
       return { tunnelAddress: this.#tunnelAddress, nics, uplinks, physicalFunctions };
     });
   }
