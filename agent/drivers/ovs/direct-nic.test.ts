@@ -82,8 +82,9 @@ describe('a NIC with a virtual function', () => {
 
   it('a NIC that is not here, or has none, changes nothing', async () => {
     await driver.setFunction(randomUUID(), 'rests');
-    const plain = { ...nic, nicId: randomUUID(), macAddress: '52:54:00:aa:00:03' };
-    await driver.attachPort(vmId, { ...plain, direct: undefined } as never);
+    const { direct: _direct, ...switched } = nic;
+    const plain = { ...switched, nicId: randomUUID(), macAddress: '52:54:00:aa:00:03' };
+    await driver.attachPort(vmId, plain);
     await driver.setFunction(plain.nicId, 'rests');
     assert.equal(shown, nobody);
     await driver.detachPort(plain.nicId);
