@@ -68,8 +68,8 @@ export class LibvirtDriver implements HypervisorDriver {
   async open(): Promise<void> {
     this.#kvm = await this.#tryKvm();
     await this.#client.connect(connectTimeoutMs);
-    this.#reports.start();
     await this.#functions.start();
+    this.#reports.start();
   }
 
   async close(): Promise<void> {
