@@ -24,6 +24,7 @@ import { Session } from './link/session.ts';
 import type { Log } from './log.ts';
 import { LivenessWatch } from './liveness-watch.ts';
 import { GatewayWatch } from './gateway-watch.ts';
+import { FunctionSwitch } from './function-switch.ts';
 import { clearLeftovers, serveAgain } from './reconcile.ts';
 import { NetworkWatch } from './network-watch.ts';
 import { PoolWatch } from './pool-watch.ts';
@@ -105,6 +106,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
   const stopWatching = drivers.hypervisor.watch((event) =>
     session.notify('domain-changed', { ...event, domain: liveness.explain(event.domain, event.removed) }),
   );
+  const functionSwitch = new FunctionSwitch(drivers, specs, log);
   const poolWatch = new PoolWatch(clock, drivers.storage, (pools: PoolReport[]) =>
     session.notify('pools-changed', { pools }),
   );
@@ -125,6 +127,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
     },
     close: async () => {
       stopWatching();
+      functionSwitch.close();
       poolWatch.close();
       networkWatch.close();
       gatewayWatch.close();

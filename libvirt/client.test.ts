@@ -8,6 +8,8 @@ import { decode, encode, int, struct } from './codec.ts';
 import { LibvirtConnectionError } from './error.ts';
 import { eventIdOf } from './events.ts';
 import { type Message, messageType } from './message.ts';
+import { monitorEventBody, monitorEventProcedure } from './monitor-event.ts';
+import { qemuProgram } from './procedure.ts';
 import { procedures } from './procedures/table.ts';
 import { FakeDaemon } from './testing/fake-daemon.ts';
 import { domainRef } from './wire-types.ts';
@@ -64,6 +66,36 @@ test('after the daemon came back the client is connected again, with its events'
   const domain = { name: 'vm', uuid, id: 3 };
   daemon.peers[0]?.event(318, encode(body, { callbackId: 0, domain, iteration: 2, detail: 0 }));
   assert.deepEqual(await event, [{ kind: 'lifecycle', uuid, name: 'vm', event: 'started', detail: 'booted' }]);
+});
+
+test('events of the monitor are asked for by name and come in order with the others', async (t) => {
+  const [daemon, client] = await start(t, { events: ['lifecycle'], monitorEvents: ['MIGRATION', 'STOP'] });
+  await client.connect();
+  const monitor = procedures.qemuConnectDomainMonitorEventRegister;
+  const asked = daemon.received.filter(({ program }) => program === qemuProgram);
+  assert.deepEqual(
+    asked.map(({ procedure, body }) => [procedure, decode(monitor.args, body)]),
+    ['MIGRATION', 'STOP'].map((event) => [monitor.number, { domain: null, event, flags: 0 }]),
+  );
+  const heard: unknown[] = [];
+  client.on('monitor', (event) => heard.push(event)).on('event', ({ kind }) => heard.push(kind));
+  const domain = { name: 'vm', uuid, id: 3 };
+  const lifecycle = struct({ callbackId: int, domain: domainRef, event: int, detail: int });
+  const [peer] = daemon.peers;
+  const tell = (event: string, details: string | null) => {
+    const body = { callbackId: 1, domain, event, seconds: 1_700_000_000, microseconds: 5, details };
+    peer?.event(monitorEventProcedure, encode(monitorEventBody, body), qemuProgram);
+  };
+  tell('MIGRATION', '{"status":"active"}');
+  peer?.event(318, encode(lifecycle, { callbackId: 0, domain, event: 5, detail: 3 }));
+  peer?.event(99, Buffer.alloc(4), qemuProgram);
+  tell('STOP', null);
+  while (heard.length < 3) await once(client, 'monitor', { signal: AbortSignal.timeout(5000) });
+  assert.deepEqual(heard, [
+    { uuid, event: 'MIGRATION', data: { status: 'active' } },
+    'lifecycle',
+    { uuid, event: 'STOP', data: {} },
+  ]);
 });
 
 test('a call whose answer is lost is not repeated', async (t) => {

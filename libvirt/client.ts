@@ -17,6 +17,7 @@ import { type DomainEvent, type DomainEventKind } from './domain-event.ts';
 import { LibvirtConnectionError } from './error.ts';
 import { domainEventKinds, eventIdOf } from './events.ts';
 import type { KeepAliveOptions } from './keepalive.ts';
+import type { MonitorEvent } from './monitor-event.ts';
 import { BlockOperations } from './operations/block.ts';
 import { ConsoleOperations } from './operations/console.ts';
 import { DeviceOperations } from './operations/device.ts';
@@ -37,6 +38,8 @@ export interface LibvirtClientOptions {
   readonly uri?: string;
   /** Default: all kinds. */
   readonly events?: readonly DomainEventKind[];
+  /** Names of events of QEMU's monitor; default: none. */
+  readonly monitorEvents?: readonly string[];
   /** Default 100 ms to 5 s. */
   readonly backoff?: BackoffOptions;
   /** Default: a ping after 5 s of silence, dead after 3 in a row. */
@@ -58,6 +61,7 @@ export interface LibvirtClientEvents {
   /** An attempt to connect failed; the next one comes after `delayMs`. */
   retry: [error: Error, delayMs: number];
   event: [DomainEvent];
+  monitor: [MonitorEvent];
 }
 
 export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements Caller {
@@ -72,6 +76,7 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
 
   readonly #session: SessionOptions;
   readonly #events: readonly DomainEventKind[];
+  readonly #monitorEvents: readonly string[];
   readonly #backoff: BackoffOptions;
   readonly #random: () => number;
   readonly #sides: SideConnections;
@@ -91,6 +96,7 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
       keepAlive: options.keepAlive ?? { intervalMs: 5000, count: 3 },
     };
     this.#events = options.events ?? domainEventKinds;
+    this.#monitorEvents = options.monitorEvents ?? [];
     this.#backoff = options.backoff ?? { minMs: 100, maxMs: 5000 };
     this.#random = options.random ?? Math.random;
     this.#sides = new SideConnections(() => openSession(this.#session), {
@@ -209,6 +215,7 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
     const { promise: ended, resolve } = Promise.withResolvers<LibvirtConnectionError>();
     connection.once('close', resolve);
     connection.on('event', (event) => this.emit('event', event));
+    connection.on('monitor', (event) => this.emit('monitor', event));
     try {
       await this.#registerEvents(connection);
     } catch (error) {
@@ -242,14 +249,21 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
 
   async #registerEvents(connection: Connection): Promise<void> {
     const timeoutMs = this.#session.connectTimeoutMs;
-    await Promise.all(
-      this.#events.map((kind) =>
+    await Promise.all([
+      ...this.#events.map((kind) =>
         connection.call(
           procedures.connectDomainEventCallbackRegisterAny,
           { eventId: eventIdOf(kind), domain: null },
           { timeoutMs },
         ),
       ),
-    );
+      ...this.#monitorEvents.map((event) =>
+        connection.call(
+          procedures.qemuConnectDomainMonitorEventRegister,
+          { domain: null, event, flags: 0 },
+          { timeoutMs },
+        ),
+      ),
+    ]);
   }
 }

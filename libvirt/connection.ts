@@ -14,12 +14,14 @@ import { LibvirtConnectionError, LibvirtError } from './error.ts';
 import { readDomainEvent } from './events.ts';
 import { KeepAlive, type KeepAliveOptions } from './keepalive.ts';
 import { frame, type Message, MessageReader, messageStatus, messageType } from './message.ts';
-import { keepAliveProgram, type Procedure, remoteProgram } from './procedure.ts';
+import { keepAliveProgram, type Procedure, qemuProgram, remoteProgram } from './procedure.ts';
+import { type MonitorEvent, monitorEventProcedure, readMonitorEvent } from './monitor-event.ts';
 import { LibvirtStream } from './stream.ts';
 import { wireError } from './wire-types.ts';
 
 export interface ConnectionEvents {
   event: [DomainEvent];
+  monitor: [MonitorEvent];
   close: [LibvirtConnectionError];
 }
 
@@ -184,13 +186,17 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     else if (message.type === messageType.stream) this.#streamPacket(message);
     else if (message.type === messageType.event && message.program === remoteProgram) {
       const event = readDomainEvent(message.procedure, message.body);
-      if (event !== null) this.#emitLater(event);
+      if (event !== null) this.#emitLater(() => this.emit('event', event));
+    } else if (message.type === messageType.event && message.program === qemuProgram) {
+      if (message.procedure !== monitorEventProcedure) return;
+      const event = readMonitorEvent(message.body);
+      this.#emitLater(() => this.emit('monitor', event));
     }
   }
 
   /** A listener's exception is the listener's bug and must not be taken for a protocol error. */
-  #emitLater(event: DomainEvent): void {
-    queueMicrotask(() => this.emit('event', event));
+  #emitLater(emit: () => void): void {
+    queueMicrotask(emit);
   }
 
   #reply(message: Message): void {

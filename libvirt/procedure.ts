@@ -34,3 +34,4 @@ const define =
 export const quick = define(remoteProgram, 'quick');
 export const long = define(remoteProgram, 'long');
 export const qemuLong = define(qemuProgram, 'long');
+export const qemuQuick = define(qemuProgram, 'quick');

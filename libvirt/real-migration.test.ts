@@ -22,7 +22,7 @@ let guest: EchoGuest;
 
 async function startHost(): Promise<Host> {
   const daemon = await PrivateLibvirtd.start();
-  const client = new LibvirtClient({ socketPath: daemon.socketPath });
+  const client = new LibvirtClient({ socketPath: daemon.socketPath, monitorEvents: ['MIGRATION'] });
   const host = { daemon, client, log: new EventLog(client) };
   hosts.push(host);
   await client.connect(10_000);
@@ -95,4 +95,22 @@ test('a running domain moves, and both sides tell', async () => {
   const { type, stats } = await destination.client.migration.jobStats(uuid, completed);
   assert.equal(type, 'completed');
   assert.ok(Number(stats.downtime) >= 0);
+});
+
+test('QEMU’s own events come in their places: a destination tells its own between taking the domain in and having it', () => {
+  const told = ({ log }: Host): string[] =>
+    log.all.flatMap((event) => {
+      if (event.uuid !== guest.uuid) return [];
+      if (!('kind' in event)) return [`${event.event} ${String(event.data.status)}`];
+      return event.kind === 'lifecycle' && event.event !== 'suspended' ? [`${event.event} ${event.detail}`] : [];
+    });
+  const cancelled = ['MIGRATION setup', 'MIGRATION active', 'MIGRATION cancelling', 'MIGRATION cancelled'];
+  const away = ['MIGRATION setup', 'MIGRATION active', 'MIGRATION pre-switchover', 'MIGRATION device'];
+  assert.deepEqual(
+    told(source).filter((words) => words.startsWith('MIGRATION')),
+    [...cancelled, ...away, 'MIGRATION completed'],
+  );
+  const begun = ['MIGRATION setup', 'started migrated', 'MIGRATION active'];
+  const arrived = ['MIGRATION completed', 'defined added', 'resumed migrated'];
+  assert.deepEqual(told(destination), [...begun, 'MIGRATION failed', 'stopped failed', ...begun, ...arrived]);
 });

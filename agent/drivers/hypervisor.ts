@@ -1,7 +1,7 @@
 /** The hypervisor as the agent sees it: domains by VM id. Implementations: `libvirt/`, `sim/`; one contract suite runs on both. */
 import type { Duplex } from 'node:stream';
 import type { DiskSpec, DomainReport, DomainState, MigrationOutcome, NicSpec, VmSpec } from '@kvasir/api/agent/vm.ts';
-import type { PortDevice } from './network.ts';
+import type { FunctionState, PortDevice } from './network.ts';
 import type { DiskSource } from './storage.ts';
 
 export interface DomainDisk {
@@ -35,6 +35,17 @@ export interface DomainEvent {
   readonly domain: DomainReport;
   readonly removed: boolean;
   readonly because: string | null;
+}
+
+/**
+ * In a live migration: the guest has let go of its functions here and goes on by the standby NICs (`rests`), or is just about to get
+ * them, here or back here (`carries`).
+ */
+export interface FunctionEvent {
+  readonly vmId: string;
+  /** null: all of the VM. */
+  readonly nicId: string | null;
+  readonly state: FunctionState;
 }
 
 export interface MigrationSend {
@@ -78,6 +89,8 @@ export interface HypervisorDriver {
   list(): Promise<DomainReport[]>;
   /** Called for each change within a second, also for domains that somebody else changes. Answers how to stop watching. */
   watch(listener: (event: DomainEvent) => void): () => void;
+  /** Called at the moment itself, for VMs with functions and others; what happens while the agent is away is not told later. */
+  watchFunctions(listener: (event: FunctionEvent) => void): () => void;
 
   define(domain: DomainSpec): Promise<DomainState>;
   start(vmId: string, options: { readonly paused: boolean }): Promise<DomainState>;

@@ -24,8 +24,14 @@ export interface PortDevice {
    * A PCI function that carries this NIC's traffic; the tap then stands by for when the function is taken away (a migration).
    * Left out: the tap carries it.
    */
-  readonly virtualFunction?: { readonly pciAddress: string; readonly vlanId: number | null };
+  readonly virtualFunction?: { readonly pciAddress: string };
 }
+
+/**
+ * What the device does with frames to the NIC: it gives them to the NIC's function, or leaves them to the standby NIC. Also when no
+ * guest drives the function, so it has to rest while the guest does not have it.
+ */
+export type FunctionState = 'carries' | 'rests';
 
 /** A VM as its guest is told of it. */
 export interface VmMetadata {
@@ -47,8 +53,13 @@ export interface NetworkDriver {
   apply(generation: number, slice: NetworkSlice, before?: NetworkSlice | null): Promise<readonly PortCuts[]>;
   /** This host is cut off: it translates for no router any more until the next slice. */
   endGateways(): Promise<void>;
-  /** Makes tap and switch port. */
-  attachPort(vmId: string, nic: NicSpec): Promise<PortDevice>;
+  /**
+   * Makes tap and switch port, and hands out a function to a NIC that is to have one.
+   * @param state of that function; left out: one that rests goes on resting, any other one carries
+   */
+  attachPort(vmId: string, nic: NicSpec, state?: FunctionState): Promise<PortDevice>;
+  /** Nothing for a NIC that is not here or has no function. */
+  setFunction(nicId: string, state: FunctionState): Promise<void>;
   /** Removes tap and switch port; one that is not there counts as removed. */
   detachPort(nicId: string): Promise<void>;
   listPorts(): Promise<Port[]>;

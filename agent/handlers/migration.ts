@@ -26,7 +26,8 @@ export function migrationHandlers(host: HostContext): Handler[] {
         await requireLeases(host, vm);
         host.drivers.liveness.forget(vm.vmId);
         for (const volume of copyVolumes) await storage.createVolume({ ...volume, from: null }, call);
-        const domain = await resolveVm(host, vm);
+        // The guest has its functions elsewhere; here they carry when the hypervisor plugs them in.
+        const domain = await resolveVm(host, vm, 'rests');
         await hypervisor.prepareIncoming(domain);
         const functions = domain.nics.flatMap(({ spec, virtualFunction }) =>
           virtualFunction === undefined ? [] : [{ nicId: spec.nicId, pciAddress: virtualFunction.pciAddress }],

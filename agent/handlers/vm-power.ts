@@ -2,7 +2,7 @@
 import { vmPause, vmReset, vmResume, vmStart, vmStop, vmSuspend } from '@kvasir/api/agent/vm.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
 import { getReady } from './liveness.ts';
-import { replugPorts } from './vm-parts.ts';
+import { plugForStart } from './vm-parts.ts';
 
 export function vmPowerHandlers(host: HostContext): Handler[] {
   const { hypervisor } = host.drivers;
@@ -11,7 +11,7 @@ export function vmPowerHandlers(host: HostContext): Handler[] {
   return [
     handler(vmStart, ({ vmId, paused }) =>
       locked(vmId, async () => {
-        await getReady(host, host.specs.get(vmId), () => replugPorts(host, vmId));
+        await getReady(host, host.specs.get(vmId), () => plugForStart(host, vmId));
         host.drivers.liveness.forget(vmId);
         return { state: await hypervisor.start(vmId, { paused }) };
       }),

@@ -5,14 +5,14 @@ import { buffer } from 'node:stream/consumers';
 import type { PoolReport } from '@kvasir/api/agent/host.ts';
 import type { PortCuts } from '@kvasir/api/agent/network.ts';
 import type { ImageInfo, VolumeRef } from '@kvasir/api/agent/storage.ts';
-import type { DomainReport, DomainState } from '@kvasir/api/agent/vm.ts';
+import type { DomainReport, DomainState, NicSpec } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Liveness, LivenessPlan } from '@kvasir/api/agent/liveness.ts';
 import type { HostDrivers } from '../drivers/drivers.ts';
 import type { LeasePlace, LivenessDriver, LivenessEvent } from '../drivers/liveness.ts';
 import type { GuestDriver } from '../drivers/guest.ts';
-import type { DomainEvent, DomainSpec, HypervisorDriver, MigrationCall } from '../drivers/hypervisor.ts';
-import type { NetworkDriver, Port } from '../drivers/network.ts';
+import type { DomainEvent, DomainSpec, FunctionEvent, HypervisorDriver, MigrationCall } from '../drivers/hypervisor.ts';
+import type { FunctionState, NetworkDriver, Port } from '../drivers/network.ts';
 import type { ImageImport, LongCall, StorageDriver } from '../drivers/storage.ts';
 
 export interface FakeDomain {
@@ -34,6 +34,7 @@ export class FakeHypervisor implements HypervisorDriver {
   console: () => Duplex = echo;
   picture: Buffer = Buffer.from('picture');
   readonly #listeners = new Set<(event: DomainEvent) => void>();
+  readonly #functionListeners = new Set<(event: FunctionEvent) => void>();
 
   async open(): Promise<void> {}
   async close(): Promise<void> {}
@@ -57,6 +58,15 @@ export class FakeHypervisor implements HypervisorDriver {
   watch(listener: (event: DomainEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  watchFunctions(listener: (event: FunctionEvent) => void): () => void {
+    this.#functionListeners.add(listener);
+    return () => this.#functionListeners.delete(listener);
+  }
+
+  tellFunctions(event: FunctionEvent): void {
+    for (const listener of this.#functionListeners) listener(event);
   }
 
   /** Puts a domain there, as if it had always been. */
@@ -193,6 +203,8 @@ export class FakeHypervisor implements HypervisorDriver {
 
 export class FakeNetwork implements NetworkDriver {
   readonly ports = new Map<string, Port>();
+  /** Of NICs that have one. */
+  readonly functions = new Map<string, FunctionState>();
   applied: { generation: number; slice: NetworkSlice; before: NetworkSlice | null } | null = null;
   /** What `apply` says was cut. */
   cuts: readonly PortCuts[] = [];
@@ -210,13 +222,21 @@ export class FakeNetwork implements NetworkDriver {
     this.gatewaysEnded = true;
   }
 
-  async attachPort(vmId: string, nic: { readonly nicId: string; readonly networkId: string }) {
+  async attachPort(vmId: string, nic: Pick<NicSpec, 'nicId' | 'networkId' | 'direct'>, state?: FunctionState) {
     this.ports.set(nic.nicId, { nicId: nic.nicId, vmId, networkId: nic.networkId });
-    return { device: `tap-${nic.nicId.slice(0, 8)}`, offload: true };
+    const port = { device: `tap-${nic.nicId.slice(0, 8)}`, offload: true };
+    if (nic.direct !== true) return port;
+    this.functions.set(nic.nicId, state ?? this.functions.get(nic.nicId) ?? 'carries');
+    return { ...port, virtualFunction: { pciAddress: '0000:03:10.0' } };
+  }
+
+  async setFunction(nicId: string, state: FunctionState): Promise<void> {
+    if (this.functions.has(nicId)) this.functions.set(nicId, state);
   }
 
   async detachPort(nicId: string): Promise<void> {
     this.ports.delete(nicId);
+    this.functions.delete(nicId);
   }
 
   async listPorts(): Promise<Port[]> {

@@ -1,15 +1,18 @@
 /**
  * Runs as root inside the machine that `main.ts` boots: `igb` and a virtio NIC on one wire. Divides the device as an
  * administrator does, and lets the agent's own code read it, hand functions out and take them back. What the device then does
- * is asked of the kernel and of packets. One line for each thing that holds or not.
+ * is asked of the kernel and of packets. One line for each thing that holds or not. Then the move of `move.ts`.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, readlinkSync, writeFileSync } from 'node:fs';
-import { basename } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { writeFileSync } from 'node:fs';
+import type { PhysicalFunction } from '@kvasir/api/agent/host.ts';
 import { readPhysicalFunctions } from '@kvasir/agent/drivers/ovs/sriov/physical-functions.ts';
 import { VirtualFunctions } from '@kvasir/agent/drivers/ovs/sriov/virtual-functions.ts';
 import { runProgram } from '@kvasir/agent/drivers/program.ts';
+import { wireMac } from './addresses.ts';
+import { answers, counts, holds, intoNamespace, ip, print, until } from './checks.ts';
+import { checkMove } from './move.ts';
+import { netDeviceOf, netDeviceWithMac } from './net-devices.ts';
 
 interface ShownFunction {
   readonly vf: number;
@@ -23,80 +26,26 @@ interface ShownFunction {
 const nobody = '00:00:00:00:00:00';
 const [macA, macB] = ['52:54:00:00:00:0a', '52:54:00:00:00:0b'];
 const count = 3;
-let passed = 0;
-let failed = 0;
-
-async function holds(sentence: string, check: () => Promise<void>): Promise<void> {
-  try {
-    await check();
-    passed++;
-    print(`ok      ${sentence}`);
-  } catch (error) {
-    failed++;
-    print(`FAILED  ${sentence}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-function print(line: string): void {
-  process.stdout.write(`${line}\n`);
-}
-
-async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  const end = Date.now() + 90_000;
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`not in time: ${what}`);
-    await pause(200);
-  }
-}
-
-async function ip(words: string): Promise<string> {
-  return (await runProgram('ip', words.split(' '))).stdout;
-}
 
 async function shown(index: number): Promise<ShownFunction> {
   const [link] = JSON.parse(await ip(`-json -details link show dev ${device}`)) as { vfinfo_list: ShownFunction[] }[];
   return link!.vfinfo_list[index]!;
 }
 
-function answers(namespace: string, address: string): Promise<boolean> {
-  const ping = ['netns', 'exec', namespace, 'ping', '-c', '1', '-W', '2', address];
-  return runProgram('ip', ping).then(
-    () => true,
-    () => false,
-  );
+async function readOne(): Promise<PhysicalFunction> {
+  return (await readPhysicalFunctions()).find(({ nic }) => nic === device)!;
 }
-
-function netDeviceWith(driver: string): string {
-  const found = readdirSync('/sys/class/net').find((name) => {
-    try {
-      return basename(readlinkSync(`/sys/class/net/${name}/device/driver`)) === driver;
-    } catch {
-      return false;
-    }
-  });
-  assert.ok(found, `there is no network device of ${driver}`);
-  return found;
-}
-
-const netDeviceOf = (pciAddress: string) => readdirSync(`/sys/bus/pci/devices/${pciAddress}/net`)[0]!;
 
 /** As when a function goes to a guest: its driver learns the MAC only when it begins. */
 function reloadDriver(pciAddress: string): void {
   for (const file of ['unbind', 'bind']) writeFileSync(`/sys/bus/pci/drivers/igbvf/${file}`, pciAddress);
 }
 
-async function intoNamespace(name: string, link: string, address: string): Promise<void> {
-  await ip(`netns add ${name}`);
-  await ip(`link set ${link} netns ${name}`);
-  await ip(`-n ${name} address add ${address} dev ${link}`);
-  await ip(`-n ${name} link set ${link} up`);
-}
-
-const device = netDeviceWith('igb');
-const otherEnd = netDeviceWith('virtio_net');
+const device = netDeviceOf('0000:01:00.0');
+const otherEnd = netDeviceWithMac(wireMac);
 const sysfs = `/sys/class/net/${device}`;
 const plugged = new Set<string>();
-const functions = new VirtualFunctions(runProgram, (macAddress) => plugged.has(macAddress));
+const functions = new VirtualFunctions(runProgram, () => plugged);
 const want = (macAddress: string, maxSendMbps: number | null) => {
   plugged.add(macAddress);
   return functions.hand({ macAddress, nics: [device], vlanId: 100, maxSendMbps });
@@ -109,11 +58,11 @@ const pciAddresses = Array.from({ length: count }, (_, n) => `0000:01:10.${2 * n
 await holds('the inventory tells the device and its functions', async () => {
   const driver = 'igbvf';
   await until('igbvf has its functions', async () =>
-    (await readPhysicalFunctions())[0]!.virtualFunctions.every((each) => each.driver === driver),
+    (await readOne()).virtualFunctions.every((each) => each.driver === driver),
   );
   const virtualFunctions = pciAddresses.map((pciAddress, index) => ({ index, pciAddress, driver }));
   const fixed = { nic: device, pciAddress: '0000:01:00.0', driver: 'igb', switchHardwareId: null, most: 7 };
-  assert.deepEqual(await readPhysicalFunctions(), [{ ...fixed, virtualFunctions }]);
+  assert.deepEqual(await readOne(), { ...fixed, virtualFunctions });
 });
 
 await holds('while the link is down a rate is refused, and the function stays free', async () => {
@@ -176,5 +125,7 @@ await holds('what is taken back is no longer in the VLAN, and is handed out agai
   assert.deepEqual(await want('52:54:00:00:00:0c', null), { pciAddress: pciAddresses[0] });
 });
 
-print(`${passed} passed, ${failed} failed`);
-process.exitCode = failed === 0 ? 0 : 1;
+await checkMove();
+
+print(`${counts.passed} passed, ${counts.failed} failed`);
+process.exitCode = counts.failed === 0 ? 0 : 1;

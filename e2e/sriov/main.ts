@@ -4,33 +4,28 @@
  * Debian 12 has in its backports only; run it by hand, as root. Ends with `N passed, N failed` and with 1 when one failed.
  */
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, renameSync, existsSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkoutDirectory } from '@kvasir/lab/layout.ts';
-import { addModules, packInitramfs } from '@kvasir/lab/guest/initramfs.ts';
+import { guestMac, peerMac, tapMac, wireMac } from './addresses.ts';
+import { initramfs } from './initramfs.ts';
 import { type Unpacked, unpackedPackages } from './packages.ts';
 
 const cache = '/var/cache/kvasir/sriov';
 const limitMs = 20 * 60_000;
 /** `virtio_net` is the other end of the wire, 9p the way to the checkout. */
-const modules = ['virtio_pci', '9pnet_virtio', '9p', 'virtio_net', '8021q', 'igb', 'igbvf'];
-
-async function initramfs(work: string, { kernel, release }: Unpacked): Promise<string> {
-  const root = join(work, 'root');
-  for (const name of ['bin', 'dev', 'proc', 'sys', 'host']) mkdirSync(join(root, name), { recursive: true });
-  copyFileSync('/bin/busybox', join(root, 'bin/busybox'));
-  symlinkSync('busybox', join(root, 'bin/sh'));
-  copyFileSync(join(import.meta.dirname, 'init'), join(root, 'init'));
-  if (!existsSync(join(kernel, 'lib/modules'))) renameSync(join(kernel, 'usr/lib'), join(kernel, 'lib'));
-  const added = await addModules(kernel, release, join(root, 'lib/modules'), modules);
-  if (!added.includes('igbvf.ko')) throw new Error(`kernel ${release} has no module igbvf`);
-  return packInitramfs(work, root);
-}
+const modules = ['virtio_pci', '9pnet_virtio', '9p', 'net_failover', 'virtio_net', '8021q', 'bridge', 'igb', 'igbvf'];
 
 function boot({ qemu, kernel, release }: Unpacked, initrd: string, program: string): Promise<string> {
   const share = join(qemu, 'usr/share');
   const machine = ['-machine', 'q35', '-accel', 'tcg', '-cpu', 'max', '-smp', '2', '-m', '2048', '-nodefaults'];
-  const wire = (id: string) => ['-netdev', `hubport,id=${id},hubid=1`];
+  const cable = (hubId: number, ...ids: string[]) =>
+    ids.flatMap((id) => ['-netdev', `hubport,id=${id},hubid=${hubId}`]);
+  const divisible = (slot: number, netdev: string) => [
+    ...['-device', `pcie-root-port,id=slot${slot},chassis=${slot},slot=${slot}`],
+    ...['-device', `igb,bus=slot${slot},netdev=${netdev}`],
+  ];
+  const plain = (netdev: string, more = '') => ['-device', `virtio-net-pci,netdev=${netdev}${more}`];
   const child = spawn(
     join(qemu, 'usr/bin/qemu-system-x86_64'),
     [
@@ -39,8 +34,11 @@ function boot({ qemu, kernel, release }: Unpacked, initrd: string, program: stri
       ...['-kernel', join(kernel, 'boot', `vmlinuz-${release}`), '-initrd', initrd],
       ...['-append', `console=ttyS0 quiet mitigations=off nopti no_timer_check random.trust_cpu=on kvasir=${program}`],
       ...['-virtfs', 'local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap'],
-      ...['-device', 'pcie-root-port,id=slot1,chassis=1,slot=1', ...wire('device'), ...wire('other')],
-      ...['-device', 'igb,bus=slot1,netdev=device', '-device', 'virtio-net-pci,netdev=other'],
+      ...[...cable(1, 'device', 'other'), ...divisible(1, 'device'), ...plain('other', `,mac=${wireMac}`)],
+      // For the move: a source and a destination on one wire with a peer, and a standby NIC with its tap.
+      ...[...cable(2, 'source', 'destination', 'peer'), ...divisible(2, 'source'), ...divisible(3, 'destination')],
+      ...[...plain('peer', `,mac=${peerMac}`), ...cable(3, 'tap', 'standby'), ...plain('tap', `,mac=${tapMac}`)],
+      ...plain('standby', `,mac=${guestMac},failover=on`),
     ],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -66,7 +64,7 @@ process.stdout.write(`QEMU ${packages.qemuVersion}, Linux ${packages.kernelVersi
 const work = mkdtempSync(join(cache, 'run-'));
 try {
   const program = `${process.execPath} ${join(checkoutDirectory, 'e2e/sriov/in-guest.ts')}`;
-  const output = await boot(packages, await initramfs(work, packages), program);
+  const output = await boot(packages, await initramfs(work, packages, 'init', modules), program);
   if (!/^ENDED 0\r?$/m.test(output)) process.exitCode = 1;
 } finally {
   rmSync(work, { recursive: true });

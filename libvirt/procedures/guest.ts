@@ -1,6 +1,6 @@
 /** Procedures that talk to the guest, through its agent or its monitor. */
 import { array, flags, hyper, int, optional, string, struct, uint } from '../codec.ts';
-import { long, qemuLong } from '../procedure.ts';
+import { long, qemuLong, qemuQuick } from '../procedure.ts';
 import { typedParams } from '../typed-params.ts';
 import { domainRef, strings } from '../wire-types.ts';
 
@@ -40,5 +40,11 @@ export const guestProcedures = {
     3,
     struct({ domain: domainRef, command: string, timeout: int, flags }),
     struct({ result: optional(string) }),
+  ),
+  /** Domain null: of all; `event`: the monitor's own name of it. */
+  qemuConnectDomainMonitorEventRegister: qemuQuick(
+    4,
+    struct({ domain: optional(domainRef), event: optional(string), flags }),
+    struct({ callbackId: int }),
   ),
 } as const;

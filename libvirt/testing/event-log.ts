@@ -2,14 +2,21 @@
 import { once } from 'node:events';
 import type { LibvirtClient } from '../client.ts';
 import type { DomainEvent } from '../domain-event.ts';
+import type { MonitorEvent } from '../monitor-event.ts';
 
 export class EventLog {
   readonly events: DomainEvent[] = [];
+  /** In one order. */
+  readonly all: (DomainEvent | MonitorEvent)[] = [];
   readonly #client: LibvirtClient;
 
   constructor(client: LibvirtClient) {
     this.#client = client;
-    client.on('event', (event) => this.events.push(event));
+    client.on('event', (event) => {
+      this.events.push(event);
+      this.all.push(event);
+    });
+    client.on('monitor', (event) => this.all.push(event));
   }
 
   /** The first event, past or to come, that holds all of these properties. */

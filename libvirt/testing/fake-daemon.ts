@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encode } from '../codec.ts';
 import { frame, type Message, MessageReader, messageStatus, messageType } from '../message.ts';
-import { keepAliveProgram, type Procedure } from '../procedure.ts';
+import { keepAliveProgram, type Procedure, remoteProgram } from '../procedure.ts';
 import { procedures } from '../procedures/table.ts';
 import { wireError } from '../wire-types.ts';
 
@@ -36,8 +36,8 @@ export class Peer {
     this.#send({ ...to, type, status: messageStatus.error }, body);
   }
 
-  event(procedure: number, body: Buffer): void {
-    this.#send({ program: 0x20008086, procedure, type: messageType.event, serial: 0, status: 0 }, body);
+  event(procedure: number, body: Buffer, program = remoteProgram): void {
+    this.#send({ program, procedure, type: messageType.event, serial: 0, status: 0 }, body);
   }
 
   stream(opened: Message, status: number, data: Buffer): void {
@@ -138,11 +138,15 @@ export class FakeDaemon extends EventEmitter<{ received: [Message, Peer] }> {
     this.emit('received', message, peer);
   }
 
-  #opening({ procedure, serial }: Message, peer: Peer): boolean {
+  #opening({ program, procedure, serial }: Message, peer: Peer): boolean {
     if (!this.answersOpening) return false;
     const { authList, connectOpen, connectSupportsFeature, connectClose } = procedures;
     const register = procedures.connectDomainEventCallbackRegisterAny;
-    if (procedure === authList.number) peer.reply(authList, serial, { types: [0] });
+    const monitor = procedures.qemuConnectDomainMonitorEventRegister;
+    if (program === monitor.program) {
+      if (procedure !== monitor.number) return false;
+      peer.reply(monitor, serial, { callbackId: serial });
+    } else if (procedure === authList.number) peer.reply(authList, serial, { types: [0] });
     else if (procedure === connectOpen.number) peer.reply(connectOpen, serial, undefined);
     else if (procedure === connectClose.number) peer.reply(connectClose, serial, undefined);
     else if (procedure === connectSupportsFeature.number)

@@ -31,6 +31,7 @@ const memoryBlockMib = 128;
 const detachTimeoutMs = 60_000;
 const askAgainMs = 5000;
 
+type DeviceKind = 'disk' | 'interface' | 'hostdev';
 type Size = Pick<VmSpec, 'cpus' | 'maxCpus' | 'memoryMib' | 'maxMemoryMib'>;
 
 export class Devices {
@@ -61,7 +62,7 @@ export class Devices {
   async attachNic(vmId: string, nic: DomainNic): Promise<void> {
     await this.#attach(vmId, 'interface', nicAlias(nic.spec.nicId), writeXml(nicElement(nic)));
     for (const pair of functionElements(nic))
-      await this.#attach(vmId, 'interface', functionAlias(nic.spec.nicId), writeXml(pair));
+      await this.#attach(vmId, 'hostdev', functionAlias(nic.spec.nicId), writeXml(pair));
     await this.#changeSpec(vmId, (spec) => ({
       ...spec,
       nics: [...spec.nics.filter((other) => other.nicId !== nic.spec.nicId), nic.spec],
@@ -69,7 +70,8 @@ export class Devices {
   }
 
   async detachNic(vmId: string, nicId: string, signal: AbortSignal): Promise<void> {
-    for (const alias of [functionAlias(nicId), nicAlias(nicId)]) await this.#detach(vmId, 'interface', alias, signal);
+    await this.#detach(vmId, 'hostdev', functionAlias(nicId), signal);
+    await this.#detach(vmId, 'interface', nicAlias(nicId), signal);
     await this.#changeSpec(vmId, (spec) => ({ ...spec, nics: spec.nics.filter((nic) => nic.nicId !== nicId) }));
   }
 
@@ -116,7 +118,7 @@ export class Devices {
     }
   }
 
-  async #attach(vmId: string, kind: 'disk' | 'interface', alias: string, xml: string): Promise<void> {
+  async #attach(vmId: string, kind: DeviceKind, alias: string, xml: string): Promise<void> {
     await translating(vmId, async () => {
       for (const where of await this.#places(vmId)) {
         if (findDevice(await this.#read(vmId, where), kind, alias)) continue;
@@ -125,7 +127,7 @@ export class Devices {
     });
   }
 
-  async #detach(vmId: string, kind: 'disk' | 'interface', alias: string, signal: AbortSignal): Promise<void> {
+  async #detach(vmId: string, kind: DeviceKind, alias: string, signal: AbortSignal): Promise<void> {
     await translating(vmId, async () => {
       const defined = findDevice(await this.#read(vmId, 'config'), kind, alias);
       if (defined)
@@ -209,6 +211,6 @@ function deviceFlag(where: 'live' | 'config'): number {
   return where === 'live' ? DeviceFlags.VIR_DOMAIN_DEVICE_MODIFY_LIVE : DeviceFlags.VIR_DOMAIN_DEVICE_MODIFY_CONFIG;
 }
 
-function findDevice(domain: Element, kind: 'disk' | 'interface', alias: string): Element | undefined {
+function findDevice(domain: Element, kind: DeviceKind, alias: string): Element | undefined {
   return findAll(find(domain, 'devices'), kind).find((device) => find(device, 'alias')?.attributes.name === alias);
 }

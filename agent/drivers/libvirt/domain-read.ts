@@ -40,13 +40,11 @@ export function factsOf(domain: Element): DomainFacts {
         alias: find(disk, 'alias')?.attributes.name,
         path: find(disk, 'source')?.attributes.file ?? '',
       })),
-    nics: findAll(devices, 'interface')
-      // The other half of a pair comes and goes with migrations.
-      .filter((nic) => find(nic, 'teaming')?.attributes.type !== 'transient')
-      .map((nic) => ({
-        macAddress: find(nic, 'mac')?.attributes.address ?? '',
-        alias: find(nic, 'alias')?.attributes.name,
-      })),
+    // The other half of a pair is another device, and comes and goes with migrations.
+    nics: findAll(devices, 'interface').map((nic) => ({
+      macAddress: find(nic, 'mac')?.attributes.address ?? '',
+      alias: find(nic, 'alias')?.attributes.name,
+    })),
   };
 }
 

@@ -99,24 +99,21 @@ test('a NIC on a switch that wants whole packets offers the guest no offloads', 
 });
 
 test('a NIC on a virtual function is a failover pair, and no drift is seen when one half is away', () => {
-  const virtualFunction = { pciAddress: '0000:03:01.5', vlanId: 100 };
+  const virtualFunction = { pciAddress: '0000:03:01.5' };
   const [nic] = sample.nics;
   const withFunction = domainXml({ ...sample, nics: [{ ...nic!, virtualFunction }] }, options);
-  const [standby, pair, ...others] = findAll(find(readXml(withFunction), 'devices'), 'interface');
-  assert.deepEqual(others, []);
+  const devices = find(readXml(withFunction), 'devices');
+  const [[standby, ...others], [pair, ...more]] = [findAll(devices, 'interface'), findAll(devices, 'hostdev')];
+  assert.deepEqual([...others, ...more], []);
   assert.equal(
     writeXml(pair!).trim(),
-    `<interface type="hostdev" managed="yes">
-  <mac address="52:54:00:00:00:01"/>
+    `<hostdev mode="subsystem" type="pci" managed="yes">
   <source>
-    <address type="pci" domain="0x0000" bus="0x03" slot="0x01" function="0x5"/>
+    <address domain="0x0000" bus="0x03" slot="0x01" function="0x5"/>
   </source>
-  <vlan>
-    <tag id="100"/>
-  </vlan>
   <teaming type="transient" persistent="ua-nic-${id(5)}"/>
   <alias name="ua-vf-${id(5)}"/>
-</interface>`,
+</hostdev>`,
   );
   assert.equal(standby?.attributes.type, 'ethernet');
   assert.deepEqual(find(standby, 'teaming')?.attributes, { type: 'persistent' });

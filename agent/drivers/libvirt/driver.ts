@@ -7,6 +7,7 @@ import type {
   DomainEvent,
   DomainNic,
   DomainSpec,
+  FunctionEvent,
   HypervisorDriver,
   HypervisorFacts,
   MigrationCall,
@@ -15,6 +16,7 @@ import type {
 import { openConsole, screenshot } from './consoles.ts';
 import { Devices } from './devices.ts';
 import { readFacts } from './facts.ts';
+import { FunctionWatch, watchedMonitorEvents } from './function-watch.ts';
 import { LibvirtGuest } from './guest.ts';
 import { type Trial, tryKvm } from './kvm-trial.ts';
 import { Lifecycle } from './lifecycle.ts';
@@ -46,12 +48,13 @@ export class LibvirtDriver implements HypervisorDriver {
   readonly #lifecycle: Lifecycle;
   readonly #devices: Devices;
   readonly #reports: Reports;
+  readonly #functions: FunctionWatch;
   #kvm: Trial = { works: false, reason: 'not tried yet' };
 
   constructor(options: LibvirtDriverOptions) {
     this.#options = options;
     this.#emulator = options.emulator ?? '/usr/bin/qemu-system-x86_64';
-    this.#client = new LibvirtClient({ socketPath: options.socketPath });
+    this.#client = new LibvirtClient({ socketPath: options.socketPath, monitorEvents: watchedMonitorEvents });
     this.guest = new LibvirtGuest(this.#client);
     this.#lifecycle = new Lifecycle(this.#client, () => ({
       virtualization: this.#virtualization(),
@@ -59,16 +62,19 @@ export class LibvirtDriver implements HypervisorDriver {
     }));
     this.#devices = new Devices(this.#client, () => this.#virtualization());
     this.#reports = new Reports(this.#client, this.guest, options.pidDirectory ?? '/run/libvirt/qemu');
+    this.#functions = new FunctionWatch(this.#client);
   }
 
   async open(): Promise<void> {
     this.#kvm = await this.#tryKvm();
     await this.#client.connect(connectTimeoutMs);
+    await this.#functions.start();
     this.#reports.start();
   }
 
   async close(): Promise<void> {
     this.#reports.stop();
+    this.#functions.stop();
     await this.#client.close();
   }
 
@@ -82,6 +88,10 @@ export class LibvirtDriver implements HypervisorDriver {
 
   watch(listener: (event: DomainEvent) => void): () => void {
     return this.#reports.watch(listener);
+  }
+
+  watchFunctions(listener: (event: FunctionEvent) => void): () => void {
+    return this.#functions.watch(listener);
   }
 
   async define(domain: DomainSpec): Promise<DomainState> {

@@ -7,7 +7,7 @@ const nic = (nicId: string, pciAddress: string) => ({
   spec: { nicId, networkId: 'net', macAddress: '52:54:00:00:00:01', model: 'virtio' as const, mtu: 1500 },
   device: 'kv1',
   offload: true,
-  virtualFunction: { pciAddress, vlanId: null },
+  virtualFunction: { pciAddress },
 });
 const plain = element('interface', { type: 'ethernet' }, element('alias', { name: 'ua-nic-a' }));
 const domain = element(
@@ -22,10 +22,9 @@ test('at the destination each pair has the function that was handed out there, a
     { nicId: 'b', pciAddress: '0000:81:0a.7' },
     { nicId: 'a', pciAddress: '0000:81:02.0' },
   ]);
-  const source = (at: number) =>
-    find(findAll(find(moved, 'devices'), 'interface')[at]!, 'source', 'address')?.attributes;
-  assert.deepEqual(source(1), { type: 'pci', domain: '0x0000', bus: '0x81', slot: '0x02', function: '0x0' });
-  assert.deepEqual(source(2), { type: 'pci', domain: '0x0000', bus: '0x81', slot: '0x0a', function: '0x7' });
+  const source = (at: number) => find(findAll(find(moved, 'devices'), 'hostdev')[at]!, 'source', 'address')?.attributes;
+  assert.deepEqual(source(0), { domain: '0x0000', bus: '0x81', slot: '0x02', function: '0x0' });
+  assert.deepEqual(source(1), { domain: '0x0000', bus: '0x81', slot: '0x0a', function: '0x7' });
   const back = withFunctions(moved, [
     { nicId: 'a', pciAddress: '0000:03:01.0' },
     { nicId: 'b', pciAddress: '0000:03:01.1' },

@@ -2,6 +2,9 @@
  * A NIC on a virtual function is a pair to the guest: a virtio NIC that stands by, and the function with the same MAC address. The
  * guest's driver makes one of both and prefers the function. For a live migration QEMU unplugs the function (the guest goes on
  * by the other one), and plugs in that of the destination when it runs there.
+ *
+ * To libvirt the function is a plain PCI device. Of one that it knows as a network device it would set the address itself: at a
+ * destination before the guest is there, and at the source again after it has left.
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { DomainNic, HandedFunction } from '../hypervisor.ts';
@@ -13,13 +16,10 @@ export const standsBy = element('teaming', { type: 'persistent' });
 /** None where the NIC has no function. */
 export function functionElements({ spec, virtualFunction }: DomainNic): Element[] {
   if (virtualFunction === undefined) return [];
-  const { pciAddress, vlanId } = virtualFunction;
   const pair = element(
-    'interface',
-    { type: 'hostdev', managed: true },
-    element('mac', { address: spec.macAddress }),
-    element('source', {}, element('address', { type: 'pci', ...pciAttributes(pciAddress) })),
-    vlanId === null ? null : element('vlan', {}, element('tag', { id: vlanId })),
+    'hostdev',
+    { mode: 'subsystem', type: 'pci', managed: true },
+    element('source', {}, element('address', pciAttributes(virtualFunction.pciAddress))),
     element('teaming', { type: 'transient', persistent: nicAlias(spec.nicId) }),
     element('alias', { name: functionAlias(spec.nicId) }),
   );
@@ -27,7 +27,7 @@ export function functionElements({ spec, virtualFunction }: DomainNic): Element[
 }
 
 export function hasFunctions(domain: Element): boolean {
-  return findAll(find(domain, 'devices'), 'interface').some(isFunction);
+  return findAll(find(domain, 'devices'), 'hostdev').some(isFunction);
 }
 
 /**
@@ -46,7 +46,7 @@ export function withFunctions(domain: Element, functions: readonly HandedFunctio
           const reason = 'the destination has no virtual function for one of its NICs';
           throw new KvasirError('migration-impossible', { reason });
         }
-        const address = element('address', { type: 'pci', ...pciAttributes(pciAddress) });
+        const address = element('address', pciAttributes(pciAddress));
         return changed(
           pair,
           ({ name }) => name === 'source',
@@ -57,7 +57,7 @@ export function withFunctions(domain: Element, functions: readonly HandedFunctio
 }
 
 function isFunction(device: Element): boolean {
-  return device.name === 'interface' && find(device, 'teaming')?.attributes.type === 'transient';
+  return device.name === 'hostdev' && find(device, 'teaming')?.attributes.type === 'transient';
 }
 
 function changed(parent: Element, which: (child: Element) => boolean, change: (child: Element) => Element): Element {

@@ -17,7 +17,7 @@ import { OvsdbError } from '@kvasir/ovs/ovsdb-operations.ts';
 import { optionalString, record } from '@kvasir/ovs/ovsdb-values.ts';
 import { Unixctl } from '@kvasir/ovs/unixctl.ts';
 import { KeyedLock } from '../../keyed-lock.ts';
-import type { NetworkDriver, Port, PortDevice, VmMetadata } from '../network.ts';
+import type { FunctionState, NetworkDriver, Port, PortDevice, VmMetadata } from '../network.ts';
 import { type RunProgram, runProgram } from '../program.ts';
 import { withoutGateways } from '../without-gateways.ts';
 import { readPhysicalFunctions } from './sriov/physical-functions.ts';
@@ -59,6 +59,8 @@ export interface OvsNetworkOptions {
   readonly metadataOf?: (vmId: string) => VmMetadata | undefined;
   /** How `ip` and `nft` are run; for tests that work in a network namespace of their own. */
   readonly run?: RunProgram;
+  /** Where devices that can be divided are read; for tests without such hardware. */
+  readonly sysfs?: string;
   /** Of one request to the database or one change of the switch; default 30 s. */
   readonly timeoutMs?: number;
   readonly log?: (message: string, error?: unknown) => void;
@@ -72,6 +74,7 @@ export class OvsNetworkDriver implements NetworkDriver {
   readonly #services: Services | null;
   readonly #neighbours: ExternalNeighbours;
   readonly #run: RunProgram;
+  readonly #sysfs: string | undefined;
   readonly #functions: VirtualFunctions;
   readonly #lock = new KeyedLock();
   readonly #timeoutMs: number;
@@ -94,8 +97,9 @@ export class OvsNetworkDriver implements NetworkDriver {
     this.#hush = datapathType === 'netdev';
     this.#tunnelAddress = tunnelAddress;
     this.#run = options.run ?? runProgram;
-    const isPlugged = (mac: string) => [...this.#keeper.plugged.values()].some((nic) => nic.macAddress === mac);
-    this.#functions = new VirtualFunctions(this.#run, isPlugged);
+    this.#sysfs = options.sysfs;
+    const plugged = () => [...this.#keeper.plugged.values()].map(({ macAddress }) => macAddress);
+    this.#functions = new VirtualFunctions(this.#run, plugged, options.sysfs);
     this.#db = new OvsdbClient({ socketPath, timeoutMs: this.#timeoutMs });
     const kernel = new HostKernel({
       run: this.#run,
@@ -192,7 +196,7 @@ export class OvsNetworkDriver implements NetworkDriver {
     });
   }
 
-  attachPort(vmId: string, nic: NicSpec): Promise<PortDevice> {
+  attachPort(vmId: string, nic: NicSpec, state?: FunctionState): Promise<PortDevice> {
     return this.#exclusive(nic.nicId, async () => {
       await this.#learn();
       const slice = this.#keeper.slice;
@@ -222,9 +226,15 @@ export class OvsNetworkDriver implements NetworkDriver {
       }
       const offload = !this.#hush;
       if (nic.direct !== true) return { device, offload };
-      const wanted = wantedFunction(slice, nic);
-      const { pciAddress } = await this.#functions.hand(wanted);
-      return { device, offload, virtualFunction: { pciAddress, vlanId: wanted.vlanId } };
+      return { device, offload, virtualFunction: await this.#functions.hand(wantedFunction(slice, nic), state) };
+    });
+  }
+
+  setFunction(nicId: string, state: FunctionState): Promise<void> {
+    return this.#exclusive(nicId, async () => {
+      await this.#learn();
+      const macAddress = this.#keeper.plugged.get(deviceName(nicId))?.macAddress ?? '';
+      if (macAddress !== '') await this.#functions.setState(macAddress, state);
     });
   }
 
@@ -292,7 +302,7 @@ export class OvsNetworkDriver implements NetworkDriver {
           return uplinkReport(uplink, rows, nics, await asked);
         }),
       );
-      const physicalFunctions = await readPhysicalFunctions();
+      const physicalFunctions = await readPhysicalFunctions(this.#sysfs);
       return { tunnelAddress: this.#tunnelAddress, nics, uplinks, physicalFunctions };
     });
   }

@@ -63,6 +63,11 @@ export class SimHypervisorDriver implements HypervisorDriver {
     };
   }
 
+  /** No device here can be divided. */
+  watchFunctions(): () => void {
+    return () => undefined;
+  }
+
   define(spec: DomainSpec): Promise<DomainState> {
     return this.#perform('define', () => {
       const { vmId, name } = spec.vm;

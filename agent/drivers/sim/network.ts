@@ -50,6 +50,11 @@ export class SimNetworkDriver implements NetworkDriver {
     });
   }
 
+  /** No device here can be divided. */
+  setFunction(): Promise<void> {
+    return this.#perform('setFunction', () => undefined);
+  }
+
   detachPort(nicId: string): Promise<void> {
     return this.#perform('detachPort', () => void this.#host.ports.delete(nicId));
   }

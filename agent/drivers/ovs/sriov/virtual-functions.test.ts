@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { KvasirError } from '@kvasir/api/errors.ts';
+import type { FunctionState } from '../../network.ts';
 import type { RunProgram } from '../../program.ts';
 import { FakeSysfs } from './testing.ts';
 import { VirtualFunctions } from './virtual-functions.ts';
@@ -46,22 +47,23 @@ async function world(context: TestContext, surroundings: Surroundings = {}) {
     }
     commands.push(args.join(' '));
     macs.set(`${args[3]}/${args[5]}`, args[7]!);
-    const rate = Number(args[args.indexOf('max_tx_rate') + 1]);
+    const rate = args.includes('max_tx_rate') ? Number(args[args.indexOf('max_tx_rate') + 1]) : 0;
     if (rate > (surroundings.speedMbps ?? 0)) {
       return Promise.reject(new KvasirError('host-failed', { reason: 'ip: RTNETLINK answers: Invalid argument' }));
     }
     return Promise.resolve({ stdout: '', stderr: '' });
   };
-  const functions = new VirtualFunctions(run, (macAddress) => plugged.has(macAddress), sysfs.root);
-  const hand = (wanted: ReturnType<typeof want>) => {
+  const functions = new VirtualFunctions(run, () => plugged, sysfs.root);
+  const hand = (wanted: ReturnType<typeof want>, state?: FunctionState) => {
     plugged.add(wanted.macAddress);
-    return functions.hand(wanted);
+    return functions.hand(wanted, state);
   };
   const takeBack = async (macAddress: string) => {
     await functions.takeBack(macAddress);
     plugged.delete(macAddress);
   };
-  return { hand, takeBack, commands, macs, plugged };
+  const setState = functions.setState.bind(functions);
+  return { hand, setState, takeBack, commands, macs, plugged };
 }
 
 const connected = { speedMbps: 1000 };
@@ -140,4 +142,52 @@ test('a refused setting leaves the function free, but does not take it from the 
   await assert.rejects(hand(want(2)), /Invalid argument/);
   assert.equal(macs.get('pf0/0'), want(2).macAddress);
   assert.deepEqual(had, { pciAddress: '0000:03:10.0' });
+});
+
+const resting = 'f2:54:00:00:00:01';
+
+test('a function that rests leaves its address to others and stays the NIC’s, with its VLAN, and carries again', async (context) => {
+  const { hand, setState, macs, commands } = await world(context, connected);
+  await hand(want(1));
+  await setState(want(1).macAddress, 'rests');
+  assert.equal(macs.get('pf0/0'), resting);
+  assert.equal(commands.at(-1), `link set dev pf0 vf 0 mac ${resting}`, 'and nothing else is changed');
+  assert.deepEqual(await hand(want(2)), { pciAddress: '0000:03:10.2' });
+  await assert.rejects(hand(want(3)), /0 of 2 virtual functions free/);
+  const before = commands.length;
+  await setState(want(1).macAddress, 'rests');
+  assert.equal(commands.length, before);
+  await setState(want(1).macAddress, 'carries');
+  assert.equal(macs.get('pf0/0'), want(1).macAddress);
+  await setState(want(3).macAddress, 'carries');
+  assert.deepEqual([...macs.values()], [want(1).macAddress, want(2).macAddress]);
+});
+
+test('one that is handed out to rest, as for a VM that is yet to come, rests until it is told to carry', async (context) => {
+  const { hand, setState, macs } = await world(context, connected);
+  assert.deepEqual(await hand(want(1), 'rests'), { pciAddress: '0000:03:10.0' });
+  assert.deepEqual(await hand(want(1)), { pciAddress: '0000:03:10.0' });
+  assert.equal(macs.get('pf0/0'), resting, 'asked for again it is not woken');
+  await setState(want(1).macAddress, 'carries');
+  assert.deepEqual(await hand(want(1)), { pciAddress: '0000:03:10.0' });
+  assert.equal(macs.get('pf0/0'), want(1).macAddress);
+  await setState(want(1).macAddress, 'rests');
+  await hand(want(1), 'carries');
+  assert.equal(macs.get('pf0/0'), want(1).macAddress);
+});
+
+test('one that rests is taken back like any other', async (context) => {
+  const { hand, takeBack, macs } = await world(context, connected);
+  await hand(want(1), 'rests');
+  await takeBack(want(1).macAddress);
+  assert.equal(macs.get('pf0/0'), '00:00:00:00:00:00');
+});
+
+test('also an address that begins as those of resting ones do has another one to rest under', async (context) => {
+  const { hand, setState, macs } = await world(context, connected);
+  const chosen = { ...want(1), macAddress: resting };
+  await hand(chosen, 'rests');
+  assert.notEqual(macs.get('pf0/0'), resting);
+  await setState(resting, 'carries');
+  assert.equal(macs.get('pf0/0'), resting);
 });

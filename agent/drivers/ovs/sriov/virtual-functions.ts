@@ -5,6 +5,10 @@
  * functions gives those that nobody has an address by chance (igbvf when it is bound, and when the device is set up), and the
  * device shows it as it shows one that we set.
  *
+ * A device gives frames for a function's address to the function also when nobody drives it. So while the guest has let go of one,
+ * or is yet to get it, it rests: it is the NIC's still, but under an address that nobody sends to and that is made from the NIC's,
+ * and the frames take the way of the NIC that stands by.
+ *
  * What the hardware enforces for a function: its MAC and VLAN (the guest can change neither), no frames with another sender,
  * and a rate. Security groups it does not know.
  */
@@ -12,6 +16,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { KeyedLock } from '../../../keyed-lock.ts';
+import type { FunctionState } from '../../network.ts';
 import type { RunProgram } from '../../program.ts';
 import { readPhysicalFunctions } from './physical-functions.ts';
 
@@ -32,6 +37,7 @@ export interface HandedFunction {
 
 interface Held {
   readonly index: number;
+  /** As the device shows it. */
   readonly macAddress: string;
 }
 
@@ -48,32 +54,35 @@ interface Candidate extends Held {
 
 export class VirtualFunctions {
   readonly #run: RunProgram;
-  readonly #isPlugged: (macAddress: string) => boolean;
+  readonly #plugged: () => Iterable<string>;
   readonly #sysfs: string;
   readonly #lock = new KeyedLock();
 
-  /** @param isPlugged whether a NIC on this host has that address; one that asks for a function has to be among them before. */
-  constructor(run: RunProgram, isPlugged: (macAddress: string) => boolean, sysfs = '/sys') {
+  /** @param plugged the addresses of NICs on this host; one that asks for a function has to be among them before. */
+  constructor(run: RunProgram, plugged: () => Iterable<string>, sysfs = '/sys') {
     this.#run = run;
-    this.#isPlugged = isPlugged;
+    this.#plugged = plugged;
     this.#sysfs = sysfs;
   }
 
   /**
    * The one that it has already, or a free one, set up as wanted.
+   * @param state left out: one that rests goes on resting, any other one carries
    * @throws host-failed when none is free, or when the device refuses: a free one is free again then
    */
-  hand(wanted: WantedFunction): Promise<HandedFunction> {
+  hand(wanted: WantedFunction, state?: FunctionState): Promise<HandedFunction> {
     return this.#lock.run('all', async () => {
       const candidates = await this.#candidates(wanted.nics);
-      const mine = candidates.find(({ macAddress }) => macAddress === wanted.macAddress);
+      const mine = candidates.find((each) => stateFor(each, wanted.macAddress) !== null);
       const chosen = mine ?? (await this.#firstFree(candidates));
       if (chosen === undefined) {
         const reason = `0 of ${candidates.length} virtual functions free on ${wanted.nics.join(' and ') || 'no uplink'}`;
         throw new KvasirError('host-failed', { reason });
       }
       const rate = await this.#possibleRate(chosen.nic, wanted.maxSendMbps);
-      const settings = ['mac', wanted.macAddress, 'vlan', String(wanted.vlanId ?? 0), 'max_tx_rate', String(rate)];
+      const inState = state ?? (mine && stateFor(mine, wanted.macAddress)) ?? 'carries';
+      const address = addressIn(inState, wanted.macAddress);
+      const settings = ['mac', address, 'vlan', String(wanted.vlanId ?? 0), 'max_tx_rate', String(rate)];
       try {
         await this.#set(chosen, [...settings, 'spoofchk', 'on', 'trust', 'off']);
       } catch (error) {
@@ -85,20 +94,31 @@ export class VirtualFunctions {
     });
   }
 
+  /** Nothing for a NIC without a function. */
+  setState(macAddress: string, state: FunctionState): Promise<void> {
+    return this.#lock.run('all', async () => {
+      for (const each of await this.#candidates(null)) {
+        const now = stateFor(each, macAddress);
+        if (now === null || now === state) continue;
+        await this.#set(each, ['mac', addressIn(state, macAddress)]);
+      }
+    });
+  }
+
   /** Whatever device it is of; one that nobody has counts as taken back. */
   takeBack(macAddress: string): Promise<void> {
     return this.#lock.run('all', async () => {
       for (const each of await this.#candidates(null)) {
-        if (each.macAddress !== macAddress) continue;
-        await this.#set(each, unset);
+        if (stateFor(each, macAddress) !== null) await this.#set(each, unset);
       }
     });
   }
 
   async #firstFree(candidates: readonly Candidate[]): Promise<Candidate | undefined> {
+    const plugged = new Set([...this.#plugged()].flatMap((mac) => [mac, addressIn('rests', mac)]));
     for (const each of candidates) {
       if (each.macAddress === nobody) return each;
-      if (this.#isPlugged(each.macAddress) || each.driver?.includes('vfio') === true) continue;
+      if (plugged.has(each.macAddress) || each.driver?.includes('vfio') === true) continue;
       if (!(await this.#isUpOnHost(each))) return each;
     }
     return undefined;
@@ -152,4 +172,15 @@ export class VirtualFunctions {
   async #set({ nic, index }: Candidate, settings: readonly string[]): Promise<void> {
     await this.#run('ip', ['link', 'set', 'dev', nic, 'vf', String(index), ...settings]);
   }
+}
+
+function addressIn(state: FunctionState, macAddress: string): string {
+  if (state === 'carries') return macAddress;
+  // Locally administered, and another one also where an operator chose such an address.
+  return `${macAddress.startsWith('f2') ? 'f6' : 'f2'}${macAddress.slice(2)}`;
+}
+
+/** null: it is not that NIC's. */
+function stateFor({ macAddress }: Held, ofNic: string): FunctionState | null {
+  return (['carries', 'rests'] as const).find((state) => addressIn(state, ofNic) === macAddress) ?? null;
 }
