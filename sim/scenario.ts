@@ -19,6 +19,8 @@ export interface Expectation {
   readonly events?: readonly string[];
   /** VMs that ran on without a break. */
   readonly untouched?: readonly string[];
+  /** On which hosts these VMs ran, one after the other. */
+  readonly ranOn?: Readonly<Record<string, readonly string[]>>;
   /** None of the VMs ran on the host any more at this moment. */
   readonly emptied?: { readonly host: string; readonly byMs: number };
 }
@@ -61,6 +63,9 @@ async function look(world: World, untilMs: number, expect: Expectation): Promise
   const restarts = (await tasks.select(db, { kind: 'vm-restart' })).filter((task) => before(task.createdAt));
   const kinds = new Set((await events.select(db, {})).filter(({ at }) => before(at)).map(({ kind }) => kind));
   const stopped = new Set(world.runs.filter(({ running, atMs }) => !running && atMs < untilMs).map(({ vmId }) => vmId));
+  const began = world.runs.filter(({ running, atMs }) => running && atMs < untilMs);
+  const hostsOf = (name: string): string[] =>
+    began.flatMap(({ vmId, hostId }) => (world.vmName(vmId) === name ? [world.nameOf(hostId)] : []));
   const all: Required<Omit<Expectation, 'emptied'>> = {
     powerCuts: world.fenced.filter(({ atMs }) => before(atMs)).map(({ hostId }) => world.nameOf(hostId)),
     resets: world.sim.watchdogResets.filter(({ atMs }) => before(atMs)).map(({ hostId }) => world.nameOf(hostId)),
@@ -69,6 +74,7 @@ async function look(world: World, untilMs: number, expect: Expectation): Promise
       .map(({ targetName }) => targetName),
     events: (expect.events ?? []).filter((kind) => kinds.has(kind)),
     untouched: (expect.untouched ?? []).filter((name) => !stopped.has(world.populated?.vmIds.get(name) ?? '')),
+    ranOn: Object.fromEntries(Object.keys(expect.ranOn ?? {}).map((name) => [name, hostsOf(name)])),
   };
   const asked = Object.entries(all).filter(([key]) => key in expect);
   return { ...(Object.fromEntries(asked) as Expectation), ...emptied(world, expect) };
