@@ -20,11 +20,17 @@ export function migrationHandlers(host: HostContext): Handler[] {
   const { hypervisor, storage } = host.drivers;
   const sends = new Sends(host.clock);
   const locked = <T>(vmId: string, work: () => Promise<T>): Promise<T> => host.locks.run(`vm:${vmId}`, work);
+  /** It runs elsewhere: a definition at rest is one that was left here, and must not pass for the domain's arrival. */
+  const clearAtRest = async (vmId: string): Promise<void> => {
+    const there = (await hypervisor.list()).find((domain) => domain.vmId === vmId);
+    if (there?.state === 'stopped' || there?.state === 'crashed') await hypervisor.undefine(vmId);
+  };
   return [
     handler(migrationPrepare, ({ vm, copyVolumes }, call) =>
       locked(vm.vmId, async () => {
         await requireLeases(host, vm);
         host.drivers.liveness.forget(vm.vmId);
+        await clearAtRest(vm.vmId);
         for (const volume of copyVolumes) await storage.createVolume({ ...volume, from: null }, call);
         // The guest has its functions elsewhere; here they carry when the hypervisor plugs them in.
         const domain = await resolveVm(host, vm, 'rests');
