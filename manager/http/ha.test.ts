@@ -10,6 +10,7 @@ import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { validProof } from '../store/fence-proofs.ts';
 import { appendTimeline, haIncidents } from '../store/ha-incidents.ts';
 import { hostDomains } from '../store/host-domains.ts';
+import { hostHa, setHostHa } from '../store/host-ha.ts';
 import { type HostRow, hosts } from '../store/hosts.ts';
 import { tasks } from '../store/tasks.ts';
 import { type VmRow, vms } from '../store/vms.ts';
@@ -116,6 +117,19 @@ forEachDatabase('high availability in the API', (open) => {
     signals.lastHeartbeatMs = () => Date.now();
     await assert.rejects(confirm(), refused('wrong-state', /while it is up$/));
     signals.lastHeartbeatMs = lastHeartbeatMs;
+  });
+
+  it('takes no word about a host that is switched off to save power', async () => {
+    await world.store.transaction(async (tx) => {
+      await hosts.set(tx, { id: h1.id }, { state: 'down' });
+      await setHostHa(tx, h1.id, { state: 'standby', because: null, since: 0 });
+    });
+    await assert.rejects(confirm(), refused('wrong-state', /in standby: it carries no VM$/));
+    await world.store.transaction(async (tx) => {
+      await hosts.set(tx, { id: h1.id }, { state: 'up' });
+      await hostHa.remove(tx, { hostId: h1.id });
+    });
+    assert.equal(await validProof(world.store.db, h1.id), undefined);
   });
 
   it('takes a word about a silent host, and starts VMs elsewhere by it', async () => {

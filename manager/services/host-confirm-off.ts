@@ -1,6 +1,6 @@
 /**
  * An operator's word that a host is off. It counts as a proof, so it is refused while anything at all speaks against it: an agent
- * that is heard, a lease that is renewed, another host that hears it.
+ * that is heard, a lease that is renewed, another host that hears it. A host in standby needs no proof: nothing is to be started elsewhere.
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { hostOperations } from '@kvasir/api/resources/host.ts';
@@ -50,6 +50,7 @@ async function signOfLife(call: Call, db: Executor, host: HostRow): Promise<stri
     return 'not missed yet: the manager has only just begun to listen; say it again in half a minute';
   }
   if (host.state !== 'down') return host.state;
+  if ((await hostHa.find(db, { hostId: host.id }))?.state === 'standby') return 'in standby: it carries no VM';
   const manager = { leadingSinceMs: 0, heldUpAtMs: null };
   const snapshot = await readHaSnapshot(db, { signals, manager, fencings: new Map() }, host.clusterId);
   const facts = snapshot.hosts.find(({ id }) => id === host.id)!;
