@@ -1,12 +1,13 @@
 /** Creates a VM: its new volumes (and before them their images, where they are missing), then its domain, then starts it. */
 import { volumeDelete } from '@kvasir/api/agent/storage.ts';
-import { vmDefine, vmStart, vmStop, vmUndefine } from '@kvasir/api/agent/vm.ts';
+import { vmDefine, vmStart, vmUndefine } from '@kvasir/api/agent/vm.ts';
 import { ports } from '../store/networks.ts';
 import { recordVmState } from '../store/vm-state.ts';
 import { vmDisks, vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { bringImages } from './image-copy.ts';
 import { defineStep, defineTask } from './kind.ts';
+import { powerOff } from './vm-power-off.ts';
 import { hostOf, loadVm, vmSpec } from './vm-spec.ts';
 import { createVolumeFile, volumeRef } from './volume-files.ts';
 
@@ -66,7 +67,7 @@ const start = defineStep('vm-create', {
   },
   undo: async ({ db, params, call }) => {
     if (!params.start) return;
-    await call(hostOf(await vms.get(db, params.vmId)), vmStop, { vmId: params.vmId, timeoutMs: 0 });
+    await powerOff({ call }, hostOf(await vms.get(db, params.vmId)), params.vmId);
   },
 });
 

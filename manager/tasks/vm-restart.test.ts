@@ -83,6 +83,14 @@ forEachDatabase('a restart on another host', (open, database) => {
     assert.match(await refusedBecause(), /it runs on h1/);
   });
 
+  test('fails, and is not parked, when the definition is cleared away on the new host before the start', async () => {
+    const { world, vmId, refusedBecause } = await prepared();
+    world.hosts.onCall = async (method) => {
+      if (method === 'vm.start') world.hosts.host(world.h2).domains.delete(vmId);
+    };
+    assert.match(await refusedBecause(), /There is no/);
+  });
+
   test('does not wait for a new host that is dead itself', async () => {
     const { world, refusedBecause } = await prepared();
     const word = { userId: systemIds.uuid(), userName: 'eva', statement: 'unplugged' };

@@ -7,7 +7,7 @@
  * valid and the old host not up; until then nothing has happened, and after a failure it belongs to the old host again, with
  * nothing left on the new one. A new host that is proven dead itself is not waited for.
  */
-import { vmDefine, vmStart, vmStop, vmUndefine } from '@kvasir/api/agent/vm.ts';
+import { vmDefine, vmStart, vmUndefine } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { covers } from '@kvasir/control/ha/fence-proof.ts';
 import type { Executor } from '../store/database.ts';
@@ -19,6 +19,7 @@ import { type ApplyContext, defineStep, defineTask } from './kind.ts';
 import { requireNowhereElse } from './nowhere-else.ts';
 import type { TaskParams } from './params.ts';
 import { isDeadFor, poolsOf } from './proven-dead.ts';
+import { powerOff } from './vm-power-off.ts';
 import { loadVm, vmSpec } from './vm-spec.ts';
 
 type Params = TaskParams<'vm-restart'>;
@@ -74,7 +75,7 @@ const start = defineStep('vm-restart', {
   },
   undo: async ({ db, params, call }) => {
     if (await isDeadFor(db, params.vmId, params.toHostId)) return;
-    await call(params.toHostId, vmStop, { vmId: params.vmId, timeoutMs: 0 });
+    await powerOff({ call }, params.toHostId, params.vmId);
   },
 });
 
