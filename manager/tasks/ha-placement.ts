@@ -6,13 +6,14 @@ import { describeRefusals, placeVm } from '@kvasir/control/placement/place-vm.ts
 import type { CommittedVm, PlacementDecision, PlacementRequest } from '@kvasir/control/placement/world.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import { ClusterSnapshots } from '../store/cluster-snapshots.ts';
+import { ownPromise } from '../store/commitments.ts';
 import type { Executor, Tx } from '../store/database.ts';
 import { ports } from '../store/networks.ts';
 import { hostsWithoutUplink } from '../store/switches.ts';
 import { functionsNeeded } from '../store/virtual-functions.ts';
 import { vmDisks, type VmRow, vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
-import { decidePlacement, groupMembers } from './vm-placement.ts';
+import { decidePlacement, groupMembers, promise, worldOf } from './vm-placement.ts';
 
 export interface PlacedVm {
   readonly vm: VmRow;
@@ -49,10 +50,12 @@ export async function placeMany(
     const grouped = vm.affinity.length > 0 || vm.antiAffinity.length > 0;
     // That decision reads the database, so all before it has to be there.
     if (grouped) await write();
+    const mayStay = vm.hostId !== null && !excludeHostIds.includes(vm.hostId);
+    const promised = mayStay && !grouped ? await ownPromise(tx, vm.id) : undefined;
     const decideOne = async (asked: PlacementRequest): Promise<PlacementDecision> => {
       if (grouped) return await decidePlacement(snapshots, tx, clusterId, asked);
-      const decision = placeVm(asked, snapshot);
-      if (decision.ok) snapshot.promise(decision.hostId, asked);
+      const decision = placeVm(asked, worldOf(snapshot, asked, { own: promised, members: [] }));
+      if (decision.ok) promise(snapshot, decision.hostId, asked, promised);
       return decision;
     };
     const own = stayAt(vm);

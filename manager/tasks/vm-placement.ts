@@ -72,9 +72,10 @@ async function stillTakes(
   return host !== undefined && reasonsAgainst(host, request, world).length === 0;
 }
 
-function worldOf(
+/** As the VM finds it: what it has promised to itself is free for it. */
+export function worldOf(
   snapshot: ClusterSnapshot,
-  { vmId, projectId }: PlacementRequest,
+  { vmId, projectId }: Pick<PlacementRequest, 'vmId' | 'projectId'>,
   { own, members }: Around,
 ): PlacementWorld {
   if (own === undefined && members.length === 0) return snapshot;
@@ -95,10 +96,10 @@ function worldOf(
 }
 
 /** A VM that grows where it is promises no more than the difference. */
-function promise(
+export function promise(
   snapshot: ClusterSnapshot,
   hostId: string,
-  { cpus, memoryMib }: PlacementRequest,
+  { cpus, memoryMib }: Pick<PlacementRequest, 'cpus' | 'memoryMib'>,
   own: OwnPromise | undefined,
 ): void {
   const had = own?.hostIds.includes(hostId) ? own : { cpus: 0, memoryMib: 0 };
