@@ -53,6 +53,23 @@ test('stays: what must not, with the reason', () => {
   assert.match(stays(promising(world(2, [{ on: 1, memoryMib: 100 }])))!, /without it if h1 died, 1 VM/);
 });
 
+test('wakes all, in any mode, when more hosts have to tell who is cut off', () => {
+  const doubt = (of: PowerWorld) => ({ ...asleep(of, 'h2', 'h3'), managerInDoubt: true });
+  const lost = doubt(change(change(world(4, light), 'h0', { power: 'out' }), 'h1', { power: 'out' }));
+  for (const mode of ['off', 'suggested', 'automatic'] as const) {
+    const actions = planPower(lost, { ...policy, mode }, 0);
+    assert.deepEqual(
+      actions.map((action) => [action.kind, action.hostId, action.kind === 'wake' && action.afterFailure]),
+      [
+        ['wake', 'h2', true],
+        ['wake', 'h3', true],
+      ],
+    );
+  }
+  const coming = change(lost, 'h2', { power: 'waking' });
+  assert.deepEqual(kinds(coming), ['wake h3'], 'once');
+});
+
 test('wakes: for a VM without room the host that takes it, and only as many as are needed', () => {
   const full = [
     { on: 0, memoryMib: 700 },

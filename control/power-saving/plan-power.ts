@@ -4,7 +4,8 @@
  *
  * A host is dispensable while the others take its VMs, keep `keepFreePercent` of memory and of CPUs free, keep the promise to the
  * VMs of failed hosts, and are `minHostsOn` at least. It goes once that has been so for `idleAfterMs`, one host at a time. A host is
- * woken when less than `100 - wakeAbovePercent` is free, the promise does not hold, a VM found no room, or too few are on.
+ * woken when less than `100 - wakeAbovePercent` is free, the promise does not hold, a VM found no room, or too few are on. All are
+ * woken when the manager may be the one that is cut off: hosts that are heard are what tells.
  *
  * Invariants: what makes a host dispensable is stricter than what wakes one, so under constant load a host that was switched off
  * is not woken for it and one that was woken is not switched off. Only hosts that are well are switched off, and none while
@@ -95,6 +96,12 @@ function planWakes(world: PowerWorld, policy: PowerPolicy, now: number): PowerAc
     );
   if (asleep.length === 0) return [];
   const waker = new Waker(world, asleep, coming);
+  if (world.managerInDoubt)
+    waker.all(
+      'so many hosts are silent that more have to tell whether they or the manager are cut off',
+      () => true,
+      true,
+    );
   waker.forWanting();
   if (policy.mode === 'off') waker.all('power saving is off', ({ byPolicy }) => byPolicy);
   else waker.forCluster(policy);
@@ -144,8 +151,8 @@ class Waker {
     return room !== undefined && (vm.afterFailure || brokenPromise(this.#world, room) === undefined);
   }
 
-  all(because: string, which: (host: PowerHost) => boolean): void {
-    for (const host of this.#asleep) if (which(host)) this.#wake(host, because);
+  all(because: string, which: (host: PowerHost) => boolean, afterFailure = false): void {
+    for (const host of this.#asleep) if (which(host)) this.#wake(host, because, afterFailure);
   }
 
   forCluster(policy: PowerPolicy): void {

@@ -49,6 +49,8 @@ export interface PowerWorld {
   readonly wanting: readonly Wanting[];
   /** Why no host is switched off now, whatever the load: an incident, VMs on their way; null: nothing. */
   readonly unsettled: string | null;
+  /** So many hosts are silent that the manager may be the one that is cut off: it fences none until others are heard. */
+  readonly managerInDoubt: boolean;
 }
 
 export type PowerAction =
@@ -56,7 +58,7 @@ export type PowerAction =
       readonly kind: 'wake';
       readonly hostId: string;
       readonly because: string;
-      /** VMs of a failed host wait for it: no policy stands against that. */
+      /** VMs of failed hosts wait for it, or may: no policy stands against that. */
       readonly afterFailure: boolean;
     }
   | {

@@ -6,7 +6,7 @@ import { clusterPowerSaving, powerSavingPolicyOf } from '../store/cluster-power-
 import type { Executor } from '../store/database.ts';
 import { fenceDevices } from '../store/fence-devices.ts';
 import { haIncidents, haRestarts } from '../store/ha-incidents.ts';
-import { haPolicyOf } from '../store/ha-settings.ts';
+import { clusterHa, haPolicyOf } from '../store/ha-settings.ts';
 import { hostHa } from '../store/host-ha.ts';
 import { hostMaintenance } from '../store/host-maintenance.ts';
 import { hostPowerChecks, hostStandby, type HostStandbyRow } from '../store/host-standby.ts';
@@ -61,6 +61,7 @@ export async function readPowerWorld(
     cluster,
     admission,
     unsettled: await unsettled(db, clusterId),
+    managerInDoubt: await inDoubt(db, clusterId),
     wanting: [...(await withoutRoom(db, clusterId)), ...wishes.map((wish) => ({ ...wish, afterFailure: false }))],
     hosts: placements.map((placement): PowerHost => {
       const { id } = placement;
@@ -166,7 +167,12 @@ async function readInside(db: Executor, hostIds: readonly string[]) {
   return inside;
 }
 
+async function inDoubt(db: Executor, clusterId: string): Promise<boolean> {
+  return (await clusterHa.find(db, { clusterId }))?.suspectsItself === true;
+}
+
 async function unsettled(db: Executor, clusterId: string): Promise<string | null> {
+  if (await inDoubt(db, clusterId)) return 'so many hosts are silent that the manager may be the one that is cut off';
   if ((await haIncidents.count(db, { clusterId, closedAt: null })) > 0) return 'an incident is open in the cluster';
   const moving = await db
     .selectFrom('vms')

@@ -37,6 +37,7 @@ export function world(hosts: number, vms: readonly GivenVm[], more: Partial<Powe
     admission: null,
     wanting: [],
     unsettled: null,
+    managerInDoubt: false,
     ...more,
     hosts: Array.from({ length: hosts }, (_, at) => {
       const here = asked.filter((_vm, n) => vms[n]!.on % hosts === at);
