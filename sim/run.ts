@@ -1,15 +1,19 @@
 /** Plays one plan in a new world and tells what came of it. The same plan gives the same trace, to the letter. */
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { clusters } from '@kvasir/manager/store/clusters.ts';
 import { eventsAfter } from '@kvasir/manager/store/events.ts';
 import { haTimeline } from '@kvasir/manager/store/ha-incidents.ts';
 import { tasks } from '@kvasir/manager/store/tasks.ts';
 import { users } from '@kvasir/manager/store/users.ts';
 import { firstRevision } from '@kvasir/manager/store/versioned.ts';
+import { vms } from '@kvasir/manager/store/vms.ts';
 import { retryTask } from '@kvasir/manager/tasks/retry.ts';
 import { heal, perform } from './schedule/perform.ts';
 import type { Plan } from './schedule/plan.ts';
 import { eventCount, notRunning, unrest } from './watch/recovery.ts';
 import { SafetyWatch } from './watch/safety.ts';
+import { sleeping } from './watch/standby.ts';
 import type { Violation } from './watch/violation.ts';
 import { Operator } from './world/operator.ts';
 import { type Planted, World } from './world/world.ts';
@@ -35,6 +39,8 @@ const quietForMs = 6000;
 const lookEveryMs = 2000;
 /** Nothing was done to the world for so long: everything that can be decided has been, and carried out. */
 const calmMs = 55_000;
+/** Hosts have to be woken for it, one lot to tell who is lost, another to take the VMs. */
+const calmWithSleepersMs = 100_000;
 
 class Stopped extends Error {
   readonly violation: Violation;
@@ -90,8 +96,9 @@ class Play {
       perform(this.#world, this.#operator, event);
     }
     await this.#until(healAtMs);
-    if (healAtMs - (events.at(-1)?.atMs ?? 0) >= calmMs) await this.#requireDecided();
-    heal(this.#world);
+    const calm = this.#plan.powerSaving === undefined ? calmMs : calmWithSleepersMs;
+    if (healAtMs - (events.at(-1)?.atMs ?? 0) >= calm) await this.#requireDecided();
+    heal(this.#world, await sleeping(this.#world));
     await this.#requireQuiet();
     const violation = await this.#safety.atEnd();
     if (violation !== undefined) throw new Stopped(violation);
@@ -119,14 +126,17 @@ class Play {
     // That policy wants the VMs of an isolated host off.
     if (this.#plan.policy.isolation === 'shutdown') return;
     const machines = [...world.machines.values()];
-    const lost = machines.filter(
+    const asleep = await sleeping(world);
+    const awake = machines.filter(({ hostId }) => !asleep.has(hostId));
+    const lost = awake.filter(
       ({ sim, agentRuns, isWell }) => !isWell && (!sim.isOn || !agentRuns || !sim.onManagementNetwork),
     );
-    const unwell = machines.filter(({ isWell }) => !isWell);
+    const unwell = awake.filter(({ isWell }) => !isWell);
+    if ([...asleep].some((hostId) => world.bmcs.ofHost(hostId)?.mode !== 'works')) return;
     const enough = unwell.length * 2 < machines.length && unwell.length <= lost.length;
     const provable = lost.every(({ hostId, sim }) => !sim.isOn && world.bmcs.ofHost(hostId)?.mode === 'works');
     const led = world.managers.some(({ leads }) => leads);
-    if (!enough || !provable || !led) return;
+    if (!enough || !provable || !led || !(await haveRoom(world, machines.length - unwell.length))) return;
     const [first] = await notRunning(world);
     if (first !== undefined) throw new Stopped({ kind: 'not-running', atMs: world.nowMs, what: first });
   }
@@ -140,7 +150,8 @@ class Play {
     while (world.nowMs < endMs) {
       await this.#until(world.nowMs + lookEveryMs);
       // Who finds a host switched off switches it on again.
-      for (const machine of world.machines.values()) machine.powerOn();
+      const asleep = await sleeping(world);
+      for (const machine of world.machines.values()) if (!asleep.has(machine.hostId)) machine.powerOn();
       await retryParked(world);
       reasons = await unrest(world);
       const events = await eventCount(world);
@@ -151,6 +162,15 @@ class Play {
     const kind = reasons.some((reason) => reason.includes('does not run (')) ? 'not-running' : 'not-quiet';
     throw new Stopped({ kind, atMs: world.nowMs, what: reasons.join('; ') || 'events go on' });
   }
+}
+
+/** All VMs are of one size, and so are all hosts. */
+async function haveRoom({ store: { db }, machines }: World, hosts: number): Promise<boolean> {
+  const wanted = await vms.select(db, { desiredState: 'running', trashedAt: null });
+  const { memoryReservedMib } = (await clusters.find(db, {}))!;
+  const [{ sim } = assert.fail()] = machines.values();
+  const fit = Math.floor((sim.memoryMib - memoryReservedMib) / Math.max(...wanted.map(({ memoryMib }) => memoryMib)));
+  return wanted.length <= fit * hosts;
 }
 
 /** What waits for an operator is told to try again, now that nothing is broken any more. */

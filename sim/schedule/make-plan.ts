@@ -2,12 +2,21 @@
 import type { HaPolicy } from '@kvasir/api/resources/ha-policy.ts';
 import { Chance } from '../world/chance.ts';
 import type { Plan, PlannedAction, PlannedEvent } from './plan.ts';
+import { savePowerIn } from './save-power.ts';
 
 /** After the grace of the first leader. */
 const firstMs = 22_000;
 const spanMs = 40_000;
 
+/** In one of so many worlds hosts sleep when nothing needs them. */
+const savesPowerEach = 4;
+
 export function makePlan(seed: number): Plan {
+  const plan = makeBusyPlan(seed);
+  return seed % savesPowerEach === 0 ? savePowerIn(plan, new Chance(`power ${seed}`)) : plan;
+}
+
+function makeBusyPlan(seed: number): Plan {
   const chance = new Chance(`plan ${seed}`);
   const hosts = Array.from({ length: chance.between(3, 5) }, (_, index) => ({
     name: `h${index + 1}`,

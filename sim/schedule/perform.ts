@@ -62,14 +62,18 @@ export function perform(world: World, operator: Operator, action: PlannedAction)
       return operator.createVm(action.vm);
     case 'migrate-vm':
       return operator.migrateVm(action.vm, action.host);
+    case 'standby-host':
+      return operator.sendToStandby(action.host);
+    case 'wake-host':
+      return operator.wakeHost(action.host);
     case 'confirm-off':
       if (world.machine(action.host).sim.isOn) return;
       return operator.confirmOff(action.host);
   }
 }
 
-/** Everything that can be mended is. */
-export function heal(world: World): void {
+/** Everything that can be mended is; hosts that sleep to save power go on sleeping. */
+export function heal(world: World, sleeping: ReadonlySet<string>): void {
   world.tell('plan: everything is mended');
   for (const machine of world.machines.values()) {
     for (const other of world.machines.values()) world.sim.heal(machine.hostId, other.hostId);
@@ -77,7 +81,7 @@ export function heal(world: World): void {
     machine.mend();
     machine.sim.healStorage(sharedPath);
     machine.skewMs = 0;
-    machine.powerOn();
+    if (!sleeping.has(machine.hostId)) machine.powerOn();
     machine.startAgent();
     machine.noteHealth();
     const bmc = world.bmcs.ofHost(machine.hostId);

@@ -26,6 +26,7 @@ export type PlannedAction =
   /** An operator asks; a refusal is an answer as good as any. */
   | { readonly do: 'start-vm' | 'stop-vm' | 'create-vm'; readonly vm: string }
   | { readonly do: 'migrate-vm'; readonly vm: string; readonly host: string }
+  | { readonly do: 'standby-host' | 'wake-host'; readonly host: string }
   /** Only done when the host really is off. */
   | { readonly do: 'confirm-off'; readonly host: string };
 

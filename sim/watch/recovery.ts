@@ -3,6 +3,7 @@ import { tasks } from '@kvasir/manager/store/tasks.ts';
 import { haIncidents, haRestarts } from '@kvasir/manager/store/ha-incidents.ts';
 import { clusterHa } from '@kvasir/manager/store/ha-settings.ts';
 import { hostHa } from '@kvasir/manager/store/host-ha.ts';
+import { hostStandby } from '@kvasir/manager/store/host-standby.ts';
 import { hosts } from '@kvasir/manager/store/hosts.ts';
 import { lastEventSeq } from '@kvasir/manager/store/events.ts';
 import { vms } from '@kvasir/manager/store/vms.ts';
@@ -34,9 +35,11 @@ export async function unrest(world: World): Promise<string[]> {
   for (const restart of await haRestarts.select(db, { endedAt: null })) {
     reasons.push(`a restart is ${restart.state}: ${restart.reason ?? ''}`);
   }
-  for (const { name, state } of await hosts.select(db)) if (state !== 'up') reasons.push(`${name} is ${state}`);
+  const asleep = new Set((await hostStandby.select(db, { phase: 'standby' })).map(({ hostId }) => hostId));
+  for (const { id, name, state } of await hosts.select(db))
+    if (state !== (asleep.has(id) ? 'down' : 'up')) reasons.push(`${name} is ${state}`);
   for (const { hostId, state } of await hostHa.select(db)) {
-    if (state !== 'running') reasons.push(`${world.nameOf(hostId)} is ${state}`);
+    if (state !== (asleep.has(hostId) ? 'standby' : 'running')) reasons.push(`${world.nameOf(hostId)} is ${state}`);
   }
   if ((await clusterHa.select(db)).some(({ suspectsItself }) => suspectsItself))
     reasons.push('the manager suspects itself');

@@ -5,6 +5,7 @@ import { tasks } from '@kvasir/manager/store/tasks.ts';
 import { vmDisks } from '@kvasir/manager/store/vms.ts';
 import { volumes } from '@kvasir/manager/store/volumes.ts';
 import type { World } from '../world/world.ts';
+import { cutToSave, wrongInStandby } from './standby.ts';
 import type { Violation } from './violation.ts';
 
 /** Well for so long, a host has had time to show it to everybody. */
@@ -26,7 +27,7 @@ export class SafetyWatch {
   }
 
   async look(): Promise<Violation | undefined> {
-    return this.#twice() ?? this.#leaders() ?? this.#fenced() ?? this.#reset() ?? (await this.#proven());
+    return this.#twice() ?? this.#leaders() ?? (await this.#fenced()) ?? this.#reset() ?? (await this.#proven());
   }
 
   /** Once more over all that was done, when all is over. */
@@ -48,10 +49,16 @@ export class SafetyWatch {
     return this.#violation('two-leaders', `${leading.map(({ name }) => name).join(' and ')} lead at once`);
   }
 
-  #fenced(): Violation | undefined {
+  async #fenced(): Promise<Violation | undefined> {
     const { fenced } = this.#world;
     for (; this.#fencedSeen < fenced.length; this.#fencedSeen++) {
-      const { hostId, atMs, wellSinceMs } = fenced[this.#fencedSeen]!;
+      const { hostId, atMs, wellSinceMs, vmIds } = fenced[this.#fencedSeen]!;
+      if (await cutToSave(this.#world, hostId)) {
+        const [vmId] = vmIds;
+        if (vmId === undefined) continue;
+        const what = `the power of ${this.#world.nameOf(hostId)} was cut to save it, with ${this.#world.vmName(vmId)} there`;
+        return this.#violation('standby', what);
+      }
       if (wellSinceMs === null || atMs - wellSinceMs < wellForMs) continue;
       const what = `the power of ${this.#world.nameOf(hostId)} was cut, which has been well for ${atMs - wellSinceMs} ms`;
       return this.#violation('healthy-host-fenced', what);
@@ -81,6 +88,8 @@ export class SafetyWatch {
       this.#proofs = await fenceProofs.select(db, { endedAt: null });
       const without = this.#proofs.length === 0 ? undefined : await this.#withoutProof(db);
       if (without !== undefined) return without;
+      const wrong = await wrongInStandby(this.#world);
+      if (wrong !== undefined) return this.#violation('standby', wrong);
     }
     for (const proof of this.#proofs) {
       const machine = [...this.#world.machines.values()].find(({ hostId }) => hostId === proof.hostId)!;

@@ -9,6 +9,8 @@ export type ViolationKind =
   | 'restart-without-proof'
   /** The power of a host was cut, or its watchdog fired, although nothing was wrong with it. */
   | 'healthy-host-fenced'
+  /** A host was switched off to save power with VMs on it, or one that sleeps is taken for lost or has VMs. */
+  | 'standby'
   /** Two managers hold themselves for the leader at the same moment. */
   | 'two-leaders'
   /** A VM that should run did not come back in time. */

@@ -30,6 +30,7 @@ export interface Bmc {
 
 export interface PoweredHosts {
   isOn(hostId: string): boolean;
+  switchOn(hostId: string): void;
   /** The device cuts the power now. */
   cutPower(hostId: string, bmc: Bmc): void;
 }
@@ -86,7 +87,9 @@ export class Bmcs {
         this.#ask(device.id, signal, ({ wiredTo }) => (wiredTo !== null && this.#hosts.isOn(wiredTo) ? 'on' : 'off')),
       order: (device, signal, limit) =>
         this.#ask(device.id, limit, (bmc) => {
-          if (signal === 'off' && bmc.wiredTo !== null) this.#hosts.cutPower(bmc.wiredTo, bmc);
+          if (bmc.wiredTo === null) return;
+          if (signal === 'off') this.#hosts.cutPower(bmc.wiredTo, bmc);
+          else this.#hosts.switchOn(bmc.wiredTo);
         }),
     };
   }

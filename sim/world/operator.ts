@@ -2,9 +2,11 @@
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Operation, RequestOf } from '@kvasir/api/operation.ts';
 import { hostOperations } from '@kvasir/api/resources/host.ts';
+import { hostStandbyOperations } from '@kvasir/api/resources/host-standby.ts';
 import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import type { Actor, Call, ChangeService } from '@kvasir/manager/services/call.ts';
 import { confirmHostOff } from '@kvasir/manager/services/host-confirm-off.ts';
+import { sendToStandby, wakeHost } from '@kvasir/manager/services/host-standby.ts';
 import { createVm } from '@kvasir/manager/services/vm-create.ts';
 import { migrateVm } from '@kvasir/manager/services/vm-migrate.ts';
 import { stopVm } from '@kvasir/manager/services/vm-power.ts';
@@ -51,6 +53,14 @@ export class Operator {
   confirmOff(host: string): void {
     const body = { confirm: true, statement: 'I stand beside it' };
     this.#ask(`confirm that ${host} is off`, hostOperations.confirmOff, confirmHostOff, { params: { host }, body });
+  }
+
+  sendToStandby(host: string): void {
+    this.#ask(`send ${host} to standby`, hostStandbyOperations.standby, sendToStandby, { params: { host }, body: {} });
+  }
+
+  wakeHost(host: string): void {
+    this.#ask(`wake ${host}`, hostStandbyOperations.wake, wakeHost, { params: { host } });
   }
 
   #ask<O extends Operation>(what: string, op: O, service: ChangeService<O>, request: unknown): void {

@@ -2,6 +2,8 @@
 import type { DomainSpec } from '@kvasir/agent/drivers/hypervisor.ts';
 import { SimDomain } from '@kvasir/agent/drivers/sim/domain.ts';
 import type { HaPolicy, VmHa } from '@kvasir/api/resources/ha-policy.ts';
+import type { PowerSavingPolicy } from '@kvasir/api/resources/power-saving.ts';
+import { setClusterPowerSaving } from '@kvasir/manager/store/cluster-power-saving.ts';
 import { clusters } from '@kvasir/manager/store/clusters.ts';
 import type { Store, Tx } from '@kvasir/manager/store/database.ts';
 import { fenceDevices } from '@kvasir/manager/store/fence-devices.ts';
@@ -28,6 +30,8 @@ export interface PlannedVm {
 export interface Population {
   readonly vms: readonly PlannedVm[];
   readonly policy: Partial<HaPolicy>;
+  /** How the cluster saves power; left out: not at all. */
+  readonly powerSaving?: Partial<PowerSavingPolicy>;
   readonly leases?: { readonly leaseMs?: number; readonly killAfterMs?: number; readonly renewEveryMs?: number };
   /** Whether hosts have power devices. */
   readonly devices: boolean;
@@ -58,6 +62,8 @@ export async function populate(
     const projectId = (await projects.find(tx, {}))!.id;
     await clusters.set(tx, { id: clusterId }, { cpuOvercommit: 16 });
     await setClusterHa(tx, clusterId, { policy: population.policy });
+    if (population.powerSaving !== undefined)
+      await setClusterPowerSaving(tx, clusterId, { policy: population.powerSaving });
     const probeKey = Buffer.alloc(32).toString('base64');
     await clusterLeases.insert(tx, { clusterId, ...defaultLeases, ...population.leases, probeKey });
     const pool = await pools.insert(tx, {

@@ -46,8 +46,13 @@ export class World {
   readonly store: Store;
   /** What happened, a line each: `milliseconds what`. */
   readonly trace: string[] = [];
-  /** Power cuts that devices carried out, with since when the host had been well. */
-  readonly fenced: { readonly hostId: string; readonly atMs: number; readonly wellSinceMs: number | null }[] = [];
+  /** Power cuts that devices carried out, with since when the host had been well and the VMs that ran there. */
+  readonly fenced: {
+    readonly hostId: string;
+    readonly atMs: number;
+    readonly wellSinceMs: number | null;
+    readonly vmIds: readonly string[];
+  }[] = [];
   /** Each time that a VM began or ceased to run somewhere. */
   readonly runs: {
     readonly atMs: number;
@@ -69,6 +74,7 @@ export class World {
       this.clock,
       {
         isOn: (hostId) => this.sim.host(hostId)?.isOn === true,
+        switchOn: (hostId) => this.#machineOf(hostId).powerOn(),
         cutPower: (hostId, bmc) => this.#cutPower(hostId, bmc.hostId === hostId),
       },
       (from, to) => this.chance.between(from, to),
@@ -191,10 +197,15 @@ export class World {
   }
 
   #cutPower(hostId: string, wiredRight: boolean): void {
-    const machine = [...this.machines.values()].find((each) => each.hostId === hostId)!;
+    const machine = this.#machineOf(hostId);
     if (!machine.sim.isOn) return;
     if (!wiredRight) return machine.powerOff('the power device of another host was told to');
-    this.fenced.push({ hostId, atMs: this.clock.now(), wellSinceMs: machine.wellSinceMs });
+    const vmIds = [...machine.sim.domains.values()].flatMap(({ isActive, vmId }) => (isActive ? [vmId] : []));
+    this.fenced.push({ hostId, atMs: this.clock.now(), wellSinceMs: machine.wellSinceMs, vmIds });
     machine.powerOff('its power device was told to');
+  }
+
+  #machineOf(hostId: string): HostMachine {
+    return [...this.machines.values()].find((each) => each.hostId === hostId)!;
   }
 }
