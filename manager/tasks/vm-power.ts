@@ -7,6 +7,7 @@ import { recordVmState } from '../store/vm-state.ts';
 import { vms } from '../store/vms.ts';
 import { type ApplyContext, defineStep, type Step, type StepContext } from './kind.ts';
 import type { TaskParams } from './params.ts';
+import { requireLivingHost } from './proven-dead.ts';
 import { hostOf, loadVm, vmSpec } from './vm-spec.ts';
 
 interface VmParams {
@@ -36,6 +37,7 @@ export function defineStopped<P extends VmParams>(): Step<P, null> {
     name: 'define',
     run: async ({ db, params, call }) => {
       const rows = await loadVm(db, params.vmId);
+      await requireLivingHost(db, params.vmId, hostOf(rows.vm));
       if (rows.vm.state !== 'suspended') await call(hostOf(rows.vm), vmDefine, { vm: vmSpec(rows) });
       return null;
     },
