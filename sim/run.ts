@@ -137,7 +137,10 @@ class Play {
     const provable = lost.every(({ hostId, sim }) => !sim.isOn && world.bmcs.ofHost(hostId)?.mode === 'works');
     const led = world.managers.some(({ leads }) => leads);
     if (!enough || !provable || !led || !(await haveRoom(world, machines.length - unwell.length))) return;
-    const [first] = await notRunning(world);
+    const waiting = (await vms.select(world.store.db, { state: 'creating', hostId: [...asleep] })).map(
+      ({ name, hostId }) => `${name} waits still for ${world.nameOf(hostId!)}`,
+    );
+    const [first] = [...(await notRunning(world)), ...waiting];
     if (first !== undefined) throw new Stopped({ kind: 'not-running', atMs: world.nowMs, what: first });
   }
 

@@ -54,14 +54,22 @@ describe('a host that is not needed', { timeout: 900_000 }, () => {
     await assertNothingFailed();
   });
 
-  it('is woken by a VM for which the others have no room', async () => {
+  it('is woken by a VM for which the others have no room, and which waits for it', async (test) => {
     // It is to be found awake, however slow this machine is.
     await kvasir('cluster', 'set-power-saving', 'default', '--idle-after-ms', '600000');
     const big = ['--image', 'tiny', '--cpus', '1', '--memory', '550MiB'];
-    assert.match(await ha().cloud.refused('vm', 'create', 'big', ...big), /No host can take this VM/);
-    await until('h3 is woken', 60_000, async () => (await ha().events('host.wake')).length === 1);
-    await ha().untilHa('h3', 'running', 180_000);
-    await kvasir('vm', 'create', 'big', ...big, '--wait');
+    const askedAtMs = Date.now();
+    await kvasir('vm', 'create', 'big', ...big);
+    const waiting = await ha().cloud.vm('big');
+    assert.deepEqual([waiting.hostName, waiting.state], ['h3', 'creating']);
+    assert.match(waiting.stateReason ?? '', /waits for a host that is being woken/);
+    await ha().cloud.untilState(waiting.id, 'running', 240_000);
+    test.diagnostic(`it ran ${Math.round((Date.now() - askedAtMs) / 1000)} s after it was asked for`);
+    assert.deepEqual(
+      [(await ha().events('host.wake')).length, (await ha().events('vm.waits-for-host')).length],
+      [1, 1],
+    );
+    await ha().untilHa('h3', 'running', 60_000);
     assert.equal((await ha().cloud.vm('big')).hostName, 'h3');
     await ha().untilQuiet(120_000);
     await assertNothingFailed();

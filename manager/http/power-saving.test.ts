@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { createClient } from '@kvasir/api/client.ts';
 import type { KvasirError } from '@kvasir/api/errors.ts';
+import { eventOperations } from '@kvasir/api/resources/event.ts';
 import { fenceDeviceOperations } from '@kvasir/api/resources/fence-device.ts';
 import { hostMaintenanceOperations } from '@kvasir/api/resources/host-maintenance.ts';
 import { hostStandbyOperations } from '@kvasir/api/resources/host-standby.ts';
@@ -10,8 +11,9 @@ import { hostOperations } from '@kvasir/api/resources/host.ts';
 import { powerSavingOperations } from '@kvasir/api/resources/power-saving.ts';
 import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { clusters } from '../store/clusters.ts';
-import { hostPowerChecks, standbyOf } from '../store/host-standby.ts';
+import { hostPowerChecks, hostStandby, standbyOf } from '../store/host-standby.ts';
 import { hosts } from '../store/hosts.ts';
+import { taskLocks, tasks } from '../store/tasks.ts';
 import { openSqlite } from '../testing/databases.ts';
 import { type ApiWorld, insertProject, openApiWorld } from './testing/api-world.ts';
 import { defaultClusterId, insertHost, insertVm } from './testing/inventory.ts';
@@ -112,4 +114,42 @@ it('a VM that is taken back and finds no room is refused, and known to those who
     [950],
   );
   assert.deepEqual(world.env.wishes.take(clusterId), []);
+});
+
+it('a create that only a host in standby could take is refused with what to do about it', async () => {
+  await world.store.transaction(async (tx) => {
+    for (const id of ids) await hosts.set(tx, { id }, { schedulable: false });
+    await hosts.set(tx, { id: ids[2]! }, { state: 'down' });
+    await taskLocks.remove(tx, { targetId: ids[2]! });
+    await hostStandby.set(tx, { hostId: ids[2]! }, { phase: 'standby' });
+  });
+  const body = { name: 'waiting', memoryMib: 600 };
+  const create = (token: string) =>
+    createClient({ baseUrl: world.baseUrl, token }).call(vmOperations.create, { query: { project: 'shop' }, body });
+  await assert.rejects(create(world.tokens['system-admin']), /h3 is in standby and has room: kvasir host wake h3$/);
+  await assert.rejects(create(world.tokens.member), (error: KvasirError) => {
+    assert.match(error.message, /a host that is switched off to save power has room: ask an operator to wake one$/);
+    return !/h3/.test(error.message);
+  });
+  assert.equal((await standbyOf(world.store.db, ids[2]!))?.phase, 'standby');
+});
+
+it('in a cluster that saves power by itself it is accepted, wakes that host and says why it waits', async () => {
+  await set({ mode: 'automatic' });
+  world.env.wishes.take(clusterId);
+  const create = (name: string, memoryMib: number) =>
+    admin().call(vmOperations.create, { query: { project: 'shop' }, body: { name, memoryMib } });
+  const task = await create('waiting', 600);
+  const vm = await admin().call(vmOperations.get, { params: { vm: task.target.id } });
+  assert.deepEqual([vm.hostName, vm.state], ['h3', 'creating']);
+  assert.match(vm.stateReason ?? '', /^waits for a host that is being woken/);
+  const wakes = () => tasks.select(world.store.db, { kind: 'host-wake' });
+  assert.deepEqual([(await standbyOf(world.store.db, ids[2]!))?.phase, (await wakes()).length], ['waking', 1]);
+  const { items } = await admin().call(eventOperations.list, { query: { target: vm.id } });
+  assert.ok(items.some(({ kind, taskId }) => kind === 'vm.waits-for-host' && taskId === task.id));
+  // The next one waits for the same host, until that is full.
+  const other = await create('waiting-too', 400);
+  assert.equal((await admin().call(vmOperations.get, { params: { vm: other.target.id } })).hostName, 'h3');
+  await assert.rejects(create('too-much', 100), code('no-host-fits'));
+  assert.equal((await wakes()).length, 1);
 });

@@ -13,17 +13,18 @@ import { type VmRow, vms } from '../store/vms.ts';
 import { actorOf, forbidden, projectOf } from './access.ts';
 import { requireAdmission } from './admission.ts';
 import type { ChangeService } from './call.ts';
-import { announceLife, checkName, fresh } from './changes.ts';
+import { announce, announceLife, checkName, fresh } from './changes.ts';
 import { changeVmHa } from './ha-settings.ts';
 import { findCluster } from './clusters.ts';
 import { findHost } from './hosts.ts';
-import { chooseHost } from './placement.ts';
+import { chooseHostOrWakeOne } from './placement.ts';
 import { checkQuota } from './quota.ts';
 import { startTask } from './tasks.ts';
 import { diskUsage, insertDisk, type NewDisk, planDisk } from './vm-disks.ts';
 import { directNetworks, insertNic, type NewNic, planNic } from './vm-nics.ts';
 
 const defaultMemoryMib = 1024;
+const waitsForHost = 'waits for a host that is being woken, for no other has room';
 
 export const createVm: ChangeService<typeof vmOperations.create> = async (change, { query, body }) => {
   const project = await projectOf(change, query.project);
@@ -50,7 +51,7 @@ export const createVm: ChangeService<typeof vmOperations.create> = async (change
   const base = fresh(change);
   const groups = { affinity: body.affinity ?? [], antiAffinity: body.antiAffinity ?? [] };
   const cpuModel = body.cpuModel ?? 'host';
-  const hostId = await chooseHost(change, clusterId, {
+  const { hostId, sleeps } = await chooseHostOrWakeOne(change, clusterId, body.name, {
     vmId: base.id,
     projectId: project.id,
     cpus: sizes.cpus,
@@ -73,7 +74,7 @@ export const createVm: ChangeService<typeof vmOperations.create> = async (change
     hostId,
     reservedHostId: null,
     state: 'creating',
-    stateReason: null,
+    stateReason: sleeps ? waitsForHost : null,
     desiredState: start ? 'running' : 'stopped',
     ...sizes,
     cpuModel,
@@ -94,7 +95,7 @@ export const createVm: ChangeService<typeof vmOperations.create> = async (change
   for (const nic of nics) await insertNic(change, row.id, nic);
   await announceLife(change, 'created', vms.kind, row);
   if (start) await requireAdmission(change, row);
-  return startTask(change, {
+  const task = await startTask(change, {
     kind: 'vm-create',
     params: {
       vmId: row.id,
@@ -105,6 +106,16 @@ export const createVm: ChangeService<typeof vmOperations.create> = async (change
     projectId: project.id,
     locks: volumes.map(({ id, name }) => ({ kind: 'volume', id, name })),
   });
+  if (sleeps) {
+    await announce(change, {
+      kind: 'vm.waits-for-host',
+      message: `VM ${row.name} ${waitsForHost}`,
+      target: { kind: 'vm', id: row.id, name: row.name },
+      projectId: project.id,
+      taskId: task.id,
+    });
+  }
+  return task;
 };
 
 type Sizes = Pick<VmRow, 'cpus' | 'maxCpus' | 'memoryMib' | 'maxMemoryMib'>;

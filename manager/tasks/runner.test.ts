@@ -32,6 +32,7 @@ forEachDatabase('the task runner', (open) => {
     assert.deepEqual(
       steps.map((step) => [step.name, step.state]),
       [
+        ['host-awake', 'done'],
         ['image', 'done'],
         ['volumes', 'done'],
         ['define', 'done'],
@@ -51,7 +52,7 @@ forEachDatabase('the task runner', (open) => {
     const parked = await runToEnd(world, id);
     assert.equal(parked.state, 'parked');
     assert.match(parked.error!.message, /another version/);
-    assert.equal((await taskSteps.select(world.store.db, { taskId: id, state: 'waiting' })).length, 4);
+    assert.equal((await taskSteps.select(world.store.db, { taskId: id, state: 'waiting' })).length, 5);
   });
 
   test('refuses a second task on a locked target, with the id of the first', async () => {

@@ -1,6 +1,11 @@
-/** Creates a VM: its new volumes (and before them their images, where they are missing), then its domain, then starts it. */
+/**
+ * Creates a VM: its new volumes (and before them their images, where they are missing), then its domain, then starts it. A host that
+ * sleeps has been told to wake when the VM was promised to it; nothing begins before it is up.
+ */
 import { volumeDelete } from '@kvasir/api/agent/storage.ts';
 import { vmDefine, vmStart, vmUndefine } from '@kvasir/api/agent/vm.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
+import { standbyOf } from '../store/host-standby.ts';
 import { ports } from '../store/networks.ts';
 import { recordVmState } from '../store/vm-state.ts';
 import { vmDisks, vms } from '../store/vms.ts';
@@ -10,6 +15,29 @@ import { defineStep, defineTask } from './kind.ts';
 import { powerOff } from './vm-power-off.ts';
 import { hostOf, loadVm, vmSpec } from './vm-spec.ts';
 import { createVolumeFile, volumeRef } from './volume-files.ts';
+
+const lookEveryMs = 300;
+
+/** Ends with the wake: that one has its own bound. */
+const awake = defineStep('vm-create', {
+  name: 'host-awake',
+  run: async ({ db, params, clock, signal }) => {
+    const hostId = hostOf(await vms.get(db, params.vmId));
+    for (;;) {
+      const sleeper = await standbyOf(db, hostId);
+      if (sleeper === undefined) return;
+      // Its owner may not see hosts.
+      if (sleeper.phase !== 'waking')
+        throw new KvasirError('no-host-fits', { reasons: 'the host that was woken for it did not come up; ask again' });
+      await clock.sleep(lookEveryMs, signal);
+    }
+  },
+  apply: async ({ tx, params, now }) => {
+    if ((await vms.get(tx, params.vmId)).stateReason !== null)
+      await vms.update(tx, params.vmId, { stateReason: null }, { now });
+  },
+  weight: 0.1,
+});
 
 const image = defineStep('vm-create', {
   name: 'image',
@@ -74,7 +102,7 @@ const start = defineStep('vm-create', {
 export const vmCreate = defineTask({
   kind: 'vm-create',
   cancellable: true,
-  steps: [image, makeVolumes, define, start],
+  steps: [awake, image, makeVolumes, define, start],
   undone: async ({ tx, params, task, now }, because) => {
     await vmDisks.remove(tx, { vmId: params.vmId });
     await volumes.remove(tx, { id: params.newVolumeIds });
