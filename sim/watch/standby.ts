@@ -6,10 +6,11 @@ import { hostStandby } from '@kvasir/manager/store/host-standby.ts';
 import { vms } from '@kvasir/manager/store/vms.ts';
 import type { World } from '../world/world.ts';
 
-/** Hosts whose power is off, or is about to be on or off, because the manager wants it so. */
-export async function sleeping(world: World): Promise<ReadonlySet<string>> {
-  const rows = await hostStandby.select(world.store.db, { phase: ['entering', 'standby', 'waking'] });
-  return new Set(rows.map(({ hostId }) => hostId));
+/** Hosts whose power is off, or is about to be on or off, because the manager wants it so. Who was lost on the way there is lost. */
+export async function sleeping({ store: { db } }: World): Promise<ReadonlySet<string>> {
+  const rows = await hostStandby.select(db, { phase: ['entering', 'standby', 'waking'] });
+  const quiet = await hostHa.select(db, { hostId: rows.map(({ hostId }) => hostId), state: 'standby' });
+  return new Set(quiet.map(({ hostId }) => hostId));
 }
 
 /** Whether the manager cut the power of this host, just now, to save it. */
