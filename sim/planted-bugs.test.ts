@@ -5,7 +5,7 @@ import { makePlan } from './schedule/make-plan.ts';
 import { plantedBugs } from './testing/planted-bugs.ts';
 
 /** How many seeds it may take. */
-const bound = 60;
+const bound = 80;
 
 describe('the simulation finds a planted bug', () => {
   for (const { name, planted, plan } of plantedBugs) {
