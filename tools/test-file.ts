@@ -26,7 +26,6 @@ export interface FileLimits {
 
 const running = new Set<number>();
 const reporter = join(import.meta.dirname, 'test-reporter.ts');
-const plainPromises = join(import.meta.dirname, 'plain-promises.ts');
 
 /** Ends the files that run now; for when the check itself is interrupted. */
 export function endRunningFiles(): void {
@@ -40,13 +39,7 @@ export async function runTestFile(root: string, path: string, limits: FileLimits
     const report = join(folder, 'tests.jsonl');
     const { exitCode, ended, printed } = await runToEnd(
       root,
-      [
-        '--import',
-        plainPromises,
-        `--test-reporter=${reporter}`,
-        `--test-reporter-destination=${report}`,
-        join(root, path),
-      ],
+      [`--test-reporter=${reporter}`, `--test-reporter-destination=${report}`, join(root, path)],
       limits,
     );
     const tests = readReport(report);

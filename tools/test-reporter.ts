@@ -9,10 +9,17 @@ export interface TestLine {
   readonly error?: string;
 }
 
+/** An error that no test has caught belongs to none, or to one that is over; the runner only mentions it. */
+const lateError = /^(Error|Warning): /;
+
 /** The runner loads a reporter by its default export. */
 // oxlint-disable-next-line import/no-default-export
 export default async function* report(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   for await (const event of events) {
+    if (event.type === 'test:diagnostic' && lateError.test(event.data.message)) {
+      const said: TestLine = { name: 'an error after its test', line: 0, outcome: 'failed', error: event.data.message };
+      yield `${JSON.stringify(said)}\n`;
+    }
     if (event.type !== 'test:pass' && event.type !== 'test:fail') continue;
     const { name, line = 0, skip, todo, details } = event.data;
     const place = { name, line };
