@@ -1,6 +1,7 @@
 /** Clusters in which all is well unless a test says otherwise. */
 import type { Liveness } from '@kvasir/api/agent/liveness.ts';
 import { defaultHaPolicy, defaultVmHa, type HaPolicy } from '@kvasir/api/resources/ha-policy.ts';
+import { recordedProof } from '../fence-proof.ts';
 import type { HaSnapshot, HostFacts, IncidentFacts, RestartFacts, VmFacts } from '../snapshot.ts';
 
 export const now = 1_000_000;
@@ -105,6 +106,17 @@ export function cluster(
 export const dead: Look = { silentMs: 3000, leaseMs: 2900, peersMs: 2900 };
 export const isolated: Look = { silentMs: 8000, leaseMs: 700, peersMs: 8000 };
 export const incident: IncidentFacts = { id: 'incident', openedAtMs: now - 100, alarms: [] };
+
+export const offProof = (hostId: string) => ({
+  id: 'proof',
+  proof: recordedProof({ hostId, bootId: null, kind: 'power-off', atMs: now - 500, poolIds: null, because: 'off' }),
+});
+
+/** A host whose incident is open, before and after the proof that it is off. */
+export const lost = { h1: { ha: { state: 'dead', because: 'x', sinceMs: now - 100 }, incident } } as const;
+export const proven = {
+  h1: { ha: { state: 'fenced', because: 'x', sinceMs: now - 100 }, incident, proof: offProof('h1') },
+} as const;
 
 export function vm(name: string, more: Partial<VmFacts> = {}): VmFacts {
   return {
