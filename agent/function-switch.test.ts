@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import type { NicSpec, VmSpec } from '@kvasir/api/agent/vm.ts';
 import { FunctionSwitch } from './function-switch.ts';
 import { MemoryVmSpecs } from './journal/vm-specs.ts';
-import { FakeHypervisor, FakeNetwork } from './testing/fake-drivers.ts';
+import { FakeHypervisor } from './testing/fake-drivers.ts';
+import { FakeNetwork } from './testing/fake-network.ts';
 
 const vmId = '00000000-0000-4000-8000-000000000001';
 const nic = (nicId: string, direct: boolean): NicSpec => ({

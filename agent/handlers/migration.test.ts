@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { migrationReady } from '@kvasir/api/agent/vm.ts';
-import { FakeLiveness, fakeDrivers } from '../testing/fake-drivers.ts';
+import { fakeDrivers } from '../testing/fake-drivers.ts';
+import { FakeLiveness } from '../testing/fake-liveness.ts';
 import type { HandlerCall, HostContext } from './handler.ts';
 import { migrationHandlers } from './migration.ts';
 

@@ -6,7 +6,8 @@ import { systemClock } from '@kvasir/api/clock.ts';
 import { MemoryServed } from '../journal/served.ts';
 import { MemoryVmSpecs } from '../journal/vm-specs.ts';
 import { KeyedLock } from '../keyed-lock.ts';
-import { domainReport, FakeLiveness, fakeDrivers } from '../testing/fake-drivers.ts';
+import { domainReport, fakeDrivers } from '../testing/fake-drivers.ts';
+import { FakeLiveness } from '../testing/fake-liveness.ts';
 import type { HandlerCall, HostContext } from './handler.ts';
 import { vmPowerHandlers } from './vm-power.ts';
 
