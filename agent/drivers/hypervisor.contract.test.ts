@@ -1,4 +1,5 @@
-import { hypervisorContract, type ContractHost } from './hypervisor.contract.ts';
+import { hypervisorContract } from './hypervisor.contract.ts';
+import type { ContractHost } from './hypervisor-bed.contract.ts';
 import { flatSlice } from './flat-slice.ts';
 import { simDrivers } from './sim/drivers.ts';
 import type { SimHost } from './sim/host.ts';
