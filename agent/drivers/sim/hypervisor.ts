@@ -13,9 +13,12 @@ import type {
   MigrationSend,
 } from '../hypervisor.ts';
 import { onePixel, serialConsole, vncConsole } from './consoles.ts';
+import { activeDomainOn, domainOn, requireDisks, specOf, wrongState } from './domain-checks.ts';
 import { SimDomain } from './domain.ts';
 import type { SimHost } from './host.ts';
 import { connectUriOf, MigrationJob, type MigrationResult } from './migration.ts';
+import { pressPowerButton } from './power-button.ts';
+import { withDisk, withNic, withoutDisk, withoutNic } from './spec-devices.ts';
 
 type Method = keyof HypervisorDriver;
 
@@ -83,10 +86,10 @@ export class SimHypervisorDriver implements HypervisorDriver {
 
   start(vmId: string, options: { readonly paused: boolean }): Promise<DomainState> {
     return this.#perform('start', () => {
-      const domain = this.#require(vmId);
+      const domain = domainOn(this.#host, vmId);
       if (domain.incoming) throw wrongState('start', domain);
       if (domain.isActive) return domain.state;
-      this.#requireDisks(domain);
+      requireDisks(this.#host, domain);
       this.#host.requireRoom(domain.spec);
       this.#host.change(
         domain,
@@ -101,13 +104,13 @@ export class SimHypervisorDriver implements HypervisorDriver {
     return this.#perform(
       'stop',
       async () => {
-        const domain = this.#require(vmId);
+        const domain = domainOn(this.#host, vmId);
         if (domain.incoming) throw wrongState('stop', domain);
         if (!domain.isActive) {
           if (domain.state === 'crashed') this.#host.change(domain, 'stopped', 'destroyed');
           return domain.state;
         }
-        const obeyed = domain.state === 'running' && (await this.#pressPowerButton(timeoutMs, signal));
+        const obeyed = domain.state === 'running' && (await pressPowerButton(this.#host, timeoutMs, signal));
         this.#host.requirePower();
         if (domain.isActive) this.#host.change(domain, 'stopped', obeyed ? 'shutdown' : 'destroyed');
         return domain.state;
@@ -118,7 +121,7 @@ export class SimHypervisorDriver implements HypervisorDriver {
 
   reset(vmId: string): Promise<DomainState> {
     return this.#perform('reset', () => {
-      const domain = this.#requireActive(vmId, 'reset');
+      const domain = activeDomainOn(this.#host, vmId, 'reset');
       domain.startedAtMs = this.#host.world.clock.now();
       this.#host.tell(domain, false, 'reset');
       return domain.state;
@@ -126,18 +129,18 @@ export class SimHypervisorDriver implements HypervisorDriver {
   }
 
   pause(vmId: string): Promise<DomainState> {
-    return this.#perform('pause', () => this.#switch(this.#requireActive(vmId, 'pause'), 'paused'));
+    return this.#perform('pause', () => this.#switch(activeDomainOn(this.#host, vmId, 'pause'), 'paused'));
   }
 
   resume(vmId: string): Promise<DomainState> {
-    return this.#perform('resume', () => this.#switch(this.#requireActive(vmId, 'resume'), 'running'));
+    return this.#perform('resume', () => this.#switch(activeDomainOn(this.#host, vmId, 'resume'), 'running'));
   }
 
   suspend(vmId: string): Promise<DomainState> {
     return this.#perform('suspend', () => {
-      const domain = this.#require(vmId);
+      const domain = domainOn(this.#host, vmId);
       if (domain.state === 'suspended') return domain.state;
-      return this.#switch(this.#requireActive(vmId, 'suspend'), 'suspended');
+      return this.#switch(activeDomainOn(this.#host, vmId, 'suspend'), 'suspended');
     });
   }
 
@@ -156,8 +159,8 @@ export class SimHypervisorDriver implements HypervisorDriver {
     size: Pick<VmSpec, 'cpus' | 'maxCpus' | 'memoryMib' | 'maxMemoryMib'>,
   ): Promise<{ live: boolean }> {
     return this.#perform('resize', () => {
-      const domain = this.#require(vmId);
-      const now = this.#spec(domain).vm;
+      const domain = domainOn(this.#host, vmId);
+      const now = specOf(domain).vm;
       const sameLimits = size.maxCpus === now.maxCpus && size.maxMemoryMib === now.maxMemoryMib;
       const grows = size.memoryMib >= now.memoryMib && size.memoryMib <= now.maxMemoryMib && size.cpus <= now.maxCpus;
       this.#edit(domain, (spec) => ({ ...spec, vm: { ...spec.vm, ...size } }));
@@ -167,30 +170,18 @@ export class SimHypervisorDriver implements HypervisorDriver {
 
   attachDisk(vmId: string, disk: DomainDisk): Promise<void> {
     return this.#perform('attachDisk', () => {
-      const { volumeId } = disk.spec;
-      this.#edit(this.#require(vmId), (spec) => ({
-        ...spec,
-        disks: [...spec.disks.filter((other) => other.spec.volumeId !== volumeId), disk],
-      }));
+      this.#edit(domainOn(this.#host, vmId), (spec) => withDisk(spec, disk));
     });
   }
 
   detachDisk(vmId: string, volumeId: string, signal: AbortSignal): Promise<void> {
-    return this.#perform(
-      'detachDisk',
-      () => {
-        this.#edit(this.#require(vmId), (spec) => ({
-          ...spec,
-          disks: spec.disks.filter((disk) => disk.spec.volumeId !== volumeId),
-        }));
-      },
-      signal,
-    );
+    const edit = (): void => this.#edit(domainOn(this.#host, vmId), (spec) => withoutDisk(spec, volumeId));
+    return this.#perform('detachDisk', edit, signal);
   }
 
   resizeDisk(vmId: string, volumeId: string, sizeBytes: number): Promise<void> {
     return this.#perform('resizeDisk', () => {
-      const disk = this.#spec(this.#requireActive(vmId, 'grow a disk of')).disks.find(
+      const disk = specOf(activeDomainOn(this.#host, vmId, 'grow a disk of')).disks.find(
         (one) => one.spec.volumeId === volumeId,
       );
       if (disk === undefined) throw new KvasirError('not-found', { kind: 'disk', id: volumeId });
@@ -201,37 +192,25 @@ export class SimHypervisorDriver implements HypervisorDriver {
 
   attachNic(vmId: string, nic: DomainNic): Promise<void> {
     return this.#perform('attachNic', () => {
-      const { nicId } = nic.spec;
-      this.#edit(this.#require(vmId), (spec) => ({
-        ...spec,
-        nics: [...spec.nics.filter((other) => other.spec.nicId !== nicId), nic],
-      }));
+      this.#edit(domainOn(this.#host, vmId), (spec) => withNic(spec, nic));
     });
   }
 
   detachNic(vmId: string, nicId: string, signal: AbortSignal): Promise<void> {
-    return this.#perform(
-      'detachNic',
-      () => {
-        this.#edit(this.#require(vmId), (spec) => ({
-          ...spec,
-          nics: spec.nics.filter((nic) => nic.spec.nicId !== nicId),
-        }));
-      },
-      signal,
-    );
+    const edit = (): void => this.#edit(domainOn(this.#host, vmId), (spec) => withoutNic(spec, nicId));
+    return this.#perform('detachNic', edit, signal);
   }
 
   screenshot(vmId: string): Promise<Buffer> {
     return this.#perform('screenshot', () => {
-      this.#requireActive(vmId, 'take a picture of');
+      activeDomainOn(this.#host, vmId, 'take a picture of');
       return onePixel;
     });
   }
 
   openConsole(vmId: string, kind: 'serial' | 'vnc'): Promise<Duplex> {
     return this.#perform('openConsole', () => {
-      const domain = this.#requireActive(vmId, 'open the console of');
+      const domain = activeDomainOn(this.#host, vmId, 'open the console of');
       return kind === 'serial' ? serialConsole(domain.spec?.vm.name ?? domain.name) : vncConsole();
     });
   }
@@ -295,25 +274,8 @@ export class SimHypervisorDriver implements HypervisorDriver {
     );
   }
 
-  #require(vmId: string): SimDomain {
-    const domain = this.#host.domains.get(vmId);
-    if (domain === undefined) throw new KvasirError('not-found', { kind: 'domain', id: vmId });
-    return domain;
-  }
-
-  #requireActive(vmId: string, action: string): SimDomain {
-    const domain = this.#require(vmId);
-    if (!domain.isActive || domain.incoming) throw wrongState(action, domain);
-    return domain;
-  }
-
-  #spec(domain: SimDomain): DomainSpec {
-    if (domain.spec !== null) return domain.spec;
-    throw new KvasirError('host-failed', { reason: 'the domain does not carry our mark' });
-  }
-
   #edit(domain: SimDomain, change: (spec: DomainSpec) => DomainSpec): void {
-    domain.spec = change(this.#spec(domain));
+    domain.spec = change(specOf(domain));
     this.#host.tell(domain, false, 'changed');
   }
 
@@ -321,40 +283,4 @@ export class SimHypervisorDriver implements HypervisorDriver {
     if (domain.state !== state) this.#host.change(domain, state, state === 'suspended' ? 'saved' : 'user');
     return domain.state;
   }
-
-  #requireDisks(domain: SimDomain): void {
-    const { world, hostId } = this.#host;
-    for (const { source } of domain.spec?.disks ?? []) {
-      if (this.#host.volumeAt(source.path) === undefined) {
-        throw new KvasirError('host-failed', { reason: `could not open ${source.path}: no such file` });
-      }
-    }
-    const elsewhere = world.runningOn(domain.vmId).filter((other) => other !== hostId);
-    if (world.imageLocks && elsewhere.length > 0 && (domain.spec?.disks.length ?? 0) > 0) {
-      throw new KvasirError('host-failed', {
-        reason: 'failed to get "write" lock: is another process using the image?',
-      });
-    }
-  }
-
-  /** True when the guest shut itself down in time. Errors: `cancelled`. */
-  async #pressPowerButton(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    const { guests, world } = this.#host;
-    const obeys = guests.obeysShutdown && guests.shutdownMs <= timeoutMs && timeoutMs > 0;
-    const waitMs = obeys ? guests.shutdownMs : timeoutMs;
-    try {
-      signal.throwIfAborted();
-      if (waitMs > 0) await world.clock.sleep(waitMs, signal);
-    } catch (error) {
-      if (!signal.aborted) throw error;
-      if (signal.reason !== 'force') throw new KvasirError('cancelled');
-      return false;
-    }
-    return obeys;
-  }
-}
-
-function wrongState(action: string, domain: SimDomain): KvasirError {
-  const state = domain.incoming ? 'migrating in' : domain.state;
-  return new KvasirError('wrong-state', { action, kind: 'domain', name: domain.name, state });
 }
