@@ -12,7 +12,8 @@ import { vms } from '../store/vms.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import type { CallFate } from '../testing/fake-hosts.ts';
 import { enqueue, lead, runToCrash, runToEnd } from '../testing/task-runs.ts';
-import { type Scenario, taskScenarios } from '../testing/task-scenarios.ts';
+import type { Scenario } from '../testing/scenarios/scenario.ts';
+import { taskScenarios } from '../testing/task-scenarios.ts';
 import { TaskWorld } from '../testing/task-world.ts';
 import { retryTask } from './retry.ts';
 

@@ -7,7 +7,7 @@ import { enqueueTask } from '../tasks/enqueue.ts';
 import type { JournalProbe } from '../tasks/journal.ts';
 import { TaskRunner } from '../tasks/runner.ts';
 import type { RetryPolicy } from '../tasks/task-run.ts';
-import type { Scenario } from './task-scenarios.ts';
+import type { Scenario } from './scenarios/scenario.ts';
 import type { TaskWorld } from './task-world.ts';
 
 const over: readonly TaskRow['state'][] = ['succeeded', 'failed', 'cancelled', 'parked'];
