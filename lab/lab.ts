@@ -1,36 +1,21 @@
 /**
- * A lab: several real hosts on one machine, for evaluation and tests. Owns the order of things (fabric, then forwarder,
- * then hosts; the reverse at the end), the record of what was asked for, and the lock around each change. Every operation
- * may be repeated, and `down` finds what to remove from the kernel, so an `up` interrupted anywhere leaves nothing.
+ * A lab: several real hosts on one machine, for evaluation and tests. Owns the record of what was asked for and the lock
+ * around each change; in which order a lab comes and goes is in `build.ts` and `tear-down.ts`. Every operation may be
+ * repeated.
  */
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { bmcMode, type BmcMode, prepareBmcs, readBmcs, readPowerStatus, setBmcMode } from './bmc.ts';
-import { attempt } from './command.ts';
-import { buildFabric, networkNamespaces, setCarrier } from './fabric.ts';
-import { removeCgroups } from './cgroups.ts';
-import { prepareHostDisk } from './host-files.ts';
+import { bmcMode, type BmcMode, readBmcs, readPowerStatus, setBmcMode } from './bmc.ts';
+import { buildLab, type LabOptions } from './build.ts';
+import { setCarrier } from './fabric.ts';
 import { LabHost } from './host.ts';
-import { hostLayout, hostNumber, labLayout, maxHosts, maxSpareNics, networks } from './layout.ts';
+import { labLayout, maxHosts, maxSpareNics, networks } from './layout.ts';
 import type { LabLayout, LabNetwork } from './layout.ts';
-import { managerProcesses, powerProcesses, startForwarder, startManager, startPowerSwitch } from './manager-process.ts';
-import { endProcesses, isRunning, processesInNetworkNamespace } from './processes.ts';
+import { managerProcesses, startManager } from './manager-process.ts';
+import { endProcesses, isRunning } from './processes.ts';
 import type { ProcessIdentity } from './processes.ts';
 import { readLabState, withHost, withLabLock, writeLabState } from './state.ts';
-import type { HostState, LabState } from './state.ts';
-
-export type LabOptions = {
-  readonly name: string;
-  /** How many hosts, 1 to 32; hosts that exist already stay. */
-  readonly hosts: number;
-  /** NICs of each host beside those on the three networks, plugged into nothing; kept from the last time when absent. */
-  readonly spareNics?: number;
-  /** Words of the agent's command line, see command-line.ts; kept from the last time when absent. */
-  readonly agentCommand?: readonly string[];
-  readonly managerCommand?: readonly string[];
-  /** Is told what begins, for a progress display. */
-  readonly progress?: (step: string) => void;
-};
+import type { LabState } from './state.ts';
+import { tearDownLab } from './tear-down.ts';
 
 export type HostStatus = {
   readonly name: string;
@@ -76,7 +61,7 @@ export class Lab {
     if (!(Number.isInteger(spareNics) && spareNics >= 0 && spareNics <= maxSpareNics)) {
       throw new RangeError(`a host has 0 to ${maxSpareNics} spare NICs, not ${spareNics}`);
     }
-    await withLabLock(lab.layout, () => lab.#build(options));
+    await withLabLock(lab.layout, () => buildLab(lab.layout, options));
     return lab;
   }
 
@@ -94,7 +79,7 @@ export class Lab {
   /** Removes whatever is there of a lab, also of one whose making was interrupted; nothing happens when there is none. */
   static async remove(name: string, progress: (step: string) => void = () => undefined): Promise<void> {
     const lab = new Lab(labLayout(name));
-    await withLabLock(lab.layout, () => lab.#tearDown(progress));
+    await withLabLock(lab.layout, () => tearDownLab(lab.layout, progress));
   }
 
   state(): LabState {
@@ -110,76 +95,6 @@ export class Lab {
 
   hosts(): LabHost[] {
     return this.state().hosts.map((host) => new LabHost(this.layout, host.name));
-  }
-
-  async #build(options: LabOptions): Promise<void> {
-    const progress = options.progress ?? (() => undefined);
-    mkdirSync(this.layout.sharedStorage, { recursive: true });
-    mkdirSync(this.layout.managerDirectory, { recursive: true, mode: 0o700 });
-    const before = readLabState(this.layout);
-    const wanted = Array.from({ length: options.hosts }, (_, index) => `h${index + 1}`);
-    const known = before?.hosts ?? [];
-    const added: HostState[] = wanted
-      .filter((name) => !known.some((host) => host.name === name))
-      .map((name) => ({ name, power: 'on', cuts: [] }));
-    let state: LabState = {
-      version: 1,
-      name: this.layout.name,
-      ...before,
-      hosts: [...known, ...added].sort((a, b) => hostNumber(a.name) - hostNumber(b.name)),
-      spareNics: options.spareNics ?? before?.spareNics,
-      agentCommand: options.agentCommand ?? before?.agentCommand,
-      managerCommand: options.managerCommand ?? before?.managerCommand,
-    };
-    writeLabState(this.layout, state);
-    progress('fabric');
-    await buildFabric(this.layout);
-    state = { ...state, forwarder: await startForwarder(this.layout, state.forwarder) };
-    writeLabState(this.layout, state);
-    progress('power');
-    for (const host of state.hosts) prepareHostDisk(hostLayout(this.layout, host.name));
-    await prepareBmcs(
-      this.layout,
-      state.hosts.map((host) => host.name),
-    );
-    state = { ...state, powerSwitch: await startPowerSwitch(this.layout, state.powerSwitch) };
-    writeLabState(this.layout, state);
-    for (const host of state.hosts) new LabHost(this.layout, host.name).setAgentCommand(state.agentCommand);
-    progress(`hosts ${state.hosts.map((host) => host.name).join(', ')}`);
-    const boots = state.hosts
-      .filter((host) => host.power === 'on')
-      .map((host) => new LabHost(this.layout, host.name).powerOn({ cuts: host.cuts, spareNics: state.spareNics ?? 0 }));
-    await Promise.allSettled(boots);
-    await Promise.all(boots);
-  }
-
-  async #tearDown(progress: (step: string) => void): Promise<void> {
-    const { layout } = this;
-    const state = readLabState(layout);
-    progress('manager');
-    const managers = new Map(managerProcesses(layout).map((process) => [process.pid, process]));
-    if (isRunning(state?.manager)) managers.set(state.manager.pid, state.manager);
-    await endProcesses([...managers.values()], 5_000);
-    // First, or it would go on switching.
-    await endProcesses(powerProcesses(layout), 0);
-    progress('hosts');
-    const names = new Set(state?.hosts.map((host) => host.name));
-    for (const namespace of networkNamespaces()) {
-      const name = namespace.startsWith(layout.namespacePrefix) ? namespace.slice(layout.namespacePrefix.length) : '';
-      if (/^h[0-9]+$/.test(name)) names.add(name);
-    }
-    for (const name of names) {
-      await new LabHost(layout, name).powerOff();
-      await removeCgroups(hostLayout(layout, name).cgroup);
-    }
-    progress('fabric');
-    await endProcesses(processesInNetworkNamespace(layout.fabricNamespace), 0);
-    if (isRunning(state?.forwarder)) await endProcesses([state.forwarder], 0);
-    if (networkNamespaces().includes(layout.fabricNamespace)) {
-      await attempt(['ip', 'netns', 'del', layout.fabricNamespace]);
-    }
-    rmSync(layout.directory, { recursive: true, force: true });
-    await releaseNamespaceDirectory();
   }
 
   async #change<T>(work: (state: LabState) => Promise<T>): Promise<T> {
@@ -339,9 +254,4 @@ export class Lab {
   sharedPath(name: string): string {
     return join(this.layout.sharedStorage, name);
   }
-}
-
-/** `ip netns add` turns /run/netns into a mount of its own; without a namespace in it that mount goes, too. */
-async function releaseNamespaceDirectory(): Promise<void> {
-  if (existsSync('/run/netns') && networkNamespaces().length === 0) await attempt(['umount', '/run/netns']);
 }
