@@ -12,16 +12,16 @@ import type { Clock } from '@kvasir/api/clock.ts';
 import type { Store, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
 import { endProofs } from '../store/fence-proofs.ts';
-import { type HostDomainRow, hostDomains } from '../store/host-domains.ts';
+import { hostDomains } from '../store/host-domains.ts';
 import { hostHa } from '../store/host-ha.ts';
 import { hosts } from '../store/hosts.ts';
-import { poolHosts, pools } from '../store/pools.ts';
 import { taskLocks } from '../store/tasks.ts';
 import { type VmRow, vms } from '../store/vms.ts';
+import { domainGone, domainSeen } from './domains-seen.ts';
 import { KnownDomains } from './known-domains.ts';
-import { observeVm, type VmChanges } from './observe-vm.ts';
-
-const domainKey = ['hostId', 'domainId'] as const;
+import { observeVm } from './observe-vm.ts';
+import { poolsSeen } from './pools-seen.ts';
+import { changeVm } from './vm-changes.ts';
 
 export class Inventory {
   readonly known = new KnownDomains();
@@ -64,8 +64,8 @@ export class Inventory {
       await this.#store.transaction(async (tx) => {
         const last = await hostDomains.find(tx, { hostId, domainId: domain.vmId });
         const vm = domain.managed ? await vms.find(tx, { id: domain.vmId }) : undefined;
-        if (!removed) await this.#domainSeen(tx, hostId, domain, { last, vm });
-        else if (last !== undefined) await this.#domainGone(tx, last, because);
+        if (!removed) await domainSeen(tx, hostId, domain, { last, vm }, this.#clock.now());
+        else if (last !== undefined) await domainGone(tx, last, because, this.#clock.now());
         if (vm !== undefined) await this.#observe(tx, hostId, vm, removed ? null : domain, because);
       });
     });
@@ -88,7 +88,8 @@ export class Inventory {
         await appendEvent(tx, { at: now, kind: 'host.down', severity, message, target });
         const state = ['running', 'paused', 'stopped', 'suspended', 'crashed'] as const;
         for (const row of await vms.select(tx, { hostId, state })) {
-          await this.#change(tx, row, { state: 'unknown', stateReason: `host ${host.name} is not connected` }, null);
+          const unknown = { state: 'unknown', stateReason: `host ${host.name} is not connected` } as const;
+          await changeVm(tx, row, unknown, null, now);
         }
       });
     });
@@ -113,34 +114,7 @@ export class Inventory {
 
   pools(hostId: string, reports: readonly PoolReport[]): Promise<void> {
     return this.#queued(hostId, () =>
-      this.#store.transaction(async (tx) => {
-        const host = await hosts.find(tx, { id: hostId });
-        if (host === undefined) return;
-        const before = new Map((await poolHosts.select(tx, { hostId })).map((row) => [row.poolId, row]));
-        for (const report of reports) {
-          const last = before.get(report.poolId);
-          const pool = await pools.find(tx, { id: report.poolId });
-          if (pool === undefined) continue;
-          const row = { ...report, hostId, updatedAt: this.#clock.now() };
-          if (
-            last !== undefined &&
-            JSON.stringify({ ...last, ...row }) === JSON.stringify({ ...last, updatedAt: row.updatedAt })
-          )
-            continue;
-          await poolHosts.put(tx, row, ['poolId', 'hostId']);
-          if (report.reachable === (last?.reachable ?? true)) continue;
-          await appendEvent(tx, {
-            at: row.updatedAt,
-            kind: report.reachable ? 'pool.reachable' : 'pool.unreachable',
-            severity: report.reachable ? 'info' : 'warning',
-            message: report.reachable
-              ? `Host ${host.name} reaches pool ${pool.name} again`
-              : `Host ${host.name} does not reach pool ${pool.name}: ${report.reason ?? 'no reason given'}`,
-            target: { kind: 'pool', id: pool.id, name: pool.name },
-            details: { hostId },
-          });
-        }
-      }),
+      this.#store.transaction((tx) => poolsSeen(tx, hostId, reports, this.#clock.now())),
     );
   }
 
@@ -212,57 +186,12 @@ export class Inventory {
     }
     for (const report of reported.values()) {
       const known = { last: last.get(report.vmId), vm: report.managed ? rows.get(report.vmId) : undefined };
-      await this.#domainSeen(tx, hostId, report, known);
+      await domainSeen(tx, hostId, report, known, this.#clock.now());
     }
     for (const row of rows.values()) {
       const report = reported.get(row.id);
       await this.#observe(tx, hostId, row, report?.managed === true ? report : null, null);
     }
-  }
-
-  async #domainSeen(
-    tx: Tx,
-    hostId: string,
-    report: DomainReport,
-    { last, vm }: { readonly last: HostDomainRow | undefined; readonly vm: VmRow | undefined },
-  ): Promise<void> {
-    const row: HostDomainRow = {
-      hostId,
-      domainId: report.vmId,
-      name: report.name,
-      state: report.state,
-      managed: report.managed,
-      vmId: vm?.id ?? null,
-      seenAt: this.#clock.now(),
-    };
-    if (last?.name === row.name && last.state === row.state && last.managed === row.managed && last.vmId === row.vmId)
-      return;
-    await hostDomains.put(tx, row, domainKey);
-    // Events of VMs tell the rest; what Kvasir does not manage shows here alone.
-    if (vm !== undefined) return;
-    const what =
-      last === undefined
-        ? `has a domain ${row.name} that is not Kvasir's (${row.state})`
-        : `: domain ${row.name} is ${row.state}`;
-    await this.#domainEvent(tx, hostId, what, row);
-  }
-
-  async #domainGone(tx: Tx, { hostId, domainId, ...last }: HostDomainRow, because: string | null): Promise<void> {
-    await hostDomains.remove(tx, { hostId, domainId });
-    if (last.vmId !== null) return;
-    const what = `: domain ${last.name} is gone (${because ?? 'no reason given'})`;
-    await this.#domainEvent(tx, hostId, what, { hostId, domainId, ...last });
-  }
-
-  async #domainEvent(tx: Tx, hostId: string, what: string, domain: HostDomainRow): Promise<void> {
-    const { name } = await hosts.get(tx, hostId);
-    await appendEvent(tx, {
-      at: this.#clock.now(),
-      kind: 'host.domain-changed',
-      message: `Host ${name}${what.startsWith(':') ? '' : ' '}${what}`,
-      target: { kind: 'host', id: hostId, name },
-      details: { domainId: domain.domainId, domainName: domain.name, state: domain.state },
-    });
   }
 
   async #observe(
@@ -277,35 +206,7 @@ export class Inventory {
     const moving = reservedHostId !== null && reservedHostId !== hostId;
     const arrivedElsewhere = moving && this.known.isActiveOn(reservedHostId, row.id);
     const changes = observeVm(row, { hostId, report, locked, arrivedElsewhere });
-    if (changes !== null) await this.#change(tx, row, changes, because);
-  }
-
-  async #change(tx: Tx, row: VmRow, changes: VmChanges, because: string | null): Promise<void> {
-    await vms.set(tx, { id: row.id }, changes);
-    const common = {
-      at: this.#clock.now(),
-      target: { kind: 'vm', id: row.id, name: row.name },
-      projectId: row.projectId,
-    };
-    if (changes.state !== undefined && changes.state !== row.state) {
-      const reason = changes.stateReason ?? because;
-      await appendEvent(tx, {
-        ...common,
-        kind: 'vm.state-changed',
-        severity: changes.state === 'crashed' || changes.state === 'unknown' ? 'warning' : 'info',
-        message: `VM ${row.name} is ${changes.state}${reason === null ? '' : `: ${reason}`}`,
-        details: { from: row.state, to: changes.state, reason },
-      });
-    }
-    if (changes.drift !== undefined && changes.drift.length > 0) {
-      await appendEvent(tx, {
-        ...common,
-        kind: 'vm.drifted',
-        severity: 'warning',
-        message: `Somebody changed VM ${row.name} on its host: ${changes.drift.join('; ')}`,
-        details: { drift: changes.drift },
-      });
-    }
+    if (changes !== null) await changeVm(tx, row, changes, because, this.#clock.now());
   }
 
   #queued<T>(hostId: string, work: () => Promise<T>): Promise<T> {
