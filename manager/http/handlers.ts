@@ -50,6 +50,7 @@ import * as mirror from '../services/mirrors.ts';
 import { traceNetwork } from '../services/network-trace.ts';
 import * as network from '../services/networks.ts';
 import * as port from '../services/ports.ts';
+import * as subPort from '../services/sub-ports.ts';
 import * as qosPolicy from '../services/qos-policies.ts';
 import * as router from '../services/routers.ts';
 import * as networkSwitch from '../services/switches.ts';
@@ -191,8 +192,8 @@ export const handlers: readonly Handler[] = [
   reading(portOperations.list, port.listPorts),
   reading(portOperations.get, port.getPort),
   opening(portOperations.update, port.updatePort),
-  opening(portOperations.addSubPort, port.addSubPort),
-  opening(portOperations.removeSubPort, port.removeSubPort),
+  opening(portOperations.addSubPort, subPort.addSubPort),
+  opening(portOperations.removeSubPort, subPort.removeSubPort),
   opening(portOperations.counters, port.portCounters),
 
   reading(qosPolicyOperations.list, qosPolicy.listQosPolicies),

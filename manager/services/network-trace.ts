@@ -16,7 +16,7 @@ import { routerInterfaces, routers } from '../store/routers.ts';
 import { vms } from '../store/vms.ts';
 import { actorOf, isOperator, notFoundAt, projectOf, referredRow } from './access.ts';
 import type { Call, OpenService } from './call.ts';
-import { groupNamesOfRules } from './ports.ts';
+import { groupNamesOfRules } from './security-groups.ts';
 
 const mostHops = 4;
 const broadcastMac = 'ff:ff:ff:ff:ff:ff';

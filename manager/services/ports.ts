@@ -1,28 +1,22 @@
 /** Ports: what is said of the NICs of a project's VMs on their networks. A change is in force as soon as the hosts have heard. */
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
-import type { Port, portOperations } from '@kvasir/api/resources/port.ts';
+import type { portOperations } from '@kvasir/api/resources/port.ts';
 import { sql } from 'kysely';
 import { networkAddresses, type NetworkRow, networks, type PortRow, ports, subPorts } from '../store/networks.ts';
 import { qosPolicies } from '../store/port-policies.ts';
 import type { ProjectRow } from '../store/projects.ts';
 import { floatingAddresses } from '../store/routers.ts';
 import { portSecurityGroups, securityGroups } from '../store/security-groups.ts';
-import { type VmRow, vms } from '../store/vms.ts';
+import { vms } from '../store/vms.ts';
 import { formatAddress, parseAddress } from '@kvasir/control/network/address.ts';
-import { familyOf } from '@kvasir/control/network/subnet.ts';
-import { actorOf, isId, ownerOf, projectOf, referredRow } from './access.ts';
-import { allocateAddress, checkAddresses, takeAddress } from './addresses.ts';
-import type { Call, Change, OpenService, ReadService } from './call.ts';
-import { announce, checkRevision, fresh, nudging, refuseFields } from './changes.ts';
+import { projectOf, referredRow } from './access.ts';
+import { checkAddresses, takeAddress } from './addresses.ts';
+import type { Change, OpenService, ReadService } from './call.ts';
+import { checkRevision, nudging, refuseFields } from './changes.ts';
 import { openNetworks } from './networks.ts';
-import { byFamily, policyOf } from './port-policy.ts';
-import { checkQuota } from './quota.ts';
-import { defaultGroup, namedGroups } from './security-groups.ts';
-import { versionedView } from './views.ts';
-import { freeMacAddress } from './vm-nics.ts';
-
-const kind = 'port';
-const mostSubPorts = 64;
+import { defaultGroup, groupNamesOfRules, namedGroups } from './security-groups.ts';
+import { announcePort, findPort, portKind } from './owned-port.ts';
+import { portView, portViews } from './port-views.ts';
 
 export const listPorts: ReadService<typeof portOperations.list> = async (call, { query }) => {
   const { project: asked, vm, network, securityGroup, macAddress, address, ...paging } = query;
@@ -56,7 +50,7 @@ export const getPort: ReadService<typeof portOperations.get> = async (call, { pa
 export const updatePort: OpenService<typeof portOperations.update> = nudging(
   async (change, { params, query, body }) => {
     const { port, vm, project } = await findPort(change, params.port, query.project);
-    checkRevision(change, kind, port);
+    checkRevision(change, portKind, port);
     refuseFields(change, body, ['qosPolicy']);
     const network = await networks.get(change.tx, port.networkId);
     const strict = {
@@ -87,66 +81,16 @@ export const updatePort: OpenService<typeof portOperations.update> = nudging(
   },
 );
 
-export const addSubPort: OpenService<typeof portOperations.addSubPort> = nudging(
-  async (change, { params, query, body }) => {
-    const { tx } = change;
-    const { port, vm, project } = await findPort(change, params.port, query.project);
-    if (port.vnicType === 'direct') {
-      throw new KvasirError('unsupported', { reason: 'A port on a virtual function carries one network alone' });
-    }
-    const network = await referredRow(change, networks, body.network, project, '/body/network', openNetworks);
-    if (network.id === port.networkId) throw invalidField('/body/network', 'is the network of the port itself');
-    const isLoose = !port.antiSpoofing || !port.portSecurity;
-    if (isLoose && network.portSecurity && network.projectId !== project.id && actorOf(change).systemRole !== 'admin')
-      throw invalidField(
-        '/body/network',
-        'is not of this project, and needs a port with antiSpoofing and portSecurity',
-      );
-    const there = await subPorts.select(tx, { portId: port.id });
-    if (there.length >= mostSubPorts) {
-      throw new KvasirError('unsupported', { reason: `A port has ${mostSubPorts} VLANs at most` });
-    }
-    if (there.some(({ vlanId }) => vlanId === body.vlanId))
-      throw taken('/body/vlanId', 'sub-port with the VLAN', String(body.vlanId));
-    if (there.some(({ networkId }) => networkId === network.id))
-      throw invalidField('/body/network', 'is on this trunk already');
-    await checkQuota(tx, project, { ports: 1 });
-    const row = await subPorts.insert(tx, {
-      ...fresh(change),
-      portId: port.id,
-      networkId: network.id,
-      vlanId: body.vlanId,
-      macAddress: await freeMacAddress(change),
-    });
-    const asked = checkAddresses(network, body.address === undefined ? [] : [body.address], '/body/address');
-    for (const address of asked) await takeAddress(tx, network.id, address, { subPortId: row.id }, '/body/address');
-    for (const subnet of network.subnets) {
-      if (asked.some((address) => address.includes(':') === (familyOf(subnet) === 'ipv6'))) continue;
-      await allocateAddress(tx, network, subnet, row.macAddress, { subPortId: row.id });
-    }
-    await announcePort(change, port, vm, `carries VLAN ${body.vlanId} of network ${network.name}`);
-    return portView(change, await ports.update(tx, port.id, {}, { now: change.env.clock.now() }));
-  },
-);
-
-export const removeSubPort: OpenService<typeof portOperations.removeSubPort> = nudging(
-  async (change, { params, query }) => {
-    const { port, vm } = await findPort(change, params.port, query.project);
-    const row = await subPorts.find(change.tx, { id: params.subPort, portId: port.id });
-    if (row === undefined) throw new KvasirError('not-found', { kind: subPorts.kind, id: params.subPort });
-    checkRevision(change, subPorts.kind, row);
-    await subPorts.remove(change.tx, { id: row.id });
-    await ports.update(change.tx, port.id, {}, { now: change.env.clock.now() });
-    await announcePort(change, port, vm, `does not carry VLAN ${row.vlanId} any more`);
-    return null;
-  },
-);
-
 /** What the port's host counts now. */
 export const portCounters: OpenService<typeof portOperations.counters> = async (call, { params, query }) => {
   const { port, vm } = await findPort(call, params.port, query.project);
   if (vm.hostId === null) {
-    throw new KvasirError('wrong-state', { action: 'count at', kind, name: port.macAddress, state: 'on no host' });
+    throw new KvasirError('wrong-state', {
+      action: 'count at',
+      kind: portKind,
+      name: port.macAddress,
+      state: 'on no host',
+    });
   }
   const counters = await call.env.links.portCounters(vm.hostId, port.id);
   const groups = await groupNamesOfRules(
@@ -157,36 +101,6 @@ export const portCounters: OpenService<typeof portOperations.counters> = async (
   const rules = counters.rules.map((rule) => ({ ...rule, securityGroupName: groups.get(rule.ruleId) ?? null }));
   return { portId: port.id, fromVm, toVm, rules, drops };
 };
-
-/** A port of a VM that the actor may see, with the operation's role. @throws not-found, forbidden */
-export async function findPort(call: Call, id: string, project: string | undefined): Promise<OwnedPort> {
-  const port = isId(id) ? await ports.find(call.db, { id }) : undefined;
-  const vm = port && (await vms.get(call.db, port.vmId));
-  const owner = await ownerOf(call, kind, id, vm?.projectId, project);
-  return { port: port!, vm: vm!, project: owner };
-}
-
-export interface OwnedPort {
-  readonly port: PortRow;
-  readonly vm: VmRow;
-  readonly project: ProjectRow;
-}
-
-/** @param projectId only of groups of this project */
-export async function groupNamesOfRules(
-  call: Call,
-  ruleIds: readonly string[],
-  projectId?: string,
-): Promise<Map<string, string>> {
-  if (ruleIds.length === 0) return new Map();
-  const query = call.db
-    .selectFrom('securityGroupRules')
-    .innerJoin('securityGroups', 'securityGroups.id', 'securityGroupRules.groupId')
-    .select(['securityGroupRules.id', 'securityGroups.name'])
-    .where('securityGroupRules.id', 'in', [...ruleIds]);
-  const rows = await (projectId ? query.where('securityGroups.projectId', '=', projectId) : query).execute();
-  return new Map(rows.map(({ id, name }) => [id, name]));
-}
 
 async function isOnOwnNetworks({ tx }: Change, port: PortRow, project: ProjectRow): Promise<boolean> {
   const carried = await subPorts.select(tx, { portId: port.id });
@@ -248,62 +162,4 @@ async function changeGroups(
 async function qosPolicyId(change: Change, project: ProjectRow, asked: string | null): Promise<string | null> {
   if (asked === null) return null;
   return (await referredRow(change, qosPolicies, asked, project, '/body/qosPolicy', { openTo: { shared: true } })).id;
-}
-
-async function announcePort(change: Change, port: PortRow, vm: VmRow, what: string): Promise<void> {
-  await announce(change, {
-    kind: `port.${change.op.verb === 'update' ? 'updated' : 'trunk-changed'}`,
-    message: `port ${port.macAddress} of VM ${vm.name} ${what}`,
-    target: { kind, id: port.id, name: port.macAddress },
-    projectId: vm.projectId,
-  });
-}
-
-function taken(path: string, what: string, name: string): KvasirError {
-  return new KvasirError('name-taken', { kind: what, name }, [{ path, message: 'is taken' }]);
-}
-
-async function portView(call: Call, row: PortRow): Promise<Port> {
-  return (await portViews(call, [row]))[0]!;
-}
-
-async function portViews(call: Call, rows: readonly PortRow[]): Promise<Port[]> {
-  actorOf(call);
-  const { db } = call;
-  const ids = rows.map(({ id }) => id);
-  const policy = await policyOf(db, ids);
-  const subs = await subPorts.select(db, { portId: ids }, 'vlanId');
-  const subAddresses = Map.groupBy(
-    await networkAddresses.select(db, { subPortId: subs.map(({ id }) => id) }),
-    ({ subPortId }) => subPortId,
-  );
-  const networkIds = [...new Set([...rows, ...subs].map(({ networkId }) => networkId))];
-  const networkNames = new Map((await networks.select(db, { id: networkIds })).map(({ id, name }) => [id, name]));
-  const vmOf = new Map((await vms.select(db, { id: rows.map(({ vmId }) => vmId) })).map((vm) => [vm.id, vm]));
-  const networkName = (id: string): string => networkNames.get(id) ?? '';
-  return rows.map((row) => ({
-    ...versionedView(row),
-    projectId: vmOf.get(row.vmId)!.projectId,
-    vmId: row.vmId,
-    vmName: vmOf.get(row.vmId)!.name,
-    networkId: row.networkId,
-    networkName: networkName(row.networkId),
-    macAddress: row.macAddress,
-    connected: row.connected,
-    antiSpoofing: row.antiSpoofing,
-    portSecurity: row.portSecurity,
-    qosPolicyId: row.qosPolicyId,
-    vnicType: row.vnicType,
-    ...policy(row.id),
-    subPorts: subs
-      .filter(({ portId }) => portId === row.id)
-      .map(({ id, vlanId, networkId, macAddress }) => ({
-        id,
-        vlanId,
-        networkId,
-        networkName: networkName(networkId),
-        macAddress,
-        addresses: (subAddresses.get(id) ?? []).map(({ address }) => address).sort(byFamily),
-      })),
-  }));
 }

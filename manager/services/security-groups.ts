@@ -208,3 +208,19 @@ async function groupViews(call: Call, rows: readonly SecurityGroupRow[]): Promis
     ports: members.get(row.id)?.length ?? 0,
   }));
 }
+
+/** By the id of the rule. @param projectId only of groups of this project */
+export async function groupNamesOfRules(
+  call: Call,
+  ruleIds: readonly string[],
+  projectId?: string,
+): Promise<Map<string, string>> {
+  if (ruleIds.length === 0) return new Map();
+  const query = call.db
+    .selectFrom('securityGroupRules')
+    .innerJoin('securityGroups', 'securityGroups.id', 'securityGroupRules.groupId')
+    .select(['securityGroupRules.id', 'securityGroups.name'])
+    .where('securityGroupRules.id', 'in', [...ruleIds]);
+  const rows = await (projectId ? query.where('securityGroups.projectId', '=', projectId) : query).execute();
+  return new Map(rows.map(({ id, name }) => [id, name]));
+}
