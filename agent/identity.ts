@@ -2,11 +2,12 @@
  * Who this host is, on disk: `agent.json` (id, name, address, manager), `host.key`, `host.crt`, `ca.crt` in the data
  * directory, all mode 0600. `agent.json` is written last: where it is, the identity is whole.
  */
-import { open, readFile, rename } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { closed, Id } from '@kvasir/api/schema.ts';
 import { type Static, Type } from 'typebox';
 import { Check } from 'typebox/value';
+import { readKeptFile, writeKeptFile } from './kept-file.ts';
 
 export const AgentRecord = closed({
   hostId: Id,
@@ -28,10 +29,7 @@ const files = { record: 'agent.json', key: 'host.key', certificate: 'host.crt', 
 
 /** Undefined when this directory has none. @throws Error when it is damaged */
 export async function loadIdentity(directory: string): Promise<Identity | undefined> {
-  const text = await readFile(join(directory, files.record), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+  const text = await readKeptFile(join(directory, files.record));
   if (text === undefined) return undefined;
   const record: unknown = JSON.parse(text);
   if (!Check(AgentRecord, record)) throw new Error(`${join(directory, files.record)} is not what this agent wrote`);
@@ -42,19 +40,8 @@ export async function loadIdentity(directory: string): Promise<Identity | undefi
 }
 
 export async function saveIdentity(directory: string, identity: Identity): Promise<void> {
-  await write(join(directory, files.key), identity.keyPem);
-  await write(join(directory, files.certificate), identity.certificatePem);
-  await write(join(directory, files.ca), identity.caPem);
-  await write(join(directory, files.record), `${JSON.stringify(identity.record, undefined, 2)}\n`);
-}
-
-async function write(path: string, content: string): Promise<void> {
-  const file = await open(`${path}.new`, 'w', 0o600);
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${path}.new`, path);
+  await writeKeptFile(join(directory, files.key), identity.keyPem);
+  await writeKeptFile(join(directory, files.certificate), identity.certificatePem);
+  await writeKeptFile(join(directory, files.ca), identity.caPem);
+  await writeKeptFile(join(directory, files.record), `${JSON.stringify(identity.record, undefined, 2)}\n`);
 }

@@ -2,9 +2,9 @@
  * The pools and the slice of the distributed switch that this host was last told to serve, so that an agent that starts serves them before
  * (and without) the manager's next push.
  */
-import { open, readFile, rename } from 'node:fs/promises';
 import type { PoolSpec } from '@kvasir/api/agent/host.ts';
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
+import { readKeptFile, writeKeptFile } from '../kept-file.ts';
 
 export interface ServedLists {
   readonly pools: readonly PoolSpec[];
@@ -43,10 +43,7 @@ export class FileServed extends MemoryServed {
 
   static async load(path: string): Promise<FileServed> {
     const served = new FileServed(path);
-    const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    });
+    const text = await readKeptFile(path);
     if (text !== undefined) {
       const lists = JSON.parse(text) as ServedLists;
       // An agent of the first release kept a bare list here.
@@ -57,19 +54,8 @@ export class FileServed extends MemoryServed {
 
   override async set(changes: Partial<ServedLists>): Promise<void> {
     await super.set(changes);
-    const writing = this.#writing.then(() => this.#write());
+    const writing = this.#writing.then(() => writeKeptFile(this.#path, JSON.stringify(this.lists)));
     this.#writing = writing.catch(() => {});
     await writing;
-  }
-
-  async #write(): Promise<void> {
-    const file = await open(`${this.#path}.new`, 'w', 0o600);
-    try {
-      await file.writeFile(JSON.stringify(this.lists));
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-    await rename(`${this.#path}.new`, this.#path);
   }
 }

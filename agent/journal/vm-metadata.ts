@@ -2,10 +2,11 @@
  * What each VM's guest is told of itself at the metadata address. It may carry secrets of cloud-init, as the seed does: files only for
  * root, in the agent's own folder, gone with the VM.
  */
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VmSpec } from '@kvasir/api/agent/vm.ts';
 import type { VmMetadata } from '../drivers/network.ts';
+import { writeKeptFile } from '../kept-file.ts';
 
 export interface VmMetadataStore {
   get(vmId: string): VmMetadata | undefined;
@@ -64,15 +65,7 @@ export class FileVmMetadata extends MemoryVmMetadata {
 
   override async set(vm: VmSpec): Promise<void> {
     await super.set(vm);
-    const path = join(this.#directory, `${vm.vmId}.json`);
-    const file = await open(`${path}.new`, 'w', 0o600);
-    try {
-      await file.writeFile(JSON.stringify(this.get(vm.vmId)));
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-    await rename(`${path}.new`, path);
+    await writeKeptFile(join(this.#directory, `${vm.vmId}.json`), JSON.stringify(this.get(vm.vmId)));
   }
 
   override async delete(vmId: string): Promise<void> {

@@ -4,11 +4,10 @@
  *
  * A VM that has a spec here is expected: its ports are kept even while no domain is there yet (a migration coming in).
  */
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VmSpec } from '@kvasir/api/agent/vm.ts';
-
-const newEnding = '.new';
+import { unfinishedEnding, writeKeptFile } from '../kept-file.ts';
 
 export interface VmSpecs {
   get(vmId: string): VmSpec | undefined;
@@ -50,7 +49,7 @@ export class FileVmSpecs extends MemoryVmSpecs {
     const specs = new FileVmSpecs(directory);
     for (const name of await readdir(directory)) {
       // Half written when a crash came.
-      if (name.endsWith(newEnding)) await rm(join(directory, name), { force: true });
+      if (name.endsWith(unfinishedEnding)) await rm(join(directory, name), { force: true });
       if (!name.endsWith('.json')) continue;
       await MemoryVmSpecs.prototype.set.call(
         specs,
@@ -62,15 +61,7 @@ export class FileVmSpecs extends MemoryVmSpecs {
 
   override async set(spec: VmSpec): Promise<void> {
     await super.set(spec);
-    const path = this.#path(spec.vmId);
-    const file = await open(path + newEnding, 'w', 0o600);
-    try {
-      await file.writeFile(JSON.stringify(this.get(spec.vmId)));
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-    await rename(path + newEnding, path);
+    await writeKeptFile(this.#path(spec.vmId), JSON.stringify(this.get(spec.vmId)));
   }
 
   override async delete(vmId: string): Promise<void> {

@@ -3,12 +3,13 @@
  * without agent and manager. Mode 0600, for it holds the key of the probes.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { LivenessPlan } from '@kvasir/api/agent/liveness.ts';
 import { closed, nullable } from '@kvasir/api/schema.ts';
 import { type Static, Type } from 'typebox';
 import { Check } from 'typebox/value';
+import { readKeptFile, unfinishedEnding, writeKeptFile } from '../kept-file.ts';
 
 export const KeeperFile = closed({
   hostId: Type.String(),
@@ -26,10 +27,7 @@ export type KeeperFile = Static<typeof KeeperFile>;
 
 /** Undefined when there is none. @throws Error when it is damaged */
 export async function readKeeperFile(path: string): Promise<KeeperFile | undefined> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+  const text = await readKeptFile(path);
   if (text === undefined) return undefined;
   const value: unknown = JSON.parse(text);
   if (!Check(KeeperFile, value)) throw new Error(`${path} is not what the agent wrote`);
@@ -38,13 +36,5 @@ export async function readKeeperFile(path: string): Promise<KeeperFile | undefin
 
 export async function writeKeeperFile(path: string, content: KeeperFile): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const temporary = `${path}.${randomUUID()}.new`;
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(JSON.stringify(content));
-    await file.datasync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
+  await writeKeptFile(path, JSON.stringify(content), `${path}.${randomUUID()}${unfinishedEnding}`);
 }

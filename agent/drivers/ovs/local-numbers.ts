@@ -3,9 +3,9 @@
  * profiles). Kept on disk before they are used, so that a restart changes no flow. A freed port number comes back only after
  * all others, so that a flow that still names it does not meet its next owner.
  */
-import { open, readFile, rename } from 'node:fs/promises';
 import { allocateNumbers, noNumbers, type Numbers, releasedZones } from '@kvasir/ovs/compile/numbers.ts';
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
+import { readKeptFile, writeKeptFile } from '../../kept-file.ts';
 
 /** OpenFlow ports end below 0xff00. Below the first are the numbers that Open vSwitch gives by itself. */
 const first = 1000;
@@ -51,24 +51,13 @@ export class LocalNumbers {
 
   async #load(): Promise<void> {
     if (this.#loaded || this.#path === null) return;
-    const text = await readFile(this.#path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return null;
-      throw error;
-    });
-    if (text !== null) this.#kept = JSON.parse(text) as Kept;
+    const text = await readKeptFile(this.#path);
+    if (text !== undefined) this.#kept = JSON.parse(text) as Kept;
     this.#loaded = true;
   }
 
   async #save(kept: Kept): Promise<void> {
-    if (this.#path === null) return;
-    const file = await open(`${this.#path}.new`, 'w', 0o600);
-    try {
-      await file.writeFile(JSON.stringify(kept));
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-    await rename(`${this.#path}.new`, this.#path);
+    if (this.#path !== null) await writeKeptFile(this.#path, JSON.stringify(kept));
   }
 }
 

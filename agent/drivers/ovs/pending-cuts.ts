@@ -2,11 +2,11 @@
  * What was cut here and the manager does not know yet. On disk before the sessions are forgotten by the switch, for nobody could
  * tell afterwards which these were. It is told with every slice that is taken, until one has it.
  */
-import { open, readFile, rename } from 'node:fs/promises';
 import { holdsCut, mergeCuts } from '@kvasir/api/agent/merge-cuts.ts';
 import type { PortCuts } from '@kvasir/api/agent/network.ts';
 import type { NetworkSlice, SliceCut, SlicePort } from '@kvasir/api/agent/network-slice.ts';
 import { portKey } from '@kvasir/ovs/compile/numbers.ts';
+import { readKeptFile, writeKeptFile } from '../../kept-file.ts';
 
 type ByPort = Readonly<Record<string, PortCuts>>;
 
@@ -26,14 +26,8 @@ export class PendingCuts {
 
   async load(): Promise<void> {
     if (this.#loaded) return;
-    const text =
-      this.#path === null
-        ? null
-        : await readFile(this.#path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-            if (error.code === 'ENOENT') return null;
-            throw error;
-          });
-    if (text !== null) this.#cuts = JSON.parse(text) as ByPort;
+    const text = this.#path === null ? undefined : await readKeptFile(this.#path);
+    if (text !== undefined) this.#cuts = JSON.parse(text) as ByPort;
     this.#loaded = true;
   }
 
@@ -67,19 +61,7 @@ export class PendingCuts {
 
   async #set(cuts: ByPort): Promise<void> {
     if (JSON.stringify(cuts) === JSON.stringify(this.#cuts)) return;
-    await this.#save(cuts);
+    if (this.#path !== null) await writeKeptFile(this.#path, JSON.stringify(cuts));
     this.#cuts = cuts;
-  }
-
-  async #save(cuts: ByPort): Promise<void> {
-    if (this.#path === null) return;
-    const file = await open(`${this.#path}.new`, 'w', 0o600);
-    try {
-      await file.writeFile(JSON.stringify(cuts));
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-    await rename(`${this.#path}.new`, this.#path);
   }
 }
