@@ -1,5 +1,5 @@
 /** The small schemas that all resources share: identity, time, labels, pages. Every object is closed (unknown fields refused). */
-import { type Static, type TObject, type TProperties, type TSchema, Type } from 'typebox';
+import { type Static, type TObject, type TOptional, type TProperties, type TSchema, Type } from 'typebox';
 
 /** A closed object: unknown fields are refused with their path. */
 export function closed<T extends TProperties>(
@@ -7,6 +7,12 @@ export function closed<T extends TProperties>(
   options: { readonly description?: string } = {},
 ): TObject<T> {
   return Type.Object(properties, { ...options, additionalProperties: false });
+}
+
+/** What a change of such an object may say: any of its fields, those that are left out stay. */
+export function changeOf<T extends TProperties>({ properties }: TObject<T>) {
+  const entries = Object.entries(properties).map(([key, schema]) => [key, Type.Optional(schema)]);
+  return closed(Object.fromEntries(entries) as { [K in keyof T]: TOptional<T[K]> });
 }
 
 /** `null` written as OpenAPI 3.1 wants it. */
@@ -34,6 +40,9 @@ export const Name = Type.String({
 
 /** A path parameter or reference by name or by id. */
 export const NameOrId = Type.String({ pattern: namePattern, maxLength: 63, description: 'Name or id' });
+
+/** Of a host's memory or CPUs. */
+export const CapacityShare = Type.Number({ description: '1: all that may be promised' });
 
 export const Timestamp = Type.String({ maxLength: 32, description: 'UTC time, ISO 8601 with milliseconds' });
 export const Description = Type.String({ maxLength: 1024 });

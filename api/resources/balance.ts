@@ -1,7 +1,7 @@
 /** How evenly the hosts of a cluster are loaded, and the moves that would make it better. */
 import { type Static, Type } from 'typebox';
 import { operation, resource } from '../operation.ts';
-import { closed, Id, Name, NameOrId, oneOf } from '../schema.ts';
+import { CapacityShare, changeOf, closed, Id, Name, NameOrId, oneOf } from '../schema.ts';
 import { Task } from './task.ts';
 
 export const BalancePolicy = closed({
@@ -32,12 +32,10 @@ export const defaultBalancePolicy: BalancePolicy = {
   restMinutes: 30,
 };
 
-const Share = Type.Number({ description: '1: all that may be promised' });
-
 export const Balance = closed({
   ...BalancePolicy.properties,
   difference: Type.Number({ description: 'Between the hosts, as a share of memory or CPUs, whichever is more' }),
-  hosts: Type.Array(closed({ name: Name, memory: Share, cpus: Share })),
+  hosts: Type.Array(closed({ name: Name, memory: CapacityShare, cpus: CapacityShare })),
   moves: Type.Array(
     closed({
       vmId: Id,
@@ -52,11 +50,6 @@ export const Balance = closed({
 export type Balance = Static<typeof Balance>;
 
 const params = closed({ cluster: NameOrId });
-const change = Object.fromEntries(
-  Object.entries(BalancePolicy.properties).map(([key, schema]) => [key, Type.Optional(schema)]),
-) as {
-  [K in keyof typeof BalancePolicy.properties]: ReturnType<typeof Type.Optional<(typeof BalancePolicy.properties)[K]>>;
-};
 
 export const balanceOperations = resource('cluster', {
   showBalance: operation({
@@ -74,7 +67,7 @@ export const balanceOperations = resource('cluster', {
     summary: 'Say how a cluster balances its load',
     access: 'system.admin',
     params,
-    body: closed(change),
+    body: changeOf(BalancePolicy),
     response: Balance,
     cli: { name: 'set-balance' },
   }),

@@ -3,7 +3,7 @@
  * watched and alarms raised, and a VM starts elsewhere only on proof that it does not run any more.
  */
 import { type Static, Type } from 'typebox';
-import { closed, Name, oneOf } from '../schema.ts';
+import { changeOf, closed, Name, oneOf } from '../schema.ts';
 
 export const FencingMethod = oneOf(['ipmi', 'redfish', 'lease', 'operator'] as const, {
   description:
@@ -91,11 +91,7 @@ export const HaPolicy = closed({
 export type HaPolicy = Static<typeof HaPolicy>;
 
 /** Any part of it; the rest stays as it is. */
-export const HaPolicyChange = closed(
-  Object.fromEntries(Object.entries(HaPolicy.properties).map(([key, schema]) => [key, Type.Optional(schema)])) as {
-    [K in keyof typeof HaPolicy.properties]: ReturnType<typeof Type.Optional<(typeof HaPolicy.properties)[K]>>;
-  },
-);
+export const HaPolicyChange = changeOf(HaPolicy);
 
 export const defaultHaPolicy: HaPolicy = {
   enabled: true,

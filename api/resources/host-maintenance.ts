@@ -3,6 +3,7 @@ import { type Static, Type } from 'typebox';
 import { operation, resource } from '../operation.ts';
 import { closed, Id, NameOrId, nullable, oneOf, Timestamp } from '../schema.ts';
 import { Host } from './host.ts';
+import { HostEvacuation } from './host-evacuation.ts';
 import { Task } from './task.ts';
 import { VmState } from './vm.ts';
 
@@ -37,11 +38,7 @@ export const hostMaintenanceOperations = resource('host', {
     access: 'system.admin',
     task: 'host-maintenance',
     params,
-    body: closed({
-      parallel: Type.Optional(
-        Type.Integer({ minimum: 1, maximum: 32, description: 'How many VMs move at once; default 2' }),
-      ),
-    }),
+    body: HostEvacuation,
     response: Task,
     cli: { name: 'maintenance' },
   }),

@@ -1,7 +1,7 @@
 /** Switching a host off that is not needed, and waking it: what power saving does, on an operator's word. */
-import { Type } from 'typebox';
 import { operation, resource } from '../operation.ts';
 import { closed, NameOrId } from '../schema.ts';
+import { HostEvacuation } from './host-evacuation.ts';
 import { Task } from './task.ts';
 
 const params = closed({ host: NameOrId });
@@ -15,11 +15,7 @@ export const hostStandbyOperations = resource('host', {
     access: 'system.admin',
     task: 'host-standby',
     params,
-    body: closed({
-      parallel: Type.Optional(
-        Type.Integer({ minimum: 1, maximum: 32, description: 'How many VMs move at once; default 2' }),
-      ),
-    }),
+    body: HostEvacuation,
     response: Task,
     cli: { name: 'standby' },
   }),

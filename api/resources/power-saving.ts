@@ -1,7 +1,7 @@
 /** How a cluster saves power: hosts that are not needed are switched off, and woken when they are. */
 import { type Static, Type } from 'typebox';
 import { operation, resource } from '../operation.ts';
-import { closed, Name, NameOrId, nullable, oneOf, Timestamp } from '../schema.ts';
+import { CapacityShare, changeOf, closed, Name, NameOrId, nullable, oneOf, Timestamp } from '../schema.ts';
 import { Task } from './task.ts';
 
 const Percent = (minimum: number, maximum: number, description: string) =>
@@ -32,8 +32,6 @@ export const defaultPowerSavingPolicy: PowerSavingPolicy = {
   wakeTimeoutMs: 900_000,
 };
 
-const Share = Type.Number({ description: '1: all that may be promised' });
-
 export const PowerSaving = closed({
   ...PowerSavingPolicy.properties,
   hosts: Type.Array(
@@ -43,8 +41,8 @@ export const PowerSaving = closed({
         description:
           'entering: being emptied and switched off; failed: it did not come up; out: not well, in maintenance or closed, so left alone',
       }),
-      memory: Share,
-      cpus: Share,
+      memory: CapacityShare,
+      cpus: CapacityShare,
       dispensableSince: nullable(Timestamp),
       stays: nullable(Type.String({ description: 'Why it is not switched off now; null: it could be' })),
     }),
@@ -63,13 +61,6 @@ export const PowerSaving = closed({
 export type PowerSaving = Static<typeof PowerSaving>;
 
 const params = closed({ cluster: NameOrId });
-const change = Object.fromEntries(
-  Object.entries(PowerSavingPolicy.properties).map(([key, schema]) => [key, Type.Optional(schema)]),
-) as {
-  [K in keyof typeof PowerSavingPolicy.properties]: ReturnType<
-    typeof Type.Optional<(typeof PowerSavingPolicy.properties)[K]>
-  >;
-};
 
 export const powerSavingOperations = resource('cluster', {
   showPowerSaving: operation({
@@ -87,7 +78,7 @@ export const powerSavingOperations = resource('cluster', {
     summary: 'Say how a cluster saves power',
     access: 'system.admin',
     params,
-    body: closed(change),
+    body: changeOf(PowerSavingPolicy),
     response: PowerSaving,
     cli: { name: 'set-power-saving' },
   }),
