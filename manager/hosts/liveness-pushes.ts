@@ -17,6 +17,7 @@ import { type PoolRow, pools } from '../store/pools.ts';
 import type { HostCalls } from './calls.ts';
 import type { HostLink } from './host-link.ts';
 import type { LinkHub } from './link-hub.ts';
+import { NudgedRounds } from './nudged-rounds.ts';
 
 export interface LivenessPushesOptions {
   readonly clock: Clock;
@@ -41,35 +42,26 @@ type Plan = Omit<LivenessPlan, 'generation'>;
 export class LivenessPushes {
   readonly #options: LivenessPushesOptions;
   readonly #taken = new WeakMap<HostLink, string>();
+  readonly #rounds: NudgedRounds;
   #generation = 0;
-  #running: Promise<void> | null = null;
-  #again = false;
 
   constructor(options: LivenessPushesOptions) {
     this.#options = options;
+    this.#rounds = new NudgedRounds(
+      async () => {
+        await options.poolsSent();
+        await this.#pushAll();
+      },
+      (error) => options.log('the plans of the leases could not be sent to the hosts', error),
+    );
   }
 
   nudge(): void {
-    this.#again = true;
-    this.#running ??= this.#run();
+    this.#rounds.nudge();
   }
 
   async settle(): Promise<void> {
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
-    while (this.#again) {
-      this.#again = false;
-      try {
-        await this.#options.poolsSent();
-        await this.#pushAll();
-      } catch (error) {
-        this.#options.log('the plans of the leases could not be sent to the hosts', error);
-      }
-    }
-    this.#running = null;
+    await this.#rounds.settle();
   }
 
   async #pushAll(): Promise<void> {

@@ -14,6 +14,7 @@ import type { HostCalls } from './calls.ts';
 import type { HostLink } from './host-link.ts';
 import type { Inventory } from './inventory.ts';
 import type { LinkHub } from './link-hub.ts';
+import { NudgedRounds } from './nudged-rounds.ts';
 
 export interface PoolPushesOptions {
   readonly clock: Clock;
@@ -36,36 +37,24 @@ const retryMs = 30_000;
 export class PoolPushes {
   readonly #options: PoolPushesOptions;
   readonly #taken = new WeakMap<HostLink, Taken>();
-  #running: Promise<void> | null = null;
-  #again = false;
+  readonly #rounds: NudgedRounds;
 
   constructor(options: PoolPushesOptions) {
     this.#options = options;
+    this.#rounds = new NudgedRounds(
+      () => this.#pushAll(),
+      (error) => options.log('pools could not be sent to the hosts', error),
+    );
   }
 
   /** Something changed, or a host came: bring all hosts up to date soon. Cheap to call often. */
   nudge(): void {
-    this.#again = true;
-    this.#running ??= this.#run();
+    this.#rounds.nudge();
   }
 
   /** Waits until the last nudge is worked off. */
   async settle(): Promise<void> {
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    // Nudges of the same turn become one.
-    await new Promise((resolve) => setImmediate(resolve));
-    while (this.#again) {
-      this.#again = false;
-      try {
-        await this.#pushAll();
-      } catch (error) {
-        this.#options.log('pools could not be sent to the hosts', error);
-      }
-    }
-    this.#running = null;
+    await this.#rounds.settle();
   }
 
   async #pushAll(): Promise<void> {
