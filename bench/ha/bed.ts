@@ -1,19 +1,13 @@
 /** A lab of three real hosts with power devices, guarded leases and a client, for one run of the benchmark. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type Client, createClient } from '@kvasir/api/client.ts';
+import type { Client } from '@kvasir/api/client.ts';
 import { haOperations } from '@kvasir/api/resources/ha.ts';
 import { type Host, hostOperations } from '@kvasir/api/resources/host.ts';
-import { apiPort } from '@kvasir/lab/api-port.ts';
-import { Cloud } from '@kvasir/lab/cloud.ts';
-import { tinyGuestImage } from '@kvasir/lab/guest/build.ts';
-import { Lab } from '@kvasir/lab/lab.ts';
+import type { Lab } from '@kvasir/lab/lab.ts';
 import { until } from '@kvasir/lab/processes.ts';
-import { testLabName } from '@kvasir/lab/test-labs.ts';
+import { withLabCloud } from '../lab-cloud.ts';
 
-const firstPort = 18_400;
-const profile = 'bench';
+const options = { hosts: 3, firstPort: 18_400, power: true };
+const sizes = ['--image', 'tiny', '--cpus', '1', '--memory', '128MiB'];
 
 export interface Bed {
   readonly lab: Lab;
@@ -25,26 +19,9 @@ export interface Bed {
 }
 
 /** Makes it, works with it, removes it, also when the work fails. */
-export async function withBed<T>(work: (bed: Bed) => Promise<T>): Promise<T> {
-  const directory = mkdtempSync(join(tmpdir(), 'kvasir-bench-'));
-  const name = testLabName('bench');
-  try {
-    const image = await tinyGuestImage();
-    const lab = await Lab.up({ name, hosts: 3 });
-    const configFile = join(directory, 'config.json');
-    const cloud = new Cloud(lab, { port: await apiPort(lab, firstPort), profile, configFile });
-    await cloud.startManager();
-    await cloud.login();
-    await cloud.joinHosts();
-    await cloud.makePools();
-    await cloud.registerPower();
-    await cloud.importImage(image.path);
-    const { profiles } = JSON.parse(readFileSync(configFile, 'utf8')) as {
-      readonly profiles: Readonly<Record<string, { readonly token: string }>>;
-    };
-    const client = createClient({ baseUrl: cloud.url, token: profiles[profile]?.token ?? '' });
-    const sizes = ['--image', 'tiny', '--cpus', '1', '--memory', '128MiB'];
-    return await work({
+export function withBed<T>(work: (bed: Bed) => Promise<T>): Promise<T> {
+  return withLabCloud(options, ({ lab, cloud, client }) =>
+    work({
       lab,
       client,
       createVm: async (vmName, host) => {
@@ -53,11 +30,8 @@ export async function withBed<T>(work: (bed: Bed) => Promise<T>): Promise<T> {
         return vms.find((vm) => vm.name === vmName)!.id;
       },
       quiet: () => untilQuiet(client, lab),
-    });
-  } finally {
-    await Lab.remove(name);
-    rmSync(directory, { recursive: true, force: true });
-  }
+    }),
+  );
 }
 
 async function untilQuiet(client: Client, lab: Lab): Promise<void> {
