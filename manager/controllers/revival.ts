@@ -1,7 +1,6 @@
 /**
  * Lets parked tasks try again that were parked only because a host was away, when that host is up, or when it is proven dead and
- * the task knows how to go on without it: not without end, and
- * with longer pauses each time. Whatever was parked for another reason waits for an operator, and so does a task that has
+ * is not needed any more: not without end, and with longer pauses each time. Whatever was parked for another reason waits for an operator, and so does a task that has
  * been tried often enough.
  */
 import type { Clock } from '@kvasir/api/clock.ts';
@@ -21,9 +20,6 @@ const firstPauseMs = 5000;
 export type ParkedTask = Pick<TaskRow, 'id' | 'kind' | 'state' | 'error' | 'parkedAt' | 'revivals'>;
 export type KnownHost = Pick<HostRow, 'id' | 'name' | 'state'> & { readonly dead: boolean };
 
-/** They ask for proofs about their hosts. */
-const goOnWithout: readonly string[] = ['vm-migrate', 'vm-restart'];
-
 export interface Revival {
   readonly taskId: string;
   readonly revivals: number;
@@ -31,10 +27,10 @@ export interface Revival {
 }
 
 export function decideRevivals(parked: readonly ParkedTask[], known: readonly KnownHost[], now: number): Revival[] {
-  return parked.flatMap(({ id, kind, state, error, parkedAt, revivals }) => {
+  return parked.flatMap(({ id, state, error, parkedAt, revivals }) => {
     if (state !== 'parked' || error === null || !isTransient(error.code) || revivals >= mostRevivals) return [];
     const host = known.find((one) => one.id === error.details['hostId']);
-    const proven = host?.dead === true && goOnWithout.includes(kind);
+    const proven = host?.dead === true;
     const pauseMs = firstPauseMs * 2 ** revivals;
     if (host === undefined || !(host.state === 'up' || proven) || (parkedAt ?? 0) + pauseMs > now) return [];
     return [

@@ -40,6 +40,7 @@ export const fenceProofs = new Table<FenceProofRow>({
   },
 });
 
+/** Tasks that pause before they try again do so now: those that miss this host need not wait for it any more. */
 export async function recordProof(
   tx: Tx,
   id: string,
@@ -47,6 +48,8 @@ export async function recordProof(
   incidentId: string | null,
 ): Promise<FenceProofRow> {
   const { hostId, bootId, kind, atMs, poolIds, because } = proof;
+  const pausing = tx.updateTable('tasks').set({ notBefore: 0 }).where('state', 'in', ['running', 'undoing']);
+  await pausing.where('notBefore', '>', 0).execute();
   return await fenceProofs.insert(tx, {
     id,
     hostId,

@@ -13,6 +13,7 @@ import { sessionCuts } from './migrations/0009-session-cuts.ts';
 import { powerSaving } from './migrations/0010-power-saving.ts';
 import { networkQuotas } from './migrations/0011-network-quotas.ts';
 import { powerDeviceTrust } from './migrations/0012-power-device-trust.ts';
+import { hostLeftovers } from './migrations/0013-host-leftovers.ts';
 
 export interface Migration {
   /** Sorts and names it for ever: `0001-first-slice`. */
@@ -34,6 +35,7 @@ const migrations: readonly Migration[] = [
   powerSaving,
   networkQuotas,
   powerDeviceTrust,
+  hostLeftovers,
 ];
 
 export async function migrate(store: Store): Promise<void> {

@@ -12,6 +12,7 @@ import type { ClusterHaRow, VmHaRow } from './ha-settings.ts';
 import type { FenceDeviceRow } from './fence-devices.ts';
 import type { HostDomainRow } from './host-domains.ts';
 import type { HostHaRow } from './host-ha.ts';
+import type { HostLeftoverRow } from './host-leftovers.ts';
 import type { HostMaintenanceRow } from './host-maintenance.ts';
 import type { HostPowerCheckRow, HostStandbyRow } from './host-standby.ts';
 import type { HostRow } from './hosts.ts';
@@ -84,6 +85,7 @@ export interface Schema {
   fenceProofs: Stored<FenceProofRow>;
   fenceAttempts: Stored<FenceAttemptRow>;
   vmFailures: Stored<VmFailureRow>;
+  hostLeftovers: Stored<HostLeftoverRow>;
   hostMaintenance: Stored<HostMaintenanceRow>;
   hostStandby: Stored<HostStandbyRow>;
   hostPowerChecks: Stored<HostPowerCheckRow>;

@@ -7,6 +7,7 @@ import { events } from '../store/events.ts';
 import { requestCancel, type TaskRow } from '../store/tasks.ts';
 import { forEachDatabase, type OpenStore } from '../testing/databases.ts';
 import type { Fate } from '../testing/fake-hosts.ts';
+import { comeBack, die } from '../testing/host-death.ts';
 import { enqueue, runToCrash, runToEnd, unknownErrors } from '../testing/task-runs.ts';
 import type { Scenario } from '../testing/scenarios/scenario.ts';
 import { taskScenarios } from '../testing/task-scenarios.ts';
@@ -140,6 +141,39 @@ function declare(prepare: (world: TaskWorld) => Promise<Scenario>, open: OpenSto
         if (stands) await scenario.check();
         const task = await unpark(world, end);
         assert.match(task.state, /^(failed|succeeded)$/);
+        await world.observe();
+        await world.assertAtRest();
+      }
+    }
+  });
+
+  test('does not wait for a host that is proven dead, and leaves nothing there when it is back', async () => {
+    const calls = await countCalls();
+    for (let at = 0; at < calls; at += 1) {
+      for (const after of [false, true]) {
+        const { world, scenario, taskId } = await begin();
+        let dead: string | undefined;
+        world.hosts.fate = ({ index, hostId, method }) => {
+          // Its power device is a machine of its own.
+          if (method.startsWith('power.')) return { kind: 'work' };
+          if (index === at) dead = hostId;
+          // What was asked last may have been done.
+          return hostId === dead ? { kind: 'throw', error: lost, after: after && index === at } : { kind: 'work' };
+        };
+        const dying = async () => {
+          if (world.hosts.calls === at + 1 && dead !== undefined) await die(world, dead);
+        };
+        if (after) world.hosts.onAnswer = dying;
+        else world.hosts.onCall = dying;
+        const task = await runToEnd(world, taskId);
+        world.hosts.onCall = async () => {};
+        world.hosts.onAnswer = async () => {};
+        assert.match(task.state, /^(failed|succeeded)$/, `call ${at}: ${task.error?.message}`);
+        if (task.state === 'failed') assert.match(task.error!.message, /dead/);
+        const asked = world.hosts.calls;
+        assert.ok(asked <= 2 * calls + 2, `${asked} calls`);
+        if (dead !== undefined) await comeBack(world, dead);
+        if (task.state === 'succeeded' && dead !== world.h1) await scenario.check();
         await world.observe();
         await world.assertAtRest();
       }

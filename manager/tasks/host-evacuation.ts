@@ -1,15 +1,18 @@
 /**
  * Moves all VMs away from a host, for maintenance and for standby. Each VM moves by a task of its own, a few at once; what has moved
- * stays moved whatever becomes of the task that asked for it. The host must be closed to new VMs already.
+ * stays moved whatever becomes of the task that asked for it. The host must be closed to new VMs already. It ends at once when the
+ * host is proven dead: what ran there is restarted by high availability, and there is nothing left to move.
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import type { Executor, Tx } from '../store/database.ts';
+import { validProof } from '../store/fence-proofs.ts';
 import { openRestart } from '../store/ha-incidents.ts';
 import { hosts } from '../store/hosts.ts';
 import { taskIdsByTarget, tasks } from '../store/tasks.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import type { StepContext } from './kind.ts';
+import { hostDead } from './proven-dead.ts';
 import { enqueueMove } from './vm-move-intent.ts';
 
 export interface Evacuee {
@@ -28,7 +31,7 @@ const lookEveryMs = 300;
 /** Moves of one VM that may fail before it counts as one that cannot leave. */
 const triesEach = 3;
 
-/** Returns when nothing runs there any more that could leave. @throws host-not-empty, cancelled */
+/** Returns when nothing runs there any more that could leave. @throws host-not-empty, host-dead, cancelled */
 export async function evacuateHost(context: StepContext<Evacuee>, order: EvacuationOrder): Promise<void> {
   const evacuation = new Evacuation(context, order);
   while (!(await evacuation.look())) await context.clock.sleep(lookEveryMs, context.signal);
@@ -66,10 +69,12 @@ class Evacuation {
     this.#snapshots = new ClusterSnapshots(context.clock);
   }
 
-  /** True: nothing is left to wait for. @throws host-not-empty */
+  /** True: nothing is left to wait for. @throws host-not-empty, host-dead */
   async look(): Promise<boolean> {
     const { db, params, signal } = this.#context;
     signal.throwIfAborted();
+    const proof = await validProof(db, params.hostId);
+    if (proof !== undefined) throw await hostDead(db, proof);
     await this.#noteEnds();
     const here = await vms.select(db, { hostId: params.hostId }, 'name');
     const locks = await taskIdsByTarget(

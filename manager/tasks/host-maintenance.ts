@@ -39,7 +39,7 @@ export const hostMaintenanceTask = defineTask({
   steps: [evacuate],
   undone: async ({ tx, params, task, now }, because) => {
     await openAgain(tx, params.hostId, now);
-    await tell(tx, params.hostId, task, now, `stays in service: ${because.message}`);
+    await tell(tx, params.hostId, task, now, `was not taken out: ${because.message}`);
   },
 });
 

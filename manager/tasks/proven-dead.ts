@@ -1,20 +1,48 @@
-/** A host that is proven dead is neither asked nor waited for: what ran there does not, and what lies there is cleared when it is back. */
+/**
+ * A host that is proven dead is neither asked nor waited for: what ran there does not, and what lies there is cleared when it is back.
+ * Every call of a task goes by this (`step-context.ts`); the kinds that choose their way by it ask for themselves.
+ */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { covers } from '@kvasir/control/ha/fence-proof.ts';
 import type { Executor } from '../store/database.ts';
-import { proofOf, validProof } from '../store/fence-proofs.ts';
+import { type FenceProofRow, proofOf, validProof } from '../store/fence-proofs.ts';
+import { hosts } from '../store/hosts.ts';
+import { vms } from '../store/vms.ts';
 import { loadVm } from './vm-spec.ts';
 
-/** The host is proven dead, as far as this VM is concerned. */
-export async function isDeadFor(db: Executor, vmId: string, hostId: string): Promise<boolean> {
-  const row = await validProof(db, hostId);
-  return row !== undefined && covers(proofOf(row), await poolsOf(db, vmId));
+/** What a call is about: a proof by lease says nothing of other VMs and pools. */
+export interface Concern {
+  readonly vmId?: string | undefined;
+  readonly poolId?: string | undefined;
 }
 
-/** What its host was asked for is not waited for when that is dead. @throws KvasirError host-failed */
-export async function requireLivingHost(db: Executor, vmId: string, hostId: string): Promise<void> {
-  if (!(await isDeadFor(db, vmId, hostId))) return;
-  throw new KvasirError('host-failed', { reason: 'the host of the VM is proven dead' });
+/** The proof that the host is dead, as far as this is concerned. */
+export async function proofFor(
+  db: Executor,
+  hostId: string,
+  { vmId, poolId }: Concern,
+): Promise<FenceProofRow | undefined> {
+  const row = await validProof(db, hostId);
+  if (row === undefined || row.poolIds === null) return row;
+  const pools = poolId === undefined ? [] : [poolId];
+  if (vmId !== undefined && (await vms.find(db, { id: vmId })) !== undefined) pools.push(...(await poolsOf(db, vmId)));
+  return covers(proofOf(row), pools) ? row : undefined;
+}
+
+export async function isDeadFor(db: Executor, vmId: string, hostId: string): Promise<boolean> {
+  return (await proofFor(db, hostId, { vmId })) !== undefined;
+}
+
+/** @throws KvasirError host-dead */
+export async function requireLivingHost(db: Executor, hostId: string, concern: Concern): Promise<void> {
+  const proof = await proofFor(db, hostId, concern);
+  if (proof !== undefined) throw await hostDead(db, proof);
+}
+
+/** Without the evidence, which is for operators and stands in the incident's timeline. */
+export async function hostDead(db: Executor, { hostId }: FenceProofRow): Promise<KvasirError> {
+  const host = (await hosts.find(db, { id: hostId }))?.name ?? hostId;
+  return new KvasirError('host-dead', { host, hostId });
 }
 
 export async function poolsOf(db: Executor, vmId: string): Promise<string[]> {

@@ -1,5 +1,9 @@
-/** Makes what a step gets. */
+/**
+ * Makes what a step gets. Its calls do not wait for a host that is proven dead: they come to what can be done without it
+ * (`without-host.ts`), or fail for good with `host-dead`.
+ */
 import type { AgentMethod, ParamsOf, ResultOf } from '@kvasir/api/agent/method.ts';
+import { imageImport, volumeCreate } from '@kvasir/api/agent/storage.ts';
 import { migrationPrepare, type NicSpec, vmAttachNic, vmDefine, type VmSpec } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
@@ -8,8 +12,11 @@ import type { Store } from '../store/database.ts';
 import { enqueueTask } from './enqueue.ts';
 import type { TaskJournal } from './journal.ts';
 import type { HostCalls, Step, StepContext, TaskProgress, UploadSpool } from './kind.ts';
+import { clearWayFor } from './leftover-clearing.ts';
 import type { PowerControl } from './power-control.ts';
+import { type Concern, hostDead, proofFor } from './proven-dead.ts';
 import { isTransient } from './transient.ts';
+import { type Situation, withoutHost } from './without-host.ts';
 
 export interface ContextSeams {
   readonly store: Store;
@@ -26,12 +33,14 @@ export interface StepSituation {
   readonly cancel: AbortSignal;
   /** This manager no longer leads or ends: calls go on at the agents, only nobody here waits for them. */
   readonly stopped: AbortSignal;
+  /** The task is being taken back, or has no way back: a dead host does not end it. */
+  readonly clearing: boolean;
   readonly progress: (progress: TaskProgress) => void;
 }
 
 export function stepContext(seams: ContextSeams, journal: TaskJournal, situation: StepSituation): StepContext<unknown> {
   const { hosts, store } = seams;
-  const { key, cancel, stopped, progress } = situation;
+  const { key, cancel, stopped, clearing, progress } = situation;
   const signal = AbortSignal.any([cancel, stopped]);
   const results = new Map(journal.steps.map((step) => [step.name, step.result]));
   return {
@@ -53,13 +62,54 @@ export function stepContext(seams: ContextSeams, journal: TaskJournal, situation
       const callKey = part === undefined ? key : `${key}/${part}`;
       const options = method.kind === 'change' ? { key: callKey, signal: cancel, onProgress: progress } : {};
       const work = async (): Promise<ResultOf<M>> => {
+        await clearWayFor({ store, calls: hosts }, hostId, makes(method, params));
         await plugIn(hosts, hostId, method, params);
         return await hosts.call(hostId, method, params, options);
       };
-      return await unlessStopped(atHost(hostId, work()), stopped);
+      const without = async (): Promise<ResultOf<M> | undefined> => {
+        const proof = await proofFor(store.db, hostId, concern(params));
+        if (proof === undefined) return undefined;
+        const elsewhere: Situation['elsewhere'] = (other, ...rest) =>
+          atHost(other, hosts.call(other, ...rest, options));
+        const substitute = await withoutHost({ ...seams, proof, clearing, elsewhere }, method, params);
+        if (substitute !== undefined) return substitute.answer as ResultOf<M>;
+        if (!clearing) throw await hostDead(store.db, proof);
+        return undefined;
+      };
+      const reach = async (): Promise<ResultOf<M>> => {
+        const instead = await without();
+        if (instead !== undefined) return instead;
+        try {
+          return await atHost(hostId, work());
+        } catch (error) {
+          // It may have died of what it was asked, or meanwhile.
+          const later = error instanceof KvasirError && isTransient(error.code) ? await without() : undefined;
+          if (later === undefined) throw error;
+          return later;
+        }
+      };
+      return await unlessStopped(reach(), stopped);
     },
     resultOf: <R>(step: Step<unknown, R>) => results.get(step.name) as R,
   };
+}
+
+function concern(params: unknown): Concern {
+  const { vm, vmId, poolId } = params as Concern & { readonly vm?: VmSpec };
+  return { vmId: vmId ?? vm?.vmId, poolId };
+}
+
+/** Ids of what the call makes on the host. */
+function makes<M extends AgentMethod>({ name }: M, params: ParamsOf<M>): string[] {
+  if (![vmDefine.name, migrationPrepare.name, volumeCreate.name, imageImport.name].includes(name)) return [];
+  const { vm, volumeId, imageId, copyVolumes } = params as {
+    readonly vm?: VmSpec;
+    readonly volumeId?: string;
+    readonly imageId?: string;
+    readonly copyVolumes?: readonly { readonly volumeId: string }[];
+  };
+  const copies = (copyVolumes ?? []).map((volume) => volume.volumeId);
+  return [vm?.vmId, volumeId, imageId, ...copies].filter((id) => id !== undefined);
 }
 
 /** Policy is at a host before the VM is: also everywhere else, when it comes running from another host. */

@@ -4,10 +4,11 @@ import { pipeline } from 'node:stream/promises';
 import { LinkClosedError } from '@kvasir/api/agent/wire/link.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { StepContext } from './kind.ts';
+import { requireLivingHost } from './proven-dead.ts';
 
 /** @throws what `start` throws; host-unreachable when the content broke off because a link did */
 export async function whileSending<P, T>(
-  { hosts, signal }: StepContext<P>,
+  { db, hosts, signal }: StepContext<P>,
   hostId: string,
   content: Readable,
   start: (streamId: number) => Promise<T>,
@@ -17,6 +18,7 @@ export async function whileSending<P, T>(
     broken = error;
   });
   try {
+    await requireLivingHost(db, hostId, {});
     const { streamId, content: sink } = await hosts.openStream(hostId);
     const sending = pipeline(content, sink, { signal });
     // The call tells why it failed; a stream that broke with it has nothing to add.

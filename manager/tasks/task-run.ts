@@ -268,6 +268,7 @@ export class TaskRun {
       key: `${this.#journal.task.id}/${this.#kind.steps[position]!.name}${suffix}`,
       cancel,
       stopped: this.#seams.stopped,
+      clearing: suffix !== '' || !this.#hasWayBack(position),
       progress: (seen) => this.#progress.seen(position, seen),
     });
   }

@@ -8,6 +8,7 @@
  * A host that is proven dead is not asked: with the source dead the destination says whether the domain arrived, with the destination
  * dead the source whether it left, and with both dead it runs nowhere.
  */
+import type { VolumeRef } from '@kvasir/api/agent/storage.ts';
 import {
   migrationAbandon,
   migrationCancel,
@@ -21,9 +22,11 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Executor, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
 import { hostDomains } from '../store/host-domains.ts';
+import type { LeftoverPlace } from '../store/host-leftovers.ts';
 import { vms } from '../store/vms.ts';
 import { type VolumeRow, volumes } from '../store/volumes.ts';
 import { defineStep, defineTask, type StepContext } from './kind.ts';
+import { fileOn, leaveBehind } from './leftover-clearing.ts';
 import type { TaskParams } from './params.ts';
 import { isDeadFor } from './proven-dead.ts';
 import { loadVm, vmSpec } from './vm-spec.ts';
@@ -43,9 +46,13 @@ const prepare = defineStep('vm-migrate', {
     const vm = vmSpec(await loadVm(db, params.vmId));
     return await call(params.destinationHostId, migrationPrepare, { vm, copyVolumes });
   },
-  undo: async ({ db, params, call }) => {
+  undo: async (context) => {
+    const { db, params, call } = context;
     const copyVolumes = (await copied(db, params)).map(volumeRef);
-    if (await isDeadFor(db, params.vmId, params.destinationHostId)) return;
+    if (await isDeadFor(db, params.vmId, params.destinationHostId)) {
+      await leaveBehind(context, leftOn(params.destinationHostId, params.vmId, copyVolumes));
+      return;
+    }
     const { arrived } = await call(params.destinationHostId, migrationAbandon, { vmId: params.vmId, copyVolumes });
     if (arrived) throw unclear('the VM is on the destination, and the source did not let it go');
   },
@@ -118,9 +125,13 @@ const send = defineStep('vm-migrate', {
 const forget = defineStep('vm-migrate', {
   name: 'forget',
   forwardOnly: true,
-  run: async ({ db, params, call }) => {
-    if (await isDeadFor(db, params.vmId, params.sourceHostId)) return;
+  run: async (context) => {
+    const { db, params, call } = context;
     const copiedVolumes = (await copied(db, params)).map(volumeRef);
+    if (await isDeadFor(db, params.vmId, params.sourceHostId)) {
+      await leaveBehind(context, leftOn(params.sourceHostId, params.vmId, copiedVolumes));
+      return;
+    }
     await call(params.sourceHostId, migrationForget, { vmId: params.vmId, copiedVolumes });
   },
 });
@@ -139,6 +150,12 @@ async function requireLiving(db: Executor, { vmId, sourceHostId, destinationHost
   for (const [side, hostId] of Object.entries({ source: sourceHostId, destination: destinationHostId })) {
     if (await isDeadFor(db, vmId, hostId)) throw unclear(`its ${side} is proven dead`);
   }
+}
+
+/** What there is of the move on a host that is dead. */
+function leftOn(hostId: string, vmId: string, files: readonly VolumeRef[]): LeftoverPlace[] {
+  const domain = { hostId, kind: 'domain', targetId: vmId, poolId: null, format: null } as const;
+  return [domain, ...files.map((file) => fileOn(hostId, file))];
 }
 
 function unclear(reason: string): KvasirError {

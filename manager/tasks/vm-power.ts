@@ -4,10 +4,9 @@ import type { Vm } from '@kvasir/api/resources/vm.ts';
 import { openRestart } from '../store/ha-incidents.ts';
 import { openFailure } from '../store/vm-failures.ts';
 import { recordVmState } from '../store/vm-state.ts';
-import { vms } from '../store/vms.ts';
+import { type VmRow, vms } from '../store/vms.ts';
 import { type ApplyContext, defineStep, type Step, type StepContext } from './kind.ts';
 import type { TaskParams } from './params.ts';
-import { requireLivingHost } from './proven-dead.ts';
 import { hostOf, loadVm, vmSpec } from './vm-spec.ts';
 
 interface VmParams {
@@ -37,7 +36,6 @@ export function defineStopped<P extends VmParams>(): Step<P, null> {
     name: 'define',
     run: async ({ db, params, call }) => {
       const rows = await loadVm(db, params.vmId);
-      await requireLivingHost(db, params.vmId, hostOf(rows.vm));
       if (rows.vm.state !== 'suspended') await call(hostOf(rows.vm), vmDefine, { vm: vmSpec(rows) });
       return null;
     },
@@ -45,13 +43,16 @@ export function defineStopped<P extends VmParams>(): Step<P, null> {
 }
 
 /** The task came to nothing: what is wanted is again what is seen. Not where high availability tried: it still wants it to run. */
-export async function wantWhatIsSeen({ tx, params, now }: ApplyContext<VmParams>): Promise<void> {
+export async function wantWhatIsSeen({ tx, params, task, now }: ApplyContext<VmParams>): Promise<void> {
   if ((await openRestart(tx, params.vmId)) !== undefined || (await openFailure(tx, params.vmId)) !== undefined) return;
   const vm = await vms.get(tx, params.vmId);
-  const desiredState = desiredFor(vm.state);
+  const desiredState = desiredFor(vm, task.kind);
   if (desiredState !== vm.desiredState) await vms.update(tx, vm.id, { desiredState }, { now });
 }
 
-function desiredFor(state: Vm['state']): Vm['desiredState'] {
+/** Of a VM whose host is away nothing is seen. It ran, but for one that was to be started; high availability shall find that wanted. */
+function desiredFor({ state, desiredState }: VmRow, kind: string): Vm['desiredState'] {
+  if (state === 'unknown' && !['vm-start', 'vm-stop'].includes(kind))
+    return desiredState === 'suspended' ? 'running' : desiredState;
   return state === 'running' || state === 'paused' || state === 'suspended' ? state : 'stopped';
 }

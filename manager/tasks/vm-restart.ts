@@ -5,12 +5,11 @@
  *
  * Invariants: the VM belongs to the new host before anything is done there, and in the transaction that makes it so the proof is
  * valid and the old host not up; until then nothing has happened, and after a failure it belongs to the old host again, with
- * nothing left on the new one. A new host that is proven dead itself is not waited for.
+ * nothing left on the new one.
  */
 import { vmDefine, vmStart, vmUndefine } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { covers } from '@kvasir/control/ha/fence-proof.ts';
-import type { Executor } from '../store/database.ts';
 import { fenceProofs, proofOf } from '../store/fence-proofs.ts';
 import { hosts } from '../store/hosts.ts';
 import { recordVmState } from '../store/vm-state.ts';
@@ -18,7 +17,7 @@ import { vms } from '../store/vms.ts';
 import { type ApplyContext, defineStep, defineTask } from './kind.ts';
 import { requireNowhereElse } from './nowhere-else.ts';
 import type { TaskParams } from './params.ts';
-import { isDeadFor, poolsOf } from './proven-dead.ts';
+import { poolsOf } from './proven-dead.ts';
 import { powerOff } from './vm-power-off.ts';
 import { loadVm, vmSpec } from './vm-spec.ts';
 
@@ -31,7 +30,7 @@ const release = defineStep('vm-restart', {
     if (params.proofId === null) await call(params.fromHostId, vmUndefine, { vmId: params.vmId });
   },
   undo: async ({ db, params, call }) => {
-    if (params.proofId !== null || (await isDeadFor(db, params.vmId, params.fromHostId))) return;
+    if (params.proofId !== null) return;
     await call(params.fromHostId, vmDefine, { vm: vmSpec(await loadVm(db, params.vmId)) });
   },
 });
@@ -54,11 +53,9 @@ const claim = defineStep('vm-restart', {
 const define = defineStep('vm-restart', {
   name: 'define',
   run: async ({ db, params, call }) => {
-    await requireLiving(db, params);
     return await call(params.toHostId, vmDefine, { vm: vmSpec(await loadVm(db, params.vmId)) });
   },
-  undo: async ({ db, params, call }) => {
-    if (await isDeadFor(db, params.vmId, params.toHostId)) return;
+  undo: async ({ params, call }) => {
     await call(params.toHostId, vmUndefine, { vmId: params.vmId });
   },
 });
@@ -66,15 +63,13 @@ const define = defineStep('vm-restart', {
 const start = defineStep('vm-restart', {
   name: 'start',
   run: async ({ db, params, call }) => {
-    await requireLiving(db, params);
     await requireNowhereElse(db, params.vmId, params.toHostId, 'restart');
     return await call(params.toHostId, vmStart, { vmId: params.vmId, paused: params.paused });
   },
   apply: async ({ tx, params, task, now }, answer) => {
     await recordVmState(tx, params.vmId, { state: answer.state, reason: null, now, taskId: task.id });
   },
-  undo: async ({ db, params, call }) => {
-    if (await isDeadFor(db, params.vmId, params.toHostId)) return;
+  undo: async ({ params, call }) => {
     await powerOff({ call }, params.toHostId, params.vmId);
   },
 });
@@ -105,12 +100,6 @@ async function requireProof(
   if (!covers(proofOf(row), await poolsOf(tx, params.vmId))) {
     throw refused(vmName, `the proof about ${from.name} says nothing of this VM's disks`);
   }
-}
-
-/** A start at a host that is dead would be waited for in vain. */
-async function requireLiving(db: Executor, params: Params): Promise<void> {
-  if (!(await isDeadFor(db, params.vmId, params.toHostId))) return;
-  throw new KvasirError('host-failed', { reason: 'the new host is dead by now' });
 }
 
 function refused(name: string, reason: string): KvasirError {
