@@ -23,6 +23,8 @@ export interface Expectation {
   readonly ranOn?: Readonly<Record<string, readonly string[]>>;
   /** None of the VMs ran on the host any more at this moment. */
   readonly emptied?: { readonly host: string; readonly byMs: number };
+  /** How tasks ended, as "vm-create a1", and until when. */
+  readonly ended?: Readonly<Record<string, { readonly state: string; readonly byMs: number }>>;
 }
 
 export interface Scenario {
@@ -66,7 +68,7 @@ async function look(world: World, untilMs: number, expect: Expectation): Promise
   const began = world.runs.filter(({ running, atMs }) => running && atMs < untilMs);
   const hostsOf = (name: string): string[] =>
     began.flatMap(({ vmId, hostId }) => (world.vmName(vmId) === name ? [world.nameOf(hostId)] : []));
-  const all: Required<Omit<Expectation, 'emptied'>> = {
+  const all: Required<Omit<Expectation, 'emptied' | 'ended'>> = {
     powerCuts: world.fenced.filter(({ atMs }) => before(atMs)).map(({ hostId }) => world.nameOf(hostId)),
     resets: world.sim.watchdogResets.filter(({ atMs }) => before(atMs)).map(({ hostId }) => world.nameOf(hostId)),
     restarts: restarts
@@ -77,7 +79,7 @@ async function look(world: World, untilMs: number, expect: Expectation): Promise
     ranOn: Object.fromEntries(Object.keys(expect.ranOn ?? {}).map((name) => [name, hostsOf(name)])),
   };
   const asked = Object.entries(all).filter(([key]) => key in expect);
-  return { ...(Object.fromEntries(asked) as Expectation), ...emptied(world, expect) };
+  return { ...(Object.fromEntries(asked) as Expectation), ...emptied(world, expect), ...(await ended(world, expect)) };
 }
 
 function emptied(world: World, { emptied: asked }: Expectation): Expectation {
@@ -86,4 +88,15 @@ function emptied(world: World, { emptied: asked }: Expectation): Expectation {
   const ends = world.runs.filter((run) => run.hostId === hostId && !run.running && run.atMs <= asked.byMs);
   const began = world.runs.filter((run) => run.hostId === hostId && run.running && run.atMs <= asked.byMs);
   return ends.length === began.length && began.length > 0 ? { emptied: asked } : { emptied: { ...asked, byMs: -1 } };
+}
+
+async function ended(world: World, { ended: asked }: Expectation): Promise<Expectation> {
+  if (asked === undefined) return {};
+  const rows = await tasks.select(world.store.db, {});
+  const seen = Object.entries(asked).map(([what, { byMs }]) => {
+    const row = rows.find(({ kind, targetName }) => `${kind} ${targetName}` === what);
+    const atMs = (row?.finishedAt ?? Infinity) - world.startedMs;
+    return [what, { state: row?.state ?? 'none', byMs: Math.max(atMs, byMs) }];
+  });
+  return { ended: Object.fromEntries(seen) as NonNullable<Expectation['ended']> };
 }

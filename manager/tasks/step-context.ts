@@ -10,6 +10,7 @@ import type { Clock } from '@kvasir/api/clock.ts';
 import type { Ids } from '../ids.ts';
 import type { Store } from '../store/database.ts';
 import { enqueueTask } from './enqueue.ts';
+import { unlessItDies } from './death-watch.ts';
 import type { TaskJournal } from './journal.ts';
 import type { HostCalls, Step, StepContext, TaskProgress, UploadSpool } from './kind.ts';
 import { clearWayFor } from './leftover-clearing.ts';
@@ -60,15 +61,18 @@ export function stepContext(seams: ContextSeams, journal: TaskJournal, situation
     call: async <M extends AgentMethod>(hostId: string, method: M, params: ParamsOf<M>, part?: string) => {
       signal.throwIfAborted();
       const callKey = part === undefined ? key : `${key}/${part}`;
-      const options = method.kind === 'change' ? { key: callKey, signal: cancel, onProgress: progress } : {};
-      const work = async (): Promise<ResultOf<M>> => {
+      const change = (given: AbortSignal) => ({ key: callKey, signal: given, onProgress: progress });
+      const work = async (given: AbortSignal): Promise<ResultOf<M>> => {
+        const options = method.kind === 'change' ? change(AbortSignal.any([cancel, given])) : {};
         await clearWayFor({ store, calls: hosts }, hostId, makes(method, params));
         await plugIn(hosts, hostId, method, params);
         return await hosts.call(hostId, method, params, options);
       };
+      const proofNow = () => proofFor(store.db, hostId, concern(params));
       const without = async (): Promise<ResultOf<M> | undefined> => {
-        const proof = await proofFor(store.db, hostId, concern(params));
+        const proof = await proofNow();
         if (proof === undefined) return undefined;
+        const options = method.kind === 'change' ? change(cancel) : {};
         const elsewhere: Situation['elsewhere'] = (other, ...rest) =>
           atHost(other, hosts.call(other, ...rest, options));
         const substitute = await withoutHost({ ...seams, proof, clearing, elsewhere }, method, params);
@@ -76,11 +80,13 @@ export function stepContext(seams: ContextSeams, journal: TaskJournal, situation
         if (!clearing) throw await hostDead(store.db, proof);
         return undefined;
       };
+      const watch = { clock: seams.clock, stopped, isDead: async () => (await proofNow()) !== undefined };
+      const lost = () => new KvasirError('host-unreachable', { host: hostId });
       const reach = async (): Promise<ResultOf<M>> => {
         const instead = await without();
         if (instead !== undefined) return instead;
         try {
-          return await atHost(hostId, work());
+          return await atHost(hostId, unlessItDies(watch, work, lost));
         } catch (error) {
           // It may have died of what it was asked, or meanwhile.
           const later = error instanceof KvasirError && isTransient(error.code) ? await without() : undefined;
