@@ -133,7 +133,7 @@ export const hostStandbyTask = defineTask({
       return;
     }
     await backInService(tx, params.hostId, now, because.message);
-    await tellStandby(tx, params.hostId, { ...told, what: `stays on: ${because.message}` });
+    await tellStandby(tx, params.hostId, { ...told, what: `was not sent to standby: ${because.message}` });
   },
 });
 
