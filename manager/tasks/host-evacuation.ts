@@ -6,13 +6,12 @@
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import type { Executor, Tx } from '../store/database.ts';
-import { validProof } from '../store/fence-proofs.ts';
 import { openRestart } from '../store/ha-incidents.ts';
 import { hosts } from '../store/hosts.ts';
 import { taskIdsByTarget, tasks } from '../store/tasks.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import type { StepContext } from './kind.ts';
-import { hostDead } from './proven-dead.ts';
+import { deathOf, hostDead } from './proven-dead.ts';
 import { enqueueMove } from './vm-move-intent.ts';
 
 export interface Evacuee {
@@ -73,7 +72,7 @@ class Evacuation {
   async look(): Promise<boolean> {
     const { db, params, signal } = this.#context;
     signal.throwIfAborted();
-    const proof = await validProof(db, params.hostId);
+    const proof = await deathOf(db, params.hostId);
     if (proof !== undefined) throw await hostDead(db, proof);
     await this.#noteEnds();
     const here = await vms.select(db, { hostId: params.hostId }, 'name');

@@ -11,7 +11,7 @@ import { hosts } from '../store/hosts.ts';
 import { tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
 import { forEachDatabase } from '../testing/databases.ts';
-import { comeBack, die, dieToItsLeases } from '../testing/host-death.ts';
+import { bootAnew, comeBack, die, dieToItsLeases } from '../testing/host-death.ts';
 import { enqueue, lead, runToEnd, taskEnd } from '../testing/task-runs.ts';
 import { taskScenarios } from '../testing/task-scenarios.ts';
 import { TaskWorld } from '../testing/task-world.ts';
@@ -86,6 +86,15 @@ forEachDatabase('a host that is proven dead', (open, database) => {
     const end = await endOf(world, taskId);
     assert.deepEqual([end.state, end.error?.code], ['parked', 'host-unreachable']);
     assert.ok(world.hosts.host(world.h1).volumes.has(volume.id));
+  });
+
+  test('only in its last boot is waited for: it may be at work on what was asked of it since', async () => {
+    const world = await TaskWorld.open(await open());
+    const taskId = await enqueue(world, await create(world));
+    await losing(world, 'vm.start', bootAnew);
+    const end = await endOf(world, taskId);
+    assert.deepEqual([end.state, end.error?.code], ['parked', 'host-unreachable']);
+    assert.equal(await hostLeftovers.count(world.store.db, {}), 0);
   });
 
   test('ends a call that hangs, which does nothing more when it is let go', { timeout: 20_000 }, async () => {

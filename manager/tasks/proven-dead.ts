@@ -16,21 +16,32 @@ export interface Concern {
   readonly poolId?: string | undefined;
 }
 
-/** The proof that the host is dead, as far as this is concerned. */
-export async function proofFor(
-  db: Executor,
-  hostId: string,
-  { vmId, poolId }: Concern,
-): Promise<FenceProofRow | undefined> {
+/**
+ * The proof that the host is dead. That it was booted anew proves nothing here: it is about to be back, and may be at work again on
+ * what was asked of it since.
+ */
+export async function deathOf(db: Executor, hostId: string): Promise<FenceProofRow | undefined> {
   const row = await validProof(db, hostId);
-  if (row === undefined || row.poolIds === null) return row;
-  const pools = poolId === undefined ? [] : [poolId];
-  if (vmId !== undefined && (await vms.find(db, { id: vmId })) !== undefined) pools.push(...(await poolsOf(db, vmId)));
-  return covers(proofOf(row), pools) ? row : undefined;
+  return row?.kind === 'rebooted' ? undefined : row;
 }
 
+/** The proof that it is dead as far as this is concerned. */
+export async function proofFor(db: Executor, hostId: string, concern: Concern): Promise<FenceProofRow | undefined> {
+  const row = await deathOf(db, hostId);
+  return row !== undefined && (await isAbout(db, row, concern)) ? row : undefined;
+}
+
+/** Whether what ran there before does not run any more: also when the host was booted anew. */
 export async function isDeadFor(db: Executor, vmId: string, hostId: string): Promise<boolean> {
-  return (await proofFor(db, hostId, { vmId })) !== undefined;
+  const row = await validProof(db, hostId);
+  return row !== undefined && (await isAbout(db, row, { vmId }));
+}
+
+async function isAbout(db: Executor, row: FenceProofRow, { vmId, poolId }: Concern): Promise<boolean> {
+  if (row.poolIds === null) return true;
+  const pools = poolId === undefined ? [] : [poolId];
+  if (vmId !== undefined && (await vms.find(db, { id: vmId })) !== undefined) pools.push(...(await poolsOf(db, vmId)));
+  return covers(proofOf(row), pools);
 }
 
 /** @throws KvasirError host-dead */

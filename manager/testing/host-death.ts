@@ -1,5 +1,5 @@
 /** The death of a host in memory, proven, and its return. */
-import { leaseExpiredProof, operatorProof } from '@kvasir/control/ha/fence-proof.ts';
+import { leaseExpiredProof, operatorProof, rebootedProof } from '@kvasir/control/ha/fence-proof.ts';
 import assert from 'node:assert/strict';
 import { systemClock } from '@kvasir/api/clock.ts';
 import { Leftovers } from '../controllers/leftovers.ts';
@@ -30,6 +30,13 @@ export async function dieToItsLeases(world: TaskWorld, hostId: string): Promise<
   const found = leaseExpiredProof({ hostId, hostName: 'it', bootId: null }, [{ ...seen, ...lease }], rule, 1);
   assert.ok('proof' in found);
   await world.store.transaction((tx) => recordProof(tx, systemIds.uuid(), found.proof, null));
+}
+
+/** It runs again, and has not said so itself yet. */
+export async function bootAnew(world: TaskWorld, hostId: string): Promise<void> {
+  await lose(world, hostId);
+  const proof = rebootedProof({ hostId, hostName: 'it', bootId: 'the last' }, 'the next', 1);
+  await world.store.transaction((tx) => recordProof(tx, systemIds.uuid(), proof, null));
 }
 
 async function lose({ store }: TaskWorld, hostId: string): Promise<void> {
