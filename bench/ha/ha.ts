@@ -35,6 +35,7 @@ export async function runHa(options: HaOptions, progress: (what: string) => void
     const vmIds: string[] = [];
     for (let at = 1; at <= options.vms; at += 1) vmIds.push(await bed.createVm(`bench-${at}`, victim));
     await bed.quiet();
+    await bed.settled();
     const done: Failure[] = [];
     const rounds = [...Array<Means>(options.bmc).fill('bmc'), ...Array<Means>(options.lease).fill('lease')];
     for (const [at, means] of rounds.entries()) {
