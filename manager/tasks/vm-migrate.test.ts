@@ -65,7 +65,14 @@ forEachDatabase('a migration that is stopped', (open) => {
     for (let at = 0; ; at += 1) {
       const { world, scenario, taskId, called } = await begin();
       world.hosts.fate = throwing('migration.send', unreachable, true);
-      called.first('migration.send', () => cancel(world, taskId));
+      // Its answer is lost only once the task has been told to stop.
+      world.hosts.onAnswer = async (method, signal) => {
+        if (method !== 'migration.send' || !(await cancel(world, taskId))) return;
+        await new Promise<void>((resolve) => {
+          if (signal!.aborted) resolve();
+          else signal!.addEventListener('abort', () => resolve());
+        });
+      };
       const point = await runToCrash(world, taskId, at);
       const task = await runToEnd(world, taskId);
       assert.deepEqual([task.state, task.error, task.percent], ['succeeded', null, 100], point);

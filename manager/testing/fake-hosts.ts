@@ -57,7 +57,7 @@ export class FakeHosts implements HostCalls {
   /** Called when a call has begun. */
   onCall: (method: string) => Promise<void> = async () => {};
   /** Called when a call has done its work, before its answer is heard. */
-  onAnswer: (method: string) => Promise<void> = async () => {};
+  onAnswer: (method: string, signal?: AbortSignal) => Promise<void> = async () => {};
   calls = 0;
   /** VMs that a source goes on sending although nobody waits for it. */
   readonly underWay = new Set<string>();
@@ -96,7 +96,7 @@ export class FakeHosts implements HostCalls {
     const { key } = options;
     if (method.kind === 'change' && key === undefined) throw new Error(`${method.name} needs a key`);
     this.#watchPlugging(hostId, method.name, params);
-    const result = await this.fated(hostId, method.name, key, () => {
+    const result = await this.fated(hostId, method.name, options, () => {
       if (options.signal?.aborted) throw new KvasirError('cancelled');
       options.onProgress?.({ percent: 50, bytesDone: 1, bytesTotal: 2, downtimeMs: null });
       return this.#work(hostId, method.name, params, key);
@@ -105,7 +105,7 @@ export class FakeHosts implements HostCalls {
   }
 
   async openImage(hostId: string, { imageId, poolId }: ParamsOf<typeof imageOpen>) {
-    return await this.fated(hostId, imageOpen.name, undefined, () => {
+    return await this.fated(hostId, imageOpen.name, {}, () => {
       if (!this.imagesOf(hostId, poolId).has(imageId))
         throw new KvasirError('not-found', { kind: 'image', id: imageId });
       const content = new PassThrough();
@@ -142,13 +142,18 @@ export class FakeHosts implements HostCalls {
   }
 
   /** Counts a call and lets happen to it what is to. */
-  async fated<T>(hostId: string, method: string, key: string | undefined, work: () => T | Promise<T>): Promise<T> {
-    const fate = this.fate({ index: this.calls, hostId, method, key: key ?? '' });
+  async fated<T>(
+    hostId: string,
+    method: string,
+    { key = '', signal }: Pick<CallOptions, 'key' | 'signal'>,
+    work: () => T | Promise<T>,
+  ): Promise<T> {
+    const fate = this.fate({ index: this.calls, hostId, method, key });
     this.calls += 1;
     await this.onCall(method);
     if (fate.kind === 'throw' && !fate.after) throw fate.error;
     const result = await work();
-    await this.onAnswer(method);
+    await this.onAnswer(method, signal);
     if (fate.kind === 'throw') throw fate.error;
     return result;
   }

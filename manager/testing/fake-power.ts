@@ -22,9 +22,7 @@ export class FakePower implements PowerControl {
   async powerState(deviceId: string): Promise<PowerReading> {
     const hostId = await this.#hostOf(deviceId);
     const { state } = await hosts.get(this.#store.db, hostId);
-    return await this.#hosts.fated(hostId, 'power.state', undefined, () =>
-      reading(deviceId, state === 'up' ? 'on' : 'off'),
-    );
+    return await this.#hosts.fated(hostId, 'power.state', {}, () => reading(deviceId, state === 'up' ? 'on' : 'off'));
   }
 
   async powerOn(deviceId: string): Promise<PowerReading> {
@@ -41,7 +39,7 @@ export class FakePower implements PowerControl {
 
   async #turn(deviceId: string, power: 'on' | 'off', state: 'up' | 'down' | undefined): Promise<PowerReading> {
     const id = await this.#hostOf(deviceId);
-    const work = this.#hosts.fated(id, `power.${power}`, undefined, async () => {
+    const work = this.#hosts.fated(id, `power.${power}`, {}, async () => {
       if (state !== undefined) await this.#store.transaction((tx) => hosts.set(tx, { id }, { state }));
       return reading(deviceId, power);
     });
