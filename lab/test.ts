@@ -1,12 +1,12 @@
 /**
- * `kvasir test`: everything in `npm run check`, then all end-to-end tests (`*.e2e.ts`) one file after the other, for they boot
- * VMs, and beside them a thousand simulated fault schedules (one test), which take what processor time is left. The last line is
- * `N passed, N failed`, over all. Exit code 1 when anything failed or nothing ran.
+ * `kvasir test`: everything in `npm run check`, then all end-to-end tests (`*.e2e.ts`), two files at a time, each with a lab of
+ * its own, for they wait more than they work; and beside them a thousand simulated fault schedules (one test), which take what
+ * processor time is left. The last line is `N passed, N failed`, over all. Exit code 1 when anything failed or nothing ran.
  */
 import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { run } from 'node:test';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { checkoutDirectory } from './layout.ts';
 import { removeAbandonedTestLabs } from './test-labs.ts';
@@ -67,23 +67,34 @@ async function simulate(print: (line: string) => void): Promise<Totals> {
   return good ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 }
 
+/** These measure times and rates, or begin a demo as a newcomer does: no other lab beside them. */
+const alone: readonly string[] = [
+  'demo-can-be-interrupted',
+  'policy-follows-the-vm',
+  'policy-is-enforced',
+  'qos-and-mirrors',
+  'readme-tour',
+];
+
+async function endToEnd(files: readonly string[], print: (line: string) => void): Promise<Totals[]> {
+  const isAlone = (file: string): boolean => alone.includes(basename(file, '.e2e.ts'));
+  const together = files.filter((file) => !isAlone(file));
+  return [await play(together, 2, print), await play(files.filter(isAlone), 1, print)];
+}
+
 /** A skipped or unfinished test is a failure: it would look like a promise that is kept. */
-async function endToEnd(files: readonly string[], print: (line: string) => void): Promise<Totals> {
+async function play(files: readonly string[], concurrency: number, print: (line: string) => void): Promise<Totals> {
+  // Given none, the runner would look for some itself.
+  if (files.length === 0) return none;
   let passed = 0;
   let failed = 0;
-  const stream = run({ files: [...files], concurrency: 1, timeout: fileTimeoutMs, cwd: checkoutDirectory });
+  const stream = run({ files: [...files], concurrency, timeout: fileTimeoutMs, cwd: checkoutDirectory });
   const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`.padStart(8);
-  // With its lab's making; one file's lab ends in the next one's time.
   const spentMs = new Map<string, number>();
-  let lastMs = performance.now();
-  const spend = (file = ''): void => {
-    const now = performance.now();
-    spentMs.set(file, (spentMs.get(file) ?? 0) + now - lastMs);
-    lastMs = now;
-  };
+  const spend = (file = '', ms: number): void => void spentMs.set(file, (spentMs.get(file) ?? 0) + ms);
   stream.on('test:pass', (event) => {
-    spend(event.file);
     if (event.details.type === 'suite') return;
+    spend(event.file, event.details.duration_ms);
     const notRun = event.skip !== undefined ? 'skipped' : event.todo !== undefined ? 'still to do' : undefined;
     if (notRun === undefined) passed++;
     else failed++;
@@ -91,8 +102,8 @@ async function endToEnd(files: readonly string[], print: (line: string) => void)
   });
   stream.on('test:fail', (event) => {
     const error: Error & { readonly failureType?: string } = event.details.error;
-    spend(event.file);
     if (error.failureType === 'subtestsFailed') return;
+    spend(event.file, event.details.duration_ms);
     failed++;
     const cause = error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : error.message;
     print(
@@ -104,7 +115,7 @@ async function endToEnd(files: readonly string[], print: (line: string) => void)
     // The stream must be read to its end for the tests to go on.
   }
   const slowest = [...spentMs].sort(([, a], [, b]) => b - a).slice(0, slowestFiles);
-  for (const [file, ms] of slowest) print(`   ${seconds(ms)}  in all: ${relative(checkoutDirectory, file)}`);
+  for (const [file, ms] of slowest) print(`   ${seconds(ms)}  in the tests of ${relative(checkoutDirectory, file)}`);
   return { passed, failed };
 }
 
@@ -118,12 +129,9 @@ export async function test(only: readonly string[]): Promise<number> {
     .sort()
     .map((file) => join(checkoutDirectory, file));
   const checked = only.length === 0 ? await check(print) : none;
-  const [simulated, tested] = await Promise.all([
-    only.length === 0 ? simulate(print) : none,
-    files.length === 0 ? none : endToEnd(files, print),
-  ]);
+  const [simulated, tested] = await Promise.all([only.length === 0 ? simulate(print) : none, endToEnd(files, print)]);
   await removeAbandonedTestLabs();
-  const stages = [checked, simulated, tested];
+  const stages = [checked, simulated, ...tested];
   const sum = (of: (totals: Totals) => number): number => stages.reduce((all, each) => all + of(each), 0);
   const totals = { passed: sum(({ passed }) => passed), failed: sum(({ failed }) => failed) };
   print(`${totals.passed} passed, ${totals.failed} failed`);
