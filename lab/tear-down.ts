@@ -32,10 +32,11 @@ export async function tearDownLab(layout: LabLayout, progress: (step: string) =>
     await removeCgroups(hostLayout(layout, name).cgroup);
   }
   progress('fabric');
-  await endProcesses(processesInNetworkNamespace(layout.fabricNamespace), 0);
   if (isRunning(state?.forwarder)) await endProcesses([state.forwarder], 0);
-  if (networkNamespaces().includes(layout.fabricNamespace)) {
-    await attempt(['ip', 'netns', 'del', layout.fabricNamespace]);
+  // The fabric, and what a test put beside its hosts: guests, an outside.
+  for (const namespace of networkNamespaces().filter((name) => name.startsWith(layout.namespacePrefix))) {
+    await endProcesses(processesInNetworkNamespace(namespace), 0);
+    await attempt(['ip', 'netns', 'del', namespace]);
   }
   rmSync(layout.directory, { recursive: true, force: true });
   await releaseNamespaceDirectory();

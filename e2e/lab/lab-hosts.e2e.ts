@@ -155,6 +155,8 @@ describe('lab hosts', { timeout: 300_000 }, () => {
       assert.equal(second.status().hosts[0]?.power, 'on');
       // What an `up` killed before its first record leaves: hosts that no file knows.
       await attempt(['rm', second.layout.stateFile]);
+      // And a test that was killed: the guests that it had put beside the hosts.
+      await run(['ip', 'netns', 'add', `kv-${other}-g-web`]);
     } finally {
       await Lab.remove(other);
     }
