@@ -239,8 +239,9 @@ function followProgress(
       client.off('event', onEvent);
     },
     result: () => {
-      const stats = completed ?? last;
-      return { downtimeMs: numberOf(completed?.downtime), bytesTotal: numberOf(stats.data_processed) };
+      // At the end of a quick one libvirt has been seen to say 0.
+      const sent = Math.max(...[completed, last].map((stats) => numberOf(stats?.data_processed) ?? 0));
+      return { downtimeMs: numberOf(completed?.downtime), bytesTotal: sent === 0 ? null : sent };
     },
   };
 }
