@@ -128,7 +128,7 @@ describe('policy follows the VM', { timeout: 600_000 }, () => {
     prober.kill('SIGKILL');
     for (const capture of captures) assert.deepEqual(await capture.stop(), []);
     const median = [...beyond].sort((a, b) => a - b)[Math.floor(beyond.length / 2)]!;
-    process.stdout.write(`lost beyond the standstill, ms a move: ${beyond.join(' ')}\n`);
+    console.error(`lost beyond the standstill, ms a move: ${beyond.join(' ')}`);
     assert.ok(median <= mostLostMs, `median ${median} ms of ${beyond.join(', ')}`);
   });
 
