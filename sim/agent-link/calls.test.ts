@@ -4,20 +4,13 @@ import { after, before, describe, it } from 'node:test';
 import { poolReport } from '@kvasir/api/agent/host.ts';
 import { imageImport } from '@kvasir/api/agent/storage.ts';
 import { migrationSend, vmPause, vmStop } from '@kvasir/api/agent/vm.ts';
+import { goodSend } from '@kvasir/agent/testing/dispatched-host.ts';
 import { domainReport } from '@kvasir/agent/testing/fake-drivers.ts';
 import { systemIds } from '@kvasir/manager/ids.ts';
 import { type TestHost, until, World } from './testing/world.ts';
 
 const vmId = systemIds.uuid();
-const send = {
-  vmId,
-  connectUri: 'fake://',
-  migrationHost: 'x',
-  copyVolumeIds: [],
-  autoConverge: true,
-  maxDowntimeMs: null,
-  bandwidthMibps: null,
-};
+const send = { ...goodSend, vmId };
 
 describe('a call to an agent', () => {
   let world: World;
