@@ -74,6 +74,7 @@ describe('leases and power', { timeout: 600_000 }, () => {
         (lease) => lease.counter > (hostId.find((old) => old.hostId === lease.hostId)?.counter ?? 0) + 4,
       );
     });
+    await cloud().untilState(shared.id, 'running', 60_000);
     await cloud().purge('shared', 'local');
   });
 
