@@ -5,7 +5,7 @@
  * VMs, networks and storage go on without the manager and without the agent: starting changes nothing but leftovers that
  * belong to no VM, stopping changes nothing at all.
  */
-import type { PoolReport } from '@kvasir/api/agent/host.ts';
+import { poolApply, type PoolReport } from '@kvasir/api/agent/host.ts';
 import type { Heartbeat } from '@kvasir/api/agent/link.ts';
 import type { Link } from '@kvasir/api/agent/wire/link.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
@@ -92,14 +92,22 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
   });
   const session = new Session({
     ...options,
-    hello: async () => ({
-      agentVersion: options.agentVersion,
-      hostId: identity.hostId,
-      instanceId: options.instanceId,
-      inventory: await readInventory(host),
-      domains: (await drivers.hypervisor.list()).map((domain) => liveness.explain(domain)),
-    }),
-    request: (method, params, streams) => dispatcher.request(method, params, streams),
+    hello: async () => {
+      const inventory = await readInventory(host);
+      networkWatch.toldOtherwise();
+      return {
+        agentVersion: options.agentVersion,
+        hostId: identity.hostId,
+        instanceId: options.instanceId,
+        inventory,
+        domains: (await drivers.hypervisor.list()).map((domain) => liveness.explain(domain)),
+      };
+    },
+    request: async (method, params, streams) => {
+      const answer = await dispatcher.request(method, params, streams);
+      if (method === poolApply.name) poolWatch.toldOtherwise();
+      return answer;
+    },
   });
   const liveness = new LivenessWatch(clock, drivers, (method, params) => session.notify(method, params), log);
   await liveness.start();

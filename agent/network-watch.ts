@@ -1,4 +1,7 @@
-/** Reports NICs, uplinks and the tunnel's address when one of them changes. Looks every two seconds. */
+/**
+ * Reports NICs, uplinks and the tunnel's address when one of them changes. Looks every two seconds; the look after an introduction,
+ * which carries all of it, too, is told whatever it sees.
+ */
 import type { NetworkChanged } from '@kvasir/api/agent/link.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { NetworkDriver } from './drivers/network.ts';
@@ -9,7 +12,8 @@ export class NetworkWatch {
   readonly #clock: Clock;
   readonly #network: NetworkDriver;
   readonly #changed: (report: NetworkChanged) => void;
-  #last: string | null = null;
+  /** As the manager was told; null: as an introduction told it. */
+  #told: string | null = null;
   #cancel: () => void = () => {};
   #closed = false;
 
@@ -25,6 +29,11 @@ export class NetworkWatch {
     this.#cancel();
   }
 
+  /** The manager is told by an introduction. */
+  toldOtherwise(): void {
+    this.#told = null;
+  }
+
   #schedule(): void {
     if (!this.#closed) this.#cancel = this.#clock.after(lookEveryMs, () => void this.#look());
   }
@@ -33,8 +42,10 @@ export class NetworkWatch {
     try {
       const report = await this.#network.report();
       const text = JSON.stringify(report);
-      if (this.#last !== null && text !== this.#last) this.#changed(report);
-      this.#last = text;
+      if (text !== this.#told) {
+        this.#told = text;
+        this.#changed(report);
+      }
     } catch {
       // A switch that is away for a moment is no news.
     }

@@ -1,4 +1,8 @@
-/** Reports the pools when one is lost, found again, or its free space moved by a hundredth. Looks every ten seconds. */
+/**
+ * Reports the pools when one is lost, found again, or its free space moved by a hundredth. Looks every ten seconds. What is news
+ * is news to the manager: once it was told in another way it may know something older than this watch has told, so the next look
+ * is told whatever it sees.
+ */
 import type { PoolReport } from '@kvasir/api/agent/host.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { StorageDriver } from './drivers/storage.ts';
@@ -9,7 +13,8 @@ export class PoolWatch {
   readonly #clock: Clock;
   readonly #storage: StorageDriver;
   readonly #changed: (pools: PoolReport[]) => void;
-  #last: readonly PoolReport[] = [];
+  /** As the manager was told; null: as somebody else told it. */
+  #told: readonly PoolReport[] | null = null;
   #cancel: () => void = () => {};
   #closed = false;
 
@@ -25,6 +30,11 @@ export class PoolWatch {
     this.#cancel();
   }
 
+  /** The manager was told of the pools, and not by this watch. */
+  toldOtherwise(): void {
+    this.#told = null;
+  }
+
   #schedule(): void {
     if (!this.#closed) this.#cancel = this.#clock.after(lookEveryMs, () => void this.#look());
   }
@@ -32,8 +42,9 @@ export class PoolWatch {
   async #look(): Promise<void> {
     try {
       const pools = await this.#storage.report();
-      if (pools.length !== this.#last.length || pools.some((pool, index) => differs(pool, this.#last[index]))) {
-        this.#last = pools;
+      const told = this.#told;
+      if (told?.length !== pools.length || pools.some((pool, index) => differs(pool, told[index]))) {
+        this.#told = pools;
         this.#changed(pools);
       }
     } catch {
