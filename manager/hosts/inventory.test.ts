@@ -89,8 +89,7 @@ forEachDatabase('the inventory', (open) => {
     const vm = await world.addVm({ hostId: h1 });
     const agents = [await world.connect(h1, [report(vm)]), await world.connect(h2, [report(vm)])];
     assert.deepEqual(await world.events('vm.running-twice'), []);
-    for (let tries = 0; tries < 20 && (await world.events('vm.running-twice')).length === 0; tries += 1)
-      await world.pass(1, agents);
+    await world.passUntil(async () => (await world.events('vm.running-twice')).length > 0, agents);
     const [event] = await world.events('vm.running-twice');
     assert.equal(event?.severity, 'error');
     assert.deepEqual(event?.details, { hostIds: [h1, h2] });
@@ -194,8 +193,7 @@ forEachDatabase('the inventory', (open) => {
     await world.store.transaction(async (tx) => {
       await vms.set(tx, { id: vm.id }, { hostId: h2 });
     });
-    for (let tries = 0; tries < 20 && (await world.vm(vm.id)).state === 'unknown'; tries += 1)
-      await world.pass(1, [agent]);
+    await world.passUntil(async () => (await world.vm(vm.id)).state !== 'unknown', [agent]);
     assert.equal((await world.vm(vm.id)).state, 'running');
     await world.hosts.close();
   });

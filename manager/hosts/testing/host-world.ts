@@ -218,10 +218,14 @@ export class HostWorld {
     }
   }
 
-  /** Seconds pass until the host is down; at most half a minute. */
+  /** Seconds pass until it holds, of which settling knows nothing; at most ten real ones, as a loaded machine is slow. */
+  async passUntil(holds: () => Promise<boolean>, beating: readonly ScriptedAgent[] = []): Promise<void> {
+    const endMs = performance.now() + 10_000;
+    while (performance.now() < endMs && !(await holds())) await this.pass(1, beating);
+  }
+
   async passUntilDown(hostId: string, beating: readonly ScriptedAgent[] = []): Promise<void> {
-    for (let second = 0; second < 30 && (await this.host(hostId)).state !== 'down'; second += 1)
-      await this.pass(1, beating);
+    await this.passUntil(async () => (await this.host(hostId)).state === 'down', beating);
   }
 }
 
