@@ -14,7 +14,7 @@ function pool(reachable: boolean, freeMib = 500): PoolReport {
 }
 
 function network(address: string): NetworkChanged {
-  return { nics: [], uplinks: [], tunnelAddress: address } as unknown as NetworkChanged;
+  return { nics: [], uplinks: [], tunnelAddress: address };
 }
 
 it('pools are told when they change in a way that matters, and not otherwise', async () => {

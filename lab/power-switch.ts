@@ -12,11 +12,12 @@ import { BmcSimulator } from './bmc-simulator.ts';
 import { LabHost } from './host.ts';
 import { Lab } from './lab.ts';
 import type { LabLayout } from './layout.ts';
-import { signal } from './processes.ts';
+import { isRunning, signal, until } from './processes.ts';
 import { LabWatchdog } from './watchdog.ts';
 
 const lookEveryMs = 100;
 const slowMs = 4000;
+const shutDownWithinMs = 60_000;
 
 interface Device {
   readonly host: LabHost;
@@ -62,7 +63,7 @@ class PowerSwitch {
     }
   }
 
-  /** What the BMCs' control program asks: `HOST get power`, `HOST set power 0|1`, `HOST set reset 1`. */
+  /** What the BMCs' control program asks: `HOST get power`, `HOST set power 0|1`, `HOST set reset 1`, `HOST set shutdown 1`. */
   #listen(): Server {
     const { socket } = powerFiles(this.#lab);
     rmSync(socket, { force: true });
@@ -86,6 +87,7 @@ class PowerSwitch {
     if (what === 'power' && value === '0') this.#off(device);
     else if (what === 'power') this.#on(device);
     else if (what === 'reset' && value === '1') this.#reset(device);
+    else if (what === 'shutdown' && value === '1') this.#pressButton(device);
     return '';
   }
 
@@ -102,6 +104,17 @@ class PowerSwitch {
   #off(device: Device): void {
     this.#cut(device);
     this.#later(device, (lab) => lab.powerOff(device.host.name));
+  }
+
+  /** Its first process ends its services in order, and then itself. */
+  #pressButton(device: Device): void {
+    const init = device.host.init();
+    if (init === undefined || device.booting) return;
+    signal(init, 'SIGTERM');
+    this.#later(device, async (lab) => {
+      await until(`${device.host.name} has shut down`, shutDownWithinMs, () => !isRunning(init));
+      await lab.powerOff(device.host.name);
+    });
   }
 
   #on(device: Device): void {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decide } from './decide.ts';
 import { kinds, stateOf } from './testing/decisions.ts';
-import { cluster, dead, incident, now, offProof, proven, restart, verified, vm } from './testing/facts.ts';
+import { cluster, dead, incident, type Look, now, offProof, proven, restart, verified, vm } from './testing/facts.ts';
 
 describe('a host', () => {
   it('that is well leads to nothing', () => {
@@ -60,6 +60,16 @@ describe('a host', () => {
     // Of two that are left one is lost: that is no half of all that should be heard.
     const two = cluster({ h1: gone, h2: gone, h3: {}, h4: {} }, { hosts });
     assert.ok(decide(two, now).every(({ kind }) => kind !== 'suspect-self'));
+  });
+
+  it('in standby or maintenance, and still heard, says that the manager is not cut off', () => {
+    const doubts = (h1: Look): boolean => {
+      const hosts = { h1: { ha: { state: 'standby', because: 'x', sinceMs: 0 } } } as const;
+      const world = cluster({ h1, h2: dead, h3: dead, h4: {}, h5: {} }, { hosts });
+      return decide(world, now).some(({ kind }) => kind === 'suspect-self');
+    };
+    assert.equal(doubts({}), false);
+    assert.equal(doubts({ silentMs: 60_000 }), true);
   });
 
   it('in maintenance stays so, whatever is seen of it', () => {

@@ -36,7 +36,10 @@ const peersAloneFactor = 4;
 
 export function doubtOf(snapshot: HaSnapshot, now: number): ManagerDoubt {
   const { policy } = snapshot.cluster;
-  const counted = snapshot.hosts.filter((host) => host.state !== 'joining' && host.proof === null && !isOut(host));
+  const counted = snapshot.hosts.filter(
+    // Who was taken out may be silent, but as long as it is heard the manager is not cut off from it.
+    (host) => host.state !== 'joining' && host.proof === null && (!isOut(host) || isHeard(host, snapshot, now)),
+  );
   const lost = counted.filter((host) => silenceOf(host, snapshot, now) >= policy.suspectAfterMs);
   const most = lost.length >= 2 && lost.length >= policy.selfSuspicionShare * counted.length;
   const suspectsItself = most || (lost.length > 0 && lost.length === counted.length);
@@ -51,7 +54,7 @@ export function doubtOf(snapshot: HaSnapshot, now: number): ManagerDoubt {
 
 export function judgeHost(host: HostFacts, snapshot: HaSnapshot, doubt: ManagerDoubt, now: number): Verdict {
   const { policy } = snapshot.cluster;
-  const heard = host.lastHeartbeatMs !== null && now - host.lastHeartbeatMs < policy.suspectAfterMs;
+  const heard = isHeard(host, snapshot, now);
   const as = (state: HostHaState, because: string): Verdict => ({ state, because, heard });
   // Until whoever took it out takes it back: its silence means nothing, and it has no VMs.
   if (isOut(host)) return as(host.ha.state, host.ha.because ?? 'it was taken out');
@@ -71,6 +74,10 @@ export function judgeHost(host: HostFacts, snapshot: HaSnapshot, doubt: ManagerD
   const certain = lease === 'silent' || (peers === 'silent' && silentMs >= peersAloneFactor * policy.fenceAfterMs);
   if (!certain) return as(stay(host), others);
   return as(host.fencing === null ? 'dead' : 'fencing', others);
+}
+
+function isHeard({ lastHeartbeatMs }: HostFacts, { cluster }: HaSnapshot, now: number): boolean {
+  return lastHeartbeatMs !== null && now - lastHeartbeatMs < cluster.policy.suspectAfterMs;
 }
 
 /** Taken out of service on purpose, and empty. */

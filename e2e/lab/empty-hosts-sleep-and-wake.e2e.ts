@@ -3,6 +3,7 @@
  * it for a failure. One cloud serves all tests, in the order of the file.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import type { PowerSaving } from '@kvasir/api/resources/power-saving.ts';
 import { haOperations } from '@kvasir/api/resources/ha.ts';
@@ -50,7 +51,12 @@ describe('a host that is not needed', { timeout: 900_000 }, () => {
     assert.deepEqual(shown.actions, []);
     assert.deepEqual([isOn('h1'), isOn('h2')], [true, true]);
     assert.match((await ha().host('h3')).ha.because ?? '', /h3 carries no VM; without it/);
-    assert.notDeepEqual(ha().powerOrders('h3'), []);
+    const orders = ha()
+      .powerOrders('h3')
+      .map((line) => line.split(' is told: ')[1]);
+    assert.deepEqual(orders, ['shutdown 1', 'power 0'], 'asked first, and made sure of, and not reset by its watchdog');
+    assert.match(readFileSync(ha().cloud.lab.host('h3').layout.consoleLog, 'utf8'), /h3 shuts down/);
+    assert.ok((await ha().events('host.standby')).every(({ message }) => !message.includes('did not shut down')));
     await assertNothingFailed();
   });
 

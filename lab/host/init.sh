@@ -186,8 +186,39 @@ prepare_users
 start_open_vswitch
 supervise libvirtd libvirtd --listen &
 supervise_agent &
+
+# The power button: everything gets the time to end by itself, the storage stays until the rest has.
+shut_down() {
+  local storage tries
+  trap '' TERM
+  echo "kvasir-lab: $name shuts down"
+  read -r storage <"$lab/storage.pid" || storage=0
+  signal_all TERM "$storage"
+  for ((tries = 0; tries < 200; tries++)); do
+    [[ -z $(others "$storage") ]] && break
+    pause 0.1
+  done
+  exit 0
+}
+
+# Process ids of the host but this one's and EXCEPT's. Those that have ended and wait for init have no command line any more.
+others() {
+  local directory pid word
+  for directory in /proc/[0-9]*; do
+    pid=${directory#/proc/} word=
+    IFS= read -r -d '' word 2>/dev/null <"$directory/cmdline" || true
+    [[ $pid == 1 || $pid == "$BASHPID" || $pid == "$1" || -z $word ]] || echo "$pid"
+  done
+}
+
+signal_all() {
+  local pid
+  for pid in $(others "$2"); do kill -"$1" "$pid" 2>/dev/null || true; done
+}
+
+trap shut_down TERM
 : >/run/kvasir-host-ready
 while :; do
-  wait
+  wait || true
   pause 1
 done

@@ -35,6 +35,8 @@ beforeEach(async () => {
   world.hosts.fate = () => ({ kind: 'work' });
   world.hosts.onCall = async () => {};
   world.power.lies = false;
+  world.power.ignoresButton = false;
+  world.power.hangs = null;
   await world.store.transaction(async (tx) => {
     await hostStandby.remove(tx, {});
     await haIncidents.remove(tx, {});
@@ -106,10 +108,14 @@ test('one that comes up between the two looks keeps it on, too', { timeout: 30_0
   assert.deepEqual(world.hosts.violations, []);
 });
 
-test('an incident in its cluster keeps it on', { timeout: 30_000 }, async () => {
+async function openIncident(): Promise<void> {
   const { h2: hostId, clusterId } = world;
   const told = { hostName: 'h2', state: 'dead', because: '', alarms: [], openedAt: 1, closedAt: null };
   await world.store.transaction((tx) => haIncidents.insert(tx, { id: systemIds.uuid(), clusterId, hostId, ...told }));
+}
+
+test('an incident in its cluster keeps it on', { timeout: 30_000 }, async () => {
+  await openIncident();
   await staysOn(/an incident is open/);
 });
 
@@ -120,6 +126,34 @@ test('a device that does not answer is found out before anything moves', { timeo
     method === 'power.state' ? { kind: 'throw', error, after: false } : { kind: 'work' };
   await staysOn(/no answer/);
   assert.equal(await vms.count(world.store.db, { hostId: world.h1 }), 1);
+});
+
+test('one that does not shut down when it is asked to has its power cut, and that is told', {
+  timeout: 30_000,
+}, async () => {
+  const told = async (): Promise<boolean> =>
+    (await eventsAfter(world.store.db, 0, { limit: 1000 })).some(({ message }) => /did not shut down/.test(message));
+  assert.equal((await send()).state, 'succeeded');
+  assert.equal(await told(), false);
+  await world.store.transaction(async (tx) => {
+    await hostStandby.remove(tx, {});
+    await hostHa.remove(tx, {});
+    await hosts.set(tx, { id: world.h1 }, { state: 'up', schedulable: true });
+  });
+  world.power.ignoresButton = true;
+  assert.equal((await send()).state, 'succeeded');
+  assert.equal(await told(), true);
+  assert.deepEqual(await seen(), ['standby', 'down', 'standby', false]);
+});
+
+test('one that shuts down while an incident is opened is not waited for, and is switched on again', {
+  timeout: 30_000,
+}, async () => {
+  world.power.hangs = openIncident;
+  const task = await send();
+  assert.equal(task.state, 'failed');
+  assert.match(task.error?.message ?? '', /an incident is open/);
+  assert.deepEqual(await seen(), ['waking', 'up', 'standby', false]);
 });
 
 test('a device that could not switch it off leaves it to be heard again, and that is no incident', {

@@ -1,8 +1,8 @@
 /**
- * Empties a host and switches it off by its power device, because nothing needs it. Undone, it takes VMs again; if its power may
- * have been cut by then, it is switched on, and takes VMs again when it is heard.
+ * Empties a host, has it shut down, and makes sure by its power device that it is off, because nothing needs it. Undone, it takes VMs
+ * again; if it may be off or on its way there by then, it is switched on, and takes VMs again when it is heard.
  *
- * Invariants: the host takes no new VM from the intent on. Its power is cut only after the manager's own rows and a fresh list
+ * Invariants: the host takes no new VM from the intent on. It is shut down, and its power cut if it does not, only after the manager's own rows and a fresh list
  * of the agent say that no VM is there (none at rest either: it could be started meanwhile), and while it is well. From just
  * before that on high availability knows it as `standby`, so its silence is no incident; it never becomes a proof of death, for
  * there is nothing to start elsewhere. A device that lies is found out: the host has to fall silent.
@@ -19,6 +19,7 @@ import type { TaskRow } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
 import { evacuateHost, notEmpty, requireEmpty } from './host-evacuation.ts';
 import { byAnyDevice } from './host-power.ts';
+import { offOrStaying, shutDownHost } from './host-shut-down.ts';
 import { defineStep, defineTask, type StepContext } from './kind.ts';
 import type { TaskParams } from './params.ts';
 import { openTasks, reasonToStayOn, worksOn } from './power-saving-world.ts';
@@ -82,13 +83,24 @@ const powerOff = defineStep('host-standby', {
     // Time may have passed since. Repeated after a crash, the host may be off already and cannot be asked.
     await requireNobody(db, params.hostId, task);
     if (host.state === 'up') await requireNoDomain(context);
+    const stillNobody = (): Promise<void> => requireNobody(db, params.hostId, task);
+    const wasShutDown = await shutDownHost(context, host, stillNobody);
+    await stillNobody();
+    if (!wasShutDown && (await hosts.get(db, host.id)).state === 'up') await requireNoDomain(context);
     const { device } = await byAnyDevice(db, host, 'switched off', (id) => power.powerOff(id, signal));
-    return { device: device.name };
+    return { device: device.name, wasShutDown };
   },
-  undo: async ({ store, db, params, power, signal, clock }) => {
+  apply: async ({ tx, params, task, now }, { wasShutDown }) => {
+    if (wasShutDown) return;
+    const what = 'did not shut down when it was asked to, so its power was cut';
+    await tellStandby(tx, params.hostId, { at: now, task, what, severity: 'warning' });
+  },
+  undo: async (context) => {
+    const { store, db, params, power, signal, clock } = context;
     const host = await hosts.get(db, params.hostId);
     await store.transaction(async (tx) => setStandby(tx, host.id, { phase: 'waking', since: clock.now() }));
     try {
+      await offOrStaying(context, host);
       await byAnyDevice(db, host, 'switched on', (id) => power.powerOn(id, signal));
     } catch (error) {
       // Who looks after hosts that are waking says so when it does not come up.

@@ -6,6 +6,8 @@ export interface PowerControl {
   powerState(deviceId: string, signal?: AbortSignal): Promise<PowerReading>;
   /** Answers when the device itself says that the power is on. */
   powerOn(deviceId: string, signal?: AbortSignal): Promise<PowerReading>;
-  /** Answers when the device itself says that the power is off. */
+  /** Asks the operating system, by the power button, and answers when the device says that the power is off; fails after two minutes. */
+  shutDown(deviceId: string, signal?: AbortSignal): Promise<PowerReading>;
+  /** At once, without the operating system. Answers when the device itself says that the power is off. */
   powerOff(deviceId: string, signal?: AbortSignal): Promise<PowerCut>;
 }

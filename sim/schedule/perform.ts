@@ -62,6 +62,9 @@ export function perform(world: World, operator: Operator, action: PlannedAction)
       return operator.createVm(action.vm);
     case 'migrate-vm':
       return operator.migrateVm(action.vm, action.host);
+    case 'hang-system':
+      world.machine(action.host).hangs = true;
+      return;
     case 'standby-host':
       return operator.sendToStandby(action.host);
     case 'wake-host':
@@ -81,6 +84,7 @@ export function heal(world: World, sleeping: ReadonlySet<string>): void {
     machine.mend();
     machine.sim.healStorage(sharedPath);
     machine.skewMs = 0;
+    machine.hangs = false;
     if (!sleeping.has(machine.hostId)) machine.powerOn();
     machine.startAgent();
     machine.noteHealth();

@@ -27,6 +27,8 @@ export type PlannedAction =
   | { readonly do: 'start-vm' | 'stop-vm' | 'create-vm'; readonly vm: string }
   | { readonly do: 'migrate-vm'; readonly vm: string; readonly host: string }
   | { readonly do: 'standby-host' | 'wake-host'; readonly host: string }
+  /** Its operating system will not shut down when it is told to. */
+  | { readonly do: 'hang-system'; readonly host: string }
   /** Only done when the host really is off. */
   | { readonly do: 'confirm-off'; readonly host: string };
 

@@ -119,6 +119,7 @@ class PowerStories {
 
   #standby(atMs: number, host: string): void {
     const chance = this.#chance;
+    if (chance.happens(0.3)) this.#put(atMs, { do: 'hang-system', host: chance.pick(this.#hosts) });
     this.#put(atMs, { do: 'standby-host', host });
     if (chance.happens(0.5)) this.#put(atMs + chance.between(500, 20_000), { do: 'wake-host', host });
     if (!chance.happens(0.3)) return;

@@ -31,6 +31,8 @@ export interface Bmc {
 export interface PoweredHosts {
   isOn(hostId: string): boolean;
   switchOn(hostId: string): void;
+  /** Its power button is pressed: the operating system shuts down, in its time or not at all. */
+  pressButton(hostId: string, bmc: Bmc): void;
   /** The device cuts the power now. */
   cutPower(hostId: string, bmc: Bmc): void;
 }
@@ -68,6 +70,7 @@ export class Bmcs {
     return {
       powerState: async (deviceId, signal) => await fencing.powerState(this.#described(deviceId), signal),
       powerOn: async (deviceId, signal) => await fencing.powerOn(this.#described(deviceId), signal),
+      shutDown: async (deviceId, signal) => await fencing.shutDown(this.#described(deviceId), signal),
       powerOff: async (deviceId, signal) => await fencing.powerOff(this.#described(deviceId), signal),
     };
   }
@@ -85,11 +88,12 @@ export class Bmcs {
     return {
       state: (device, signal) =>
         this.#ask(device.id, signal, ({ wiredTo }) => (wiredTo !== null && this.#hosts.isOn(wiredTo) ? 'on' : 'off')),
-      order: (device, signal, limit) =>
+      order: (device, order, limit) =>
         this.#ask(device.id, limit, (bmc) => {
           if (bmc.wiredTo === null) return;
-          if (signal === 'off') this.#hosts.cutPower(bmc.wiredTo, bmc);
-          else this.#hosts.switchOn(bmc.wiredTo);
+          if (order === 'off') this.#hosts.cutPower(bmc.wiredTo, bmc);
+          else if (order === 'on') this.#hosts.switchOn(bmc.wiredTo);
+          else this.#hosts.pressButton(bmc.wiredTo, bmc);
         }),
     };
   }

@@ -27,6 +27,8 @@ export interface MachineSeams {
 
 const restartMs = 1000;
 const bootMs = 20_000;
+const shutDownFromMs = 1500;
+const shutDownToMs = 20_000;
 const dialTimeoutMs = 3000;
 /** As the real dialler does, which notices a dead peer by unanswered pings. */
 const pingEveryMs = 5000;
@@ -36,6 +38,8 @@ export class HostMachine {
   readonly name: string;
   readonly sim: SimHost;
   readonly specs = new MemoryVmSpecs();
+  /** Its operating system does not get down: it does not care for the button, or hangs on its way. */
+  hangs = false;
   /** By how much its wall clock is wrong. */
   skewMs = 0;
   #peersHear = true;
@@ -48,6 +52,7 @@ export class HostMachine {
   #cut = new Set<Direction>();
   #life: Life | null = null;
   #heldDown = false;
+  #shutsDown = false;
   #booted = true;
   #keeperFaultMs = Number.NEGATIVE_INFINITY;
 
@@ -105,6 +110,30 @@ export class HostMachine {
     this.#boots();
   }
 
+  /**
+   * Its power button was pressed. The system ends agent and keeper in order and switches itself off; or it hangs before, or after that.
+   * Answers whether it shuts down because of this.
+   */
+  pressButton(): boolean {
+    const { sim } = this;
+    const { clock, chance, tell } = this.#seams;
+    if (!sim.isOn || !this.#booted || this.#shutsDown) return false;
+    if (this.hangs && chance.happens(0.5)) return false;
+    tell(`${this.name} shuts down`);
+    this.#shutsDown = true;
+    const { bootId } = sim;
+    const isSame = (): boolean => this.#shutsDown && sim.isOn && sim.bootId === bootId;
+    const offMs = chance.between(shutDownFromMs, shutDownToMs);
+    clock.after(chance.between(100, shutDownFromMs), () => {
+      if (!isSame()) return;
+      this.#endAgent();
+      sim.keeper.stop();
+      this.noteHealth();
+    });
+    if (!this.hangs) clock.after(offMs, () => void (isSame() && this.powerOff('it has shut down')));
+    return true;
+  }
+
   /** Its watchdog has reset it: as losing the power, and booting at once. */
   wasReset(): void {
     this.#seams.tell(`${this.name} is reset by its watchdog`);
@@ -115,6 +144,7 @@ export class HostMachine {
 
   startAgent(): void {
     this.#heldDown = false;
+    this.#shutsDown = false;
     if (this.#life === null && this.sim.isOn && this.#booted) this.#start();
   }
 
@@ -158,6 +188,7 @@ export class HostMachine {
 
   #boots(): void {
     const bootId = this.sim.bootId;
+    this.#shutsDown = false;
     this.#booted = false;
     this.#cable = this.#newCable();
     this.#cable.cut(...this.#cut);
@@ -173,8 +204,12 @@ export class HostMachine {
   #startAfter(ms: number): void {
     const bootId = this.sim.bootId;
     this.#seams.clock.after(ms, () => {
-      if (this.sim.bootId === bootId && this.sim.isOn && !this.#heldDown && this.#life === null) this.#start();
+      if (this.sim.bootId === bootId && this.sim.isOn && !this.#isHeld && this.#life === null) this.#start();
     });
+  }
+
+  get #isHeld(): boolean {
+    return this.#heldDown || this.#shutsDown;
   }
 
   #endAgent(): void {

@@ -75,6 +75,7 @@ export class World {
       {
         isOn: (hostId) => this.sim.host(hostId)?.isOn === true,
         switchOn: (hostId) => this.#machineOf(hostId).powerOn(),
+        pressButton: (hostId, bmc) => this.#pressButton(hostId, bmc.hostId === hostId),
         cutPower: (hostId, bmc) => this.#cutPower(hostId, bmc.hostId === hostId),
       },
       (from, to) => this.chance.between(from, to),
@@ -200,9 +201,19 @@ export class World {
     const machine = this.#machineOf(hostId);
     if (!machine.sim.isOn) return;
     if (!wiredRight) return machine.powerOff('the power device of another host was told to');
-    const vmIds = [...machine.sim.domains.values()].flatMap(({ isActive, vmId }) => (isActive ? [vmId] : []));
-    this.fenced.push({ hostId, atMs: this.clock.now(), wellSinceMs: machine.wellSinceMs, vmIds });
+    this.#recordFenced(hostId);
     machine.powerOff('its power device was told to');
+  }
+
+  /** It counts as a cut: what runs there loses its power, too. */
+  #pressButton(hostId: string, wiredRight: boolean): void {
+    if (this.#machineOf(hostId).pressButton() && wiredRight) this.#recordFenced(hostId);
+  }
+
+  #recordFenced(hostId: string): void {
+    const { sim, wellSinceMs } = this.#machineOf(hostId);
+    const vmIds = [...sim.domains.values()].flatMap(({ isActive, vmId }) => (isActive ? [vmId] : []));
+    this.fenced.push({ hostId, atMs: this.clock.now(), wellSinceMs, vmIds });
   }
 
   #machineOf(hostId: string): HostMachine {

@@ -134,7 +134,9 @@ export class HaCloud {
   /** What the power devices of this host were told so far, and how often its watchdog reset it. */
   powerOrders(hostName: string): string[] {
     const lines = readFileSync(powerFiles(this.cloud.lab.layout).log, 'utf8').split('\n');
-    return lines.filter((line) => line.includes(` ${hostName} `) && /is told: (power 0|reset)|: reset$/.test(line));
+    return lines.filter(
+      (line) => line.includes(` ${hostName} `) && /is told: (power 0|reset|shutdown)|: reset$/.test(line),
+    );
   }
 
   noteHosts(): ReadonlyMap<string, ProcessIdentity | undefined> {

@@ -26,6 +26,10 @@ export class DevicePower {
     return this.#power.powerOn(await this.#device(deviceId), signal);
   }
 
+  async shutDown(deviceId: string, signal?: AbortSignal): Promise<PowerReading> {
+    return this.#power.shutDown(await this.#device(deviceId), signal);
+  }
+
   async powerOff(deviceId: string, signal?: AbortSignal): Promise<PowerCut> {
     return this.#power.powerOff(await this.#device(deviceId), signal);
   }

@@ -96,6 +96,31 @@ describe('a Redfish device', () => {
     await assert.rejects(fencing.powerOff(bmc), { code: 'fencing-failed', message: /h1.*says that it is on still/ });
   });
 
+  it('has the system shut down by one press of the button, and waits for its end', async () => {
+    emulator.looksUntilDone = 15;
+    assert.equal((await fencing.shutDown(bmc)).state, 'off');
+    assert.deepEqual(emulator.orders, ['GracefulShutdown']);
+    assert.equal((await fencing.shutDown(bmc)).state, 'off');
+    assert.deepEqual(emulator.orders, ['GracefulShutdown'], 'what is off needs no button');
+  });
+
+  it('whose system does not care for the button has not been shut down, and its power is not cut', async () => {
+    emulator.ignoresButton = true;
+    const hasty = new Fencing(systemClock, { shutDownMs: 500, pauseMs: 20 });
+    await assert.rejects(hasty.shutDown(bmc), {
+      code: 'fencing-failed',
+      message: /shut down.*says that it is on still/,
+    });
+    assert.deepEqual([emulator.state, emulator.orders], ['On', ['GracefulShutdown']]);
+  });
+
+  it('that knows no such order says so soon', async () => {
+    emulator.knows = ['On', 'ForceOff'];
+    const hasty = new Fencing(systemClock, { confirmMs: 300, shutDownMs: 60_000, pauseMs: 20 });
+    await assert.rejects(hasty.shutDown(bmc), { message: /does not know the order GracefulShutdown/ });
+    assert.deepEqual(emulator.orders, []);
+  });
+
   it('that loses answers is asked again', async () => {
     emulator.loses = 3;
     assert.equal((await fencing.powerOff(bmc)).state, 'off');
@@ -136,6 +161,13 @@ describe('an IPMI device', () => {
     assert.deepEqual([off.state, off.kind, simulator.power], ['off', 'ipmi', 'off']);
     assert.equal((await fencing.powerOn(bmc)).state, 'on');
     assert.equal(simulator.power, 'on');
+  });
+
+  it('has the system shut down by the button', async () => {
+    assert.equal(simulator.wasPressed, false);
+    assert.equal((await fencing.shutDown(bmc)).state, 'off');
+    assert.deepEqual([simulator.wasPressed, simulator.power], [true, 'off']);
+    assert.equal((await fencing.powerOn(bmc)).state, 'on');
   });
 
   it('gets its password past every command line', async () => {

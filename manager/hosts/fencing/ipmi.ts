@@ -4,7 +4,7 @@
  * seconds with those that do not know the question: the strong one first, then the one that every device has.
  */
 import { spawn } from 'node:child_process';
-import type { PowerDriver } from './device-driver.ts';
+import type { PowerDriver, PowerOrder } from './device-driver.ts';
 import type { FenceDevice } from './power-reading.ts';
 
 /** Seconds that ipmitool waits for an answer, and how often it asks again: the caller's time limit comes later. */
@@ -12,6 +12,7 @@ const answerSeconds = 1;
 const retries = 3;
 /** 17: HMAC-SHA256 and AES; 3: HMAC-SHA1 and AES. */
 const suites = ['17', '3'] as const;
+const words = { off: 'off', on: 'on', 'shut-down': 'soft' } as const;
 const suiteRefused = /invalid authentication algorithm|no matching cipher|cipher suite/i;
 
 export class IpmiDriver implements PowerDriver {
@@ -30,8 +31,8 @@ export class IpmiDriver implements PowerDriver {
     throw new Error('the device did not say whether its power is on');
   }
 
-  async order(device: FenceDevice, action: 'off' | 'on', signal: AbortSignal): Promise<void> {
-    await this.#run(device, ['chassis', 'power', action], signal);
+  async order(device: FenceDevice, action: PowerOrder, signal: AbortSignal): Promise<void> {
+    await this.#run(device, ['chassis', 'power', words[action]], signal);
   }
 
   async #run(device: FenceDevice, words: readonly string[], signal: AbortSignal): Promise<string> {

@@ -8,6 +8,11 @@ export interface HostPower {
    * afterwards; it is asked how the power is before it is told. Errors: `fencing-failed` with the reason (no answer, wrong password, still on after the time allowed).
    */
   powerOff(device: FenceDevice, signal?: AbortSignal): Promise<PowerCut>;
+  /**
+   * Presses the power button once, which asks the operating system to shut down, and answers when the device reads 'off'. Errors:
+   * `fencing-failed` with the reason (no answer, it does not know such an order, still on after the time allowed).
+   */
+  shutDown(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading>;
   /** Errors: `fencing-failed`. */
   powerOn(device: FenceDevice, signal?: AbortSignal): Promise<PowerReading>;
   /** Errors: `fencing-failed`. */

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { request } from 'node:https';
 import { checkServerIdentity, type PeerCertificate, type TLSSocket } from 'node:tls';
-import type { PowerDriver } from './device-driver.ts';
+import type { PowerDriver, PowerOrder } from './device-driver.ts';
 import type { FenceDevice } from './power-reading.ts';
 
 interface Answer {
@@ -23,6 +23,7 @@ interface System {
   };
 }
 
+const resetTypes = { off: 'ForceOff', on: 'On', 'shut-down': 'GracefulShutdown' } as const;
 const bodyLimit = 1024 * 1024;
 
 export class RedfishDriver implements PowerDriver {
@@ -43,13 +44,16 @@ export class RedfishDriver implements PowerDriver {
     }
   }
 
-  async order(device: FenceDevice, action: 'off' | 'on', signal: AbortSignal): Promise<void> {
+  async order(device: FenceDevice, action: PowerOrder, signal: AbortSignal): Promise<void> {
     const path = await this.#path(device, signal);
     const reset = ((await ask(device, 'GET', path, undefined, signal)).body as System).Actions?.[
       '#ComputerSystem.Reset'
     ];
     const target = reset?.target ?? `${path}/Actions/ComputerSystem.Reset`;
-    await ask(device, 'POST', target, { ResetType: action === 'off' ? 'ForceOff' : 'On' }, signal);
+    const resetType = resetTypes[action];
+    if (reset?.['ResetType@Redfish.AllowableValues']?.includes(resetType) === false)
+      throw new Error(`the device does not know the order ${resetType}`);
+    await ask(device, 'POST', target, { ResetType: resetType }, signal);
   }
 
   async #system(device: FenceDevice, signal: AbortSignal): Promise<System> {

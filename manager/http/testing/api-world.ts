@@ -80,6 +80,7 @@ export class FakeLinks implements HostLinks {
 const fakePower: PowerControl = {
   powerState: async (deviceId) => ({ state: 'on', deviceId, kind: 'ipmi', confirmedAtMs: Date.now() }),
   powerOn: async (deviceId) => ({ state: 'on', deviceId, kind: 'ipmi', confirmedAtMs: Date.now() }),
+  shutDown: async (deviceId) => ({ state: 'off', deviceId, kind: 'ipmi', confirmedAtMs: Date.now() }),
   powerOff: async (deviceId) => {
     const at = { confirmedAtMs: Date.now(), readBeforeAtMs: Date.now() };
     return { state: 'off', before: 'on', deviceId, kind: 'ipmi', ...at };

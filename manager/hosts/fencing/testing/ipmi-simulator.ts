@@ -22,11 +22,12 @@ export class IpmiSimulator {
     mkdirSync(join(directory, 'state'));
     const power = join(directory, 'power');
     const control = join(directory, 'control');
-    // The simulator runs it as: control get|set power [0|1]
+    // The simulator runs it as: control get|set power [0|1], control set shutdown 1
     writeFileSync(
       control,
       `#!/bin/sh\nif [ "$1 $2" = "get power" ]; then echo "power:$(cat ${power})"; fi\n` +
-        `if [ "$1 $2" = "set power" ] && [ ! -e ${directory}/stuck ]; then echo "$3" >${power}; fi\n`,
+        `if [ "$1 $2" = "set power" ] && [ ! -e ${directory}/stuck ]; then echo "$3" >${power}; fi\n` +
+        `if [ "$1 $2" = "set shutdown" ]; then echo 0 >${power}; touch ${directory}/button; fi\n`,
     );
     chmodSync(control, 0o700);
     writeFileSync(power, '1\n');
@@ -62,6 +63,11 @@ export class IpmiSimulator {
 
   get power(): 'on' | 'off' {
     return readFileSync(join(this.#directory, 'power'), 'utf8').trim() === '1' ? 'on' : 'off';
+  }
+
+  /** Whether the power button was pressed, which its system obeys at once. */
+  get wasPressed(): boolean {
+    return existsSync(join(this.#directory, 'button'));
   }
 
   /** It takes orders and does nothing. */

@@ -11,6 +11,11 @@ export class RedfishEmulator {
   state: 'On' | 'Off' = 'On';
   /** It says 'done' and does nothing. */
   ignoresOrders = false;
+  /** Its operating system does not care for the button. */
+  ignoresButton = false;
+  /** The orders that it knows. */
+  knows: readonly string[] = ['On', 'ForceOff', 'GracefulShutdown'];
+  readonly orders: string[] = [];
   /** How many questions after an order it takes for the order to have an effect. */
   looksUntilDone = 0;
   /** How many of the next answers get lost. */
@@ -70,12 +75,14 @@ export class RedfishEmulator {
       this.#pending = null;
     }
     const target = '/redfish/v1/Systems/1/Actions/ComputerSystem.Reset';
-    return { PowerState: this.state, Actions: { '#ComputerSystem.Reset': { target } } };
+    const allowed = { 'ResetType@Redfish.AllowableValues': this.knows };
+    return { PowerState: this.state, Actions: { '#ComputerSystem.Reset': { target, ...allowed } } };
   }
 
   #order(kind: string): void {
-    if (this.ignoresOrders) return;
-    this.#pending = kind === 'ForceOff' ? 'Off' : 'On';
+    this.orders.push(kind);
+    if (this.ignoresOrders || (kind === 'GracefulShutdown' && this.ignoresButton)) return;
+    this.#pending = kind === 'On' ? 'On' : 'Off';
     this.#looks = this.looksUntilDone;
   }
 }
