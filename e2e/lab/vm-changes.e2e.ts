@@ -100,6 +100,8 @@ describe('a VM is changed while it runs', { timeout: 400_000 }, () => {
 
   it('memory is taken away only from a stopped VM; a smaller size and another boot order take effect at its start', async () => {
     const memory = await memoryKib();
+    assert.match(await cloud().refused('vm', 'resize', 'beta2', '--memory', '300MiB', '--wait'), /Stop the VM/);
+    assert.equal((await cloud().vm('beta2')).memoryMib, 256);
     assert.match(
       await cloud().refused('vm', 'resize', 'beta2', '--memory', '128MiB'),
       /memoryMib.*while it is stopped/s,
