@@ -129,6 +129,7 @@ export async function test(only: readonly string[]): Promise<number> {
     .filter((file) => only.length === 0 || only.some((word) => file.includes(word)))
     .sort()
     .map((file) => join(checkoutDirectory, file));
+  if (files.length === 0) print(`no end-to-end test has ${only.join(' or ')} in its path`);
   const checked = only.length === 0 ? await check(print) : none;
   const [simulated, tested] = await Promise.all([only.length === 0 ? simulate(print) : none, endToEnd(files, print)]);
   await removeAbandonedTestLabs();
