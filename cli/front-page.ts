@@ -52,6 +52,7 @@ const sections: readonly Section[] = [
     lines: [
       ['login', 'write the address and a token into your profile'],
       ['logout', 'end the session and forget the token'],
+      ['profile', 'which login commands use: list, use'],
       ...group('session', 'api-token'),
     ],
   },

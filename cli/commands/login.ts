@@ -1,10 +1,10 @@
 /** `kvasir login` and `kvasir logout`: write and clear the profile. */
-import { createClient } from '@kvasir/api/client.ts';
+import { type Client, createClient } from '@kvasir/api/client.ts';
 import { sessionOperations } from '@kvasir/api/resources/session.ts';
 import type { Command } from 'commander';
 import { connect, type GlobalFlags } from '../connection.ts';
 import { addGlobalOptions } from '../option-set.ts';
-import { defaultUrl, profilePath, readProfiles, writeProfiles } from '../profile.ts';
+import { defaultUrl, type Profile, profilePath, readProfiles, writeProfiles } from '../profile.ts';
 import { readSecret } from '../secret.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { UsageError } from '../usage-error.ts';
@@ -33,10 +33,12 @@ export function addLogin(program: Command, around: Surroundings): void {
       throw new UsageError('give either --password-file or --token-file');
     }
     const { token, user } = await (flags.tokenFile === undefined ? withPassword() : withToken(flags.tokenFile));
-    const project = flags.project ?? file.profiles[name]?.project;
+    const project = flags.project ?? (await usualProject(createClient({ baseUrl: url, token }), file.profiles[name]));
     const profile = { url, token, ...(project === undefined ? {} : { project }) };
     await writeProfiles(around.env, { current: name, profiles: { ...file.profiles, [name]: profile } });
     around.stdout.write(`logged in at ${url} as ${user}; profile "${name}" in ${profilePath(around.env)}\n`);
+    if (name !== file.current) around.stdout.write(`"${name}" is the current profile now\n`);
+    if (project !== undefined) around.stdout.write(`commands work in project ${project}\n`);
 
     async function withPassword() {
       const password = await readSecret('password', flags.passwordFile, around);
@@ -50,6 +52,16 @@ export function addLogin(program: Command, around: Surroundings): void {
       return { token: given, user: answer.user.name };
     }
   });
+}
+
+/**
+ * The project that commands of this login work in when none is given: the one of before, if the user still sees it; undefined
+ * means `default`. A tenant sees no `default`, but the first of its own.
+ */
+async function usualProject(client: Client, before: Profile | undefined): Promise<string | undefined> {
+  const names = (await client.call(sessionOperations.current)).projects.map(({ name }) => name);
+  if (before?.project !== undefined && names.includes(before.project)) return before.project;
+  return names.includes('default') ? undefined : names[0];
 }
 
 export function addLogout(program: Command, around: Surroundings): void {
