@@ -46,6 +46,43 @@ forEachDatabase('API', (open) => {
     assert.ok(page.items.some(({ code, userName }) => code === 'wrong-credentials' && userName === 'ann'));
   });
 
+  it('says of a wrong field what would be right', async () => {
+    const tenant = as('member');
+    await world.store.transaction((tx) => insertProject(tx, world, 'asking'));
+    const query = { project: 'asking' };
+    const fields = async (asked: Promise<unknown>): Promise<unknown> =>
+      asked.then(
+        () => 'accepted',
+        (error: unknown) => (error instanceof KvasirError ? [error.code, error.fields] : error),
+      );
+    const name = '1 to 63 letters, digits, dots, dashes and underscores, and begin with a letter or digit';
+    assert.deepEqual(
+      await fields(
+        tenant.call(vmOperations.create, {
+          query,
+          body: { name: 'a b', clone: 'half' as never, bootOrder: ['tape' as never] },
+        }),
+      ),
+      [
+        'invalid-request',
+        [
+          { path: '/body/name', message: `must be ${name}` },
+          { path: '/body/clone', message: 'must be one of linked, full' },
+          { path: '/body/bootOrder/0', message: 'must be one of disk, network, cdrom' },
+        ],
+      ],
+    );
+    const forOperators = (path: string) => ['forbidden', [{ path, message: "is for the system's operators" }]];
+    assert.deepEqual(
+      await fields(tenant.call(vmOperations.create, { query, body: { name: 'a', host: 'h1' } })),
+      forOperators('/body/host'),
+    );
+    assert.deepEqual(
+      await fields(tenant.call(vmOperations.list, { query: { ...query, host: 'h1' } })),
+      forOperators('/query/host'),
+    );
+  });
+
   it('answers a repeated create from its key, also many at once, and refuses the key for another request', async () => {
     const admin = as('system-admin');
     const create = (name: string) => admin.call(projectOperations.create, { body: { name }, idempotencyKey: 'k-1' });

@@ -43,6 +43,14 @@ export function forbidden(call: Call): KvasirError {
   return new KvasirError('forbidden', { operation: call.op.id });
 }
 
+/** One may do this, but not with that field. */
+export function forbiddenField(call: Call, path: string): KvasirError {
+  const field = path.split('/').at(-1) ?? path;
+  return new KvasirError('forbidden', { operation: `${call.op.id} with ${field}` }, [
+    { path, message: "is for the system's operators" },
+  ]);
+}
+
 /** The actor's role in a project; undefined when it cannot see it. */
 export function roleIn(actor: Actor, project: ProjectRow): RoleInProject | undefined {
   if (actor.systemRole === 'admin' || actor.organizationIds.has(project.organizationId)) return 'admin';
