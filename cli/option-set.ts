@@ -116,7 +116,8 @@ function describe(field: Field): string {
   if (field.kind === 'gib') notes.push('e.g. 10GiB');
   if (field.kind === 'text') notes.push('@file reads a file, - stdin');
   if (field.kind === 'lines') notes.push('may be repeated; @file reads its lines');
-  if (field.kind === 'record' || field.kind === 'objects') notes.push('may be repeated');
+  if (field.kind === 'record') notes.push("may be repeated; '' for none");
+  if (field.kind === 'objects') notes.push('may be repeated');
   if (field.kind === 'secret') notes.push('file that holds it, - for stdin; never given on the command line');
   if (field.kind === 'boolean' && field.part === 'body') notes.push(`--no-${field.flag}: not`);
   if (field.nullable) notes.push('none: no value');

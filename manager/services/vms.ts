@@ -66,7 +66,11 @@ export async function requireAction(call: Call, action: VmAction, row: VmRow, wo
     throw new KvasirError('busy', { kind: vms.kind, name: row.name, task: task ?? '' });
   }
   const state =
-    row.state === 'unknown' ? 'unknown (its host is not connected, so it may still be running there)' : row.state;
+    row.state === 'unknown'
+      ? 'unknown (its host is not connected, so it may still be running there)'
+      : action === 'delete' && vmAllows('forceDelete', { state: row.state, taskId: null })
+        ? `${row.state}: stop it first, or delete it with force`
+        : row.state;
   throw new KvasirError('wrong-state', { action: words, kind: vms.kind, name: row.name, state });
 }
 
