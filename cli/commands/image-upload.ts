@@ -18,7 +18,7 @@ import { addFields, addGlobalOptions, buildRequest } from '../option-set.ts';
 import { printItem } from '../output.ts';
 import { groupOf } from '../own-commands.ts';
 import { progressBar } from '../progress-bar.ts';
-import { readSecret } from '../secret.ts';
+import { secretReader } from '../secret.ts';
 import { readAll, type Surroundings } from '../surroundings.ts';
 import { type UploadStateFile, uploadStateFile } from '../upload-state.ts';
 import { UsageError } from '../usage-error.ts';
@@ -48,7 +48,7 @@ export function addImageUpload(program: Command, around: Surroundings): void {
     const flags: UploadFlags = command.optsWithGlobals();
     const { body } = await buildRequest(fields, [], command.opts(), {
       readStdin: () => readAll(around.stdin),
-      readSecret: (label, path) => readSecret(label, path, around),
+      readSecret: secretReader(around),
     });
     const path = resolve(file);
     const facts = await stat(path).catch(() => undefined);

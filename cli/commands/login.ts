@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { connect, type GlobalFlags } from '../connection.ts';
 import { addGlobalOptions } from '../option-set.ts';
 import { defaultUrl, type Profile, profilePath, readProfiles, writeProfiles } from '../profile.ts';
-import { readSecret } from '../secret.ts';
+import { secretReader } from '../secret.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -41,13 +41,13 @@ export function addLogin(program: Command, around: Surroundings): void {
     if (project !== undefined) around.stdout.write(`commands work in project ${project}\n`);
 
     async function withPassword() {
-      const password = await readSecret('password', flags.passwordFile, around);
+      const password = await secretReader(around)('password', flags.passwordFile);
       const body = { userName: flags.user, password };
       const session = await createClient({ baseUrl: url }).call(sessionOperations.create, { body });
       return { token: session.token, user: session.user.name };
     }
     async function withToken(path: string) {
-      const given = await readSecret('token', path, around);
+      const given = await secretReader(around)('token', path);
       const answer = await createClient({ baseUrl: url, token: given }).call(sessionOperations.current);
       return { token: given, user: answer.user.name };
     }

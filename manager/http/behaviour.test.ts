@@ -47,6 +47,28 @@ forEachDatabase('API', (open) => {
     assert.ok(page.items.some(({ code, userName }) => code === 'wrong-credentials' && userName === 'ann'));
   });
 
+  it('lets a user change the own password with the old one, which ends the other sessions', async () => {
+    const [before, later] = ['correct horse', 'battery staple'];
+    await as('system-admin').call(userOperations.create, { body: { name: 'bea', password: before } });
+    const nobody = createClient({ baseUrl: world.baseUrl });
+    const logIn = async (password: string) => {
+      const { token } = await nobody.call(sessionOperations.create, { body: { userName: 'bea', password } });
+      return createClient({ baseUrl: world.baseUrl, token });
+    };
+    const [here, elsewhere] = [await logIn(before), await logIn(before)];
+    const change = (currentPassword: string) =>
+      here.call(sessionOperations.changePassword, { body: { currentPassword, newPassword: later } });
+    await assert.rejects(change('guessed'), isRefusal('wrong-credentials'));
+    assert.equal((await elsewhere.call(sessionOperations.current)).user.name, 'bea');
+    await change(before);
+    assert.equal((await here.call(sessionOperations.current)).user.name, 'bea');
+    await assert.rejects(elsewhere.call(sessionOperations.current), isRefusal('unauthenticated'));
+    await assert.rejects(logIn(before), isRefusal('wrong-credentials'));
+    assert.equal((await (await logIn(later)).call(sessionOperations.current)).user.name, 'bea');
+    for (let i = 0; i < 10; i += 1) await assert.rejects(change('guessed'), isRefusal('wrong-credentials'));
+    await assert.rejects(change(later), isRefusal('too-many-requests'));
+  });
+
   it('says of a wrong field what would be right', async () => {
     const tenant = as('member');
     await world.store.transaction((tx) => insertProject(tx, world, 'asking'));
