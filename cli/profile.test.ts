@@ -62,6 +62,9 @@ test('a login without access to the default project works in a project of its ow
   assert.match((await logIn('--profile', 'boss')).stdout, /"boss" is the current profile now\n$/);
   assert.equal(await projectOfList(), undefined);
 
+  projects = [];
+  assert.match((await logIn('--profile', 'boss')).stdout, /you are in no project yet/);
+
   const use = await runCli(['profile', 'use', 'default'], { env });
   assert.equal(use.code, 0, use.stderr);
   assert.equal(await projectOfList(), 'shop');

@@ -33,12 +33,13 @@ export function addLogin(program: Command, around: Surroundings): void {
       throw new UsageError('give either --password-file or --token-file');
     }
     const { token, user } = await (flags.tokenFile === undefined ? withPassword() : withToken(flags.tokenFile));
-    const project = flags.project ?? (await usualProject(createClient({ baseUrl: url, token }), file.profiles[name]));
+    const { project, none } = await usualProject(createClient({ baseUrl: url, token }), flags, file.profiles[name]);
     const profile = { url, token, ...(project === undefined ? {} : { project }) };
     await writeProfiles(around.env, { current: name, profiles: { ...file.profiles, [name]: profile } });
     around.stdout.write(`logged in at ${url} as ${user}; profile "${name}" in ${profilePath(around.env)}\n`);
     if (name !== file.current) around.stdout.write(`"${name}" is the current profile now\n`);
-    if (project !== undefined) around.stdout.write(`commands work in project ${project}\n`);
+    if (none) around.stdout.write('you are in no project yet; an administrator can add you to one\n');
+    else if (project !== undefined) around.stdout.write(`commands work in project ${project}\n`);
 
     async function withPassword() {
       const password = await secretReader(around)('password', flags.passwordFile);
@@ -58,10 +59,15 @@ export function addLogin(program: Command, around: Surroundings): void {
  * The project that commands of this login work in when none is given: the one of before, if the user still sees it; undefined
  * means `default`. A tenant sees no `default`, but the first of its own.
  */
-async function usualProject(client: Client, before: Profile | undefined): Promise<string | undefined> {
+async function usualProject(
+  client: Client,
+  asked: GlobalFlags,
+  before: Profile | undefined,
+): Promise<{ readonly project: string | undefined; readonly none: boolean }> {
+  if (asked.project !== undefined) return { project: asked.project, none: false };
   const names = (await client.call(sessionOperations.current)).projects.map(({ name }) => name);
-  if (before?.project !== undefined && names.includes(before.project)) return before.project;
-  return names.includes('default') ? undefined : names[0];
+  const known = before?.project !== undefined && names.includes(before.project) ? before.project : undefined;
+  return { project: known ?? (names.includes('default') ? undefined : names[0]), none: names.length === 0 };
 }
 
 export function addLogout(program: Command, around: Surroundings): void {
