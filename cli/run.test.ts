@@ -148,6 +148,16 @@ test('a wrong command line sends nothing and ends with 2', async () => {
   assert.deepEqual(manager.requests, []);
 });
 
+test('details name what is empty as well', async () => {
+  await using manager = await startFakeManager();
+  manager.answer('vm.get', () => ({ name: 'web', labels: {}, affinity: [], ha: { dependsOn: [] }, guest: null }));
+  const { stdout } = await ask(manager, 'vm show web');
+  assert.deepEqual(
+    stdout.split('\n').map((line) => line.split(/ +/)),
+    [['name', 'web'], ['labels', '-'], ['affinity', '-'], ['ha.dependsOn', '-'], ['guest', '-'], ['']],
+  );
+});
+
 test('help of a command and the version are there as people ask for them', async () => {
   const { version } = JSON.parse(await readFile(new URL('package.json', import.meta.url), 'utf8')) as {
     version: string;
