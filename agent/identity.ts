@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { closed, Id } from '@kvasir/api/schema.ts';
 import { type Static, Type } from 'typebox';
 import { Check } from 'typebox/value';
-import { readKeptFile, writeKeptFile } from './kept-file.ts';
+import { readKeptFile, writeKeptFile } from '@kvasir/api/kept-file.ts';
 
 export const AgentRecord = closed({
   hostId: Id,

@@ -146,9 +146,10 @@ async function run(argv: readonly string[]): Promise<void> {
 
 async function main([command, ...rest]: readonly string[]): Promise<number> {
   try {
-    if (command === 'join') await runJoin(rest);
+    if (command === 'help' || [command, ...rest].some((word) => word === '--help' || word === '-h'))
+      process.stdout.write(`${usage}\n`);
+    else if (command === 'join') await runJoin(rest);
     else if (command === 'run') await run(rest);
-    else if (command === 'help' || command === '--help') process.stdout.write(`${usage}\n`);
     else throw new UsageError(command === undefined ? 'give a command' : `'${command}' is no command`);
     return 0;
   } catch (error) {

@@ -52,7 +52,7 @@ export const Labels = Type.Record(
   {
     maxProperties: 64,
     additionalProperties: false,
-    description: 'Free key-value marks',
+    description: 'Free key-value marks; an update names all that shall remain',
   },
 );
 export type Labels = Static<typeof Labels>;

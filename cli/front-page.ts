@@ -52,6 +52,7 @@ const sections: readonly Section[] = [
     lines: [
       ['login', 'write the address and a token into your profile'],
       ['logout', 'end the session and forget the token'],
+      ['profile', 'which login commands use: list, use'],
       ...group('session', 'api-token'),
     ],
   },
@@ -110,6 +111,7 @@ export function frontPage(): string {
       'Everywhere\n',
       '  -o table|json|yaml   how results are printed     --project NAME   project to work in\n',
       '  --wait               until the task has ended    --profile NAME   another login\n',
+      '  --version            of this program             help COMMAND     the same as COMMAND --help\n',
       '  Exit codes: 0 done, 1 refused or failed, 2 wrong command line.\n',
     ].join(''),
   ].join('\n');

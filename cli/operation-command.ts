@@ -8,7 +8,7 @@ import { connect, type GlobalFlags } from './connection.ts';
 import { fieldsOf, kebab, type Schema } from './fields.ts';
 import { addFields, addGlobalOptions, buildRequest } from './option-set.ts';
 import { printItem, printList } from './output.ts';
-import { readSecret } from './secret.ts';
+import { secretReader } from './secret.ts';
 import { readAll, type Surroundings } from './surroundings.ts';
 import { announceTask, awaitTask } from './task-result.ts';
 
@@ -42,7 +42,7 @@ export function operationCommand(operation: Operation, around: Surroundings): Co
     const flags: OperationFlags & Record<string, unknown> = command.optsWithGlobals();
     const request = await buildRequest(fields, command.args, command.opts(), {
       readStdin: () => readAll(around.stdin),
-      readSecret: (label, file) => readSecret(label, file, around),
+      readSecret: secretReader(around),
     });
     const { client, project } = await connect(flags, around);
     const query = { ...request.query };

@@ -2,7 +2,7 @@
 import { Argument, type Command, Option } from 'commander';
 import { choicesOf, type Field, type OperationFields } from './fields.ts';
 import { UsageError } from './usage-error.ts';
-import { parseValue, type ValueSource } from './values.ts';
+import { parseValue, type ValueSource, secretLabel } from './values.ts';
 
 /** Options of every command; `--project` only where the request names a project. */
 export function addGlobalOptions(command: Command, withProject: boolean): void {
@@ -48,7 +48,7 @@ export async function buildRequest(
     const given = readOption(field, options);
     if (given === undefined) {
       if (field.kind === 'secret' && field.required) {
-        place(request, field, await source.readSecret(field.path.at(-1) ?? '', undefined));
+        place(request, field, await source.readSecret(secretLabel(field), undefined));
       } else if (field.required)
         throw new UsageError(`required option '--${field.flag} <${placeholder(field)}>' not specified`);
       continue;
@@ -116,7 +116,8 @@ function describe(field: Field): string {
   if (field.kind === 'gib') notes.push('e.g. 10GiB');
   if (field.kind === 'text') notes.push('@file reads a file, - stdin');
   if (field.kind === 'lines') notes.push('may be repeated; @file reads its lines');
-  if (field.kind === 'record' || field.kind === 'objects') notes.push('may be repeated');
+  if (field.kind === 'record') notes.push("may be repeated; '' for none");
+  if (field.kind === 'objects') notes.push('may be repeated');
   if (field.kind === 'secret') notes.push('file that holds it, - for stdin; never given on the command line');
   if (field.kind === 'boolean' && field.part === 'body') notes.push(`--no-${field.flag}: not`);
   if (field.nullable) notes.push('none: no value');

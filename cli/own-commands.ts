@@ -18,6 +18,7 @@ const ownCommands: readonly OwnCommand[] = [
   { word: 'event', load: async () => (await import('./commands/event-follow.ts')).addEventFollow },
   { word: 'login', load: async () => (await import('./commands/login.ts')).addLogin },
   { word: 'logout', load: async () => (await import('./commands/login.ts')).addLogout },
+  { word: 'profile', load: async () => (await import('./commands/profile.ts')).addProfile },
   { word: 'completion', load: async () => (await import('./commands/completion.ts')).addCompletion },
 ];
 

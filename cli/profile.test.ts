@@ -39,6 +39,44 @@ test('login writes a profile that only its owner reads, and commands use it', as
   assert.equal((await readFile(file, 'utf8')).includes('secret-token'), false);
 });
 
+test('a login without access to the default project works in a project of its own, and each login is found again', async () => {
+  await using home = await temporaryHome();
+  await using manager = await startFakeManager();
+  const env = { HOME: home.path };
+  let projects = ['shop', 'test'];
+  const whoAmI = () => ({
+    user,
+    expiresAt: null,
+    projects: projects.map((name) => ({ id: user.id, name, role: 'member' })),
+  });
+  manager.answer('session.create', () => ({ id: user.id, token: 't', expiresAt: '', user }));
+  manager.answer('session.current', whoAmI);
+  const logIn = (...more: string[]) => runCli(['login', '--url', manager.url, ...more], { env, stdin: 'pass word\n' });
+  const projectOfList = async () => {
+    assert.equal((await runCli(['vm', 'list'], { env })).code, 0);
+    return manager.requests.at(-1)?.query.project;
+  };
+  assert.match((await logIn()).stdout, /commands work in project shop\n$/);
+  assert.equal(await projectOfList(), 'shop');
+  projects = ['test', 'default'];
+  assert.match((await logIn('--profile', 'boss')).stdout, /"boss" is the current profile now\n$/);
+  assert.equal(await projectOfList(), undefined);
+
+  projects = [];
+  assert.match((await logIn('--profile', 'boss')).stdout, /you are in no project yet/);
+
+  const use = await runCli(['profile', 'use', 'default'], { env });
+  assert.equal(use.code, 0, use.stderr);
+  assert.equal(await projectOfList(), 'shop');
+  const list = await runCli(['profile', 'list', '-o', 'json'], { env });
+  assert.deepEqual(JSON.parse(list.stdout), [
+    { name: 'default', current: true, loggedIn: true, url: manager.url, project: 'shop' },
+    { name: 'boss', current: false, loggedIn: true, url: manager.url, project: 'default' },
+  ]);
+  assert.doesNotMatch((await runCli(['profile', 'list'], { env })).stdout, /kvs_|\bt\b/);
+  assert.equal((await runCli(['profile', 'use', 'nobody'], { env })).code, 2);
+});
+
 test('the environment wins, and a token goes to no other manager than its own', async () => {
   await using home = await temporaryHome();
   await using manager = await startFakeManager();

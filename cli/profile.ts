@@ -5,9 +5,10 @@
  * leaves the old one; the environment (`KVASIR_URL`, `KVASIR_TOKEN`) wins over it.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { unfinishedEnding, writeKeptFile } from '@kvasir/api/kept-file.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface Profile {
@@ -55,12 +56,5 @@ export async function readProfiles(env: Environment, warn: (line: string) => voi
 export async function writeProfiles(env: Environment, file: ProfileFile): Promise<void> {
   const path = profilePath(env);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const fresh = `${path}.${randomUUID()}`;
-  try {
-    await writeFile(fresh, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
-    await rename(fresh, path);
-  } catch (error) {
-    await rm(fresh, { force: true });
-    throw error;
-  }
+  await writeKeptFile(path, `${JSON.stringify(file, null, 2)}\n`, `${path}.${randomUUID()}${unfinishedEnding}`);
 }

@@ -1,5 +1,6 @@
 /** What a person sees: results in each form, one clear error line, the exit code. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import { parse } from 'yaml';
@@ -145,6 +146,28 @@ test('a wrong command line sends nothing and ends with 2', async () => {
     assert.match(stderr, /^error: /, line);
   }
   assert.deepEqual(manager.requests, []);
+});
+
+test('details name what is empty as well', async () => {
+  await using manager = await startFakeManager();
+  manager.answer('vm.get', () => ({ name: 'web', labels: {}, affinity: [], ha: { dependsOn: [] }, guest: null }));
+  const { stdout } = await ask(manager, 'vm show web');
+  assert.deepEqual(
+    stdout.split('\n').map((line) => line.split(/ +/)),
+    [['name', 'web'], ['labels', '-'], ['affinity', '-'], ['ha.dependsOn', '-'], ['guest', '-'], ['']],
+  );
+});
+
+test('help of a command and the version are there as people ask for them', async () => {
+  const { version } = JSON.parse(await readFile(new URL('package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  for (const words of [['--version'], ['version']]) {
+    assert.deepEqual(await runCli(words), { code: 0, stdout: `kvasir ${version}\n`, stderr: '' });
+  }
+  const [asked, option] = [await runCli(['help', 'vm', 'stop']), await runCli(['vm', 'stop', '--help'])];
+  assert.match(asked.stdout, /^Usage: kvasir vm stop/);
+  assert.deepEqual(asked, option);
 });
 
 test('a delete without content says so; If-Match and Idempotency-Key are sent', async () => {

@@ -1,4 +1,5 @@
 /** Runs one command line to its exit code: 0 done, 1 refused or failed, 2 wrong command line, 130 interrupted. */
+import { readFile } from 'node:fs/promises';
 import { CommanderError } from 'commander';
 import { frontPage } from './front-page.ts';
 import { buildProgram } from './program.ts';
@@ -11,12 +12,18 @@ export async function run(words: readonly string[], around: Surroundings): Promi
       await (await import('./commands/completion.ts')).complete(words.slice(1), around);
       return 0;
     }
-    if (words.length === 0 || words[0] === 'help') {
+    const [first, ...rest] = words;
+    if (first === undefined || (first === 'help' && rest.length === 0)) {
       around.stdout.write(frontPage());
       return 0;
     }
-    const program = await buildProgram(words, around);
-    await program.parseAsync([...words], { from: 'user' });
+    if (first === '--version' || first === 'version') {
+      around.stdout.write(`kvasir ${await version()}\n`);
+      return 0;
+    }
+    const asked = first === 'help' ? [...rest, '--help'] : words;
+    const program = await buildProgram(asked, around);
+    await program.parseAsync([...asked], { from: 'user' });
     return 0;
   } catch (error) {
     // Commander has printed its own line already.
@@ -25,4 +32,9 @@ export async function run(words: readonly string[], around: Surroundings): Promi
     if (line !== undefined) around.stderr.write(`error: ${line.replace(/\s*\n\s*/g, ' ')}\n`);
     return exitCode;
   }
+}
+
+async function version(): Promise<string> {
+  const text = await readFile(new URL('package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { readonly version: string }).version;
 }

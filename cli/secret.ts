@@ -5,21 +5,30 @@ import { readAll, type Surroundings } from './surroundings.ts';
 import { UsageError } from './usage-error.ts';
 import { readFileText } from './values.ts';
 
-/** `file` undefined: ask on a terminal, else take the first line of stdin. One trailing newline is not part of it. */
-export async function readSecret(label: string, file: string | undefined, around: Surroundings): Promise<string> {
-  if (file !== undefined && file !== '-') return firstLine(await readFileText(file));
-  if (file === undefined && around.stdin.isTTY) return ask(label, around);
-  const text = firstLine(await readAll(around.stdin));
-  if (text === '') throw new UsageError(`a ${label} is needed: on stdin, or with --${label}-file FILE`);
-  return text;
+export type ReadSecret = (label: string, file: string | undefined) => Promise<string>;
+
+/**
+ * Of one command. `file` undefined: asks on a terminal, else takes a line of stdin; a second secret takes the next line.
+ * One trailing newline is not part of it.
+ */
+export function secretReader(around: Surroundings): ReadSecret {
+  let stdin: Promise<string[]> | undefined;
+  return async (label, file) => {
+    if (file !== undefined && file !== '-') return linesOf(await readFileText(file))[0] ?? '';
+    if (file === undefined && around.stdin.isTTY) return ask(label, around);
+    stdin ??= readAll(around.stdin).then(linesOf);
+    const text = (await stdin).shift() ?? '';
+    if (text === '') throw new UsageError(`a ${label} is needed: on stdin, or with --${label}-file FILE`);
+    return text;
+  };
 }
 
-function firstLine(text: string): string {
-  return text.split(/\r?\n/, 1)[0] ?? '';
+function linesOf(text: string): string[] {
+  return text.split(/\r?\n/);
 }
 
 async function ask(label: string, around: Surroundings): Promise<string> {
-  around.stderr.write(`${label}: `);
+  around.stderr.write(`${label.replaceAll('-', ' ')}: `);
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: around.stdin, output: silent, terminal: true });
   try {

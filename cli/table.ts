@@ -43,13 +43,18 @@ export function renderDetails(item: unknown, wide = true): string {
       value.forEach((one, index) => {
         lines.push([`${path}.${index}`, inline(one)]);
       });
-    } else if (!Array.isArray(value) && typeof value === 'object' && value !== null) {
+    } else if (isFilled(value)) {
       for (const [key, inner] of Object.entries(value)) walk(path === '' ? key : `${path}.${key}`, inner);
     } else lines.push([path, cellText(path, value)]);
   };
   walk('', item);
   const width = Math.max(0, ...lines.map(([name]) => widthOf(name)));
   return lines.map(([name, text]) => `${padEnd(name, width)}  ${wide ? text : cut(text, 200)}\n`).join('');
+}
+
+/** An empty object (no labels) takes a line of its own, as an empty list does. */
+function isFilled(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0;
 }
 
 /** `allocated.memoryMib` -> `ALLOCATED MEMORY`, `hostName` -> `HOST`, `createdAt` -> `CREATED`. */
@@ -84,7 +89,7 @@ export function cellText(column: string, value: unknown): string {
     if (column.endsWith('At') || column === 'at') return visible(value.replace(/^(\S{10})T(\S{8})\.\d+Z$/, '$1 $2Z'));
     return visible(value);
   }
-  if (Array.isArray(value) && value.length === 0) return '-';
+  if (typeof value === 'object' && Object.keys(value).length === 0) return '-';
   return inline(value);
 }
 

@@ -3,9 +3,10 @@
  * for each (manager, project, image name, pool, file with its size and time). Another file content starts afresh.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { unfinishedEnding, writeKeptFile } from '@kvasir/api/kept-file.ts';
 
 export interface UploadState {
   /** Written before the upload is announced, so that a lost answer does not make a second image. */
@@ -37,9 +38,7 @@ export function uploadStateFile(
     },
     async write(state) {
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      const fresh = `${path}.${randomUUID()}`;
-      await writeFile(fresh, JSON.stringify(state), { mode: 0o600 });
-      await rename(fresh, path);
+      await writeKeptFile(path, JSON.stringify(state), `${path}.${randomUUID()}${unfinishedEnding}`);
     },
     remove: () => rm(path, { force: true }),
   };

@@ -77,6 +77,21 @@ test('the whole file arrives, announced with its size and checksum', async () =>
   assert.deepEqual(await readdir(join(home.path, '.local/state/kvasir/uploads')), []);
 });
 
+test('a refusal is told with its reason, and the image is not shown as if it were there', async () => {
+  await using home = await temporaryHome();
+  await using manager = await startFakeManager();
+  serveUpload(manager);
+  manager.answer('image.get', () => ({ id: imageId, name: 'tiny', state: 'failed' }));
+  const error = { code: 'bad-image', message: 'The image is refused: it has a backing file' };
+  manager.answer('task.list', ({ query }) => ({
+    items: query.target === imageId ? [{ error }] : [],
+    nextCursor: null,
+  }));
+  const { code, stdout, stderr } = await upload(manager, home.path);
+  assert.deepEqual({ code, stdout }, { code: 1, stdout: '' });
+  assert.match(stderr, /^error: The image is refused: it has a backing file; .*kvasir image delete tiny$/m);
+});
+
 test('the same command goes on from the byte that the manager has', async () => {
   await using home = await temporaryHome();
   await using manager = await startFakeManager();

@@ -13,6 +13,11 @@ export interface ValueSource {
   readSecret(label: string, file: string | undefined): Promise<string>;
 }
 
+/** `--new-password-file` asks for the `new-password`. */
+export function secretLabel(field: Field): string {
+  return field.flag.replace(/-file$/, '');
+}
+
 /** `given` is what the parser found: one word, several (a repeated option), or a boolean. */
 export async function parseValue(
   field: Field,
@@ -27,7 +32,7 @@ export async function parseValue(
     case 'text':
       return readText(last, source);
     case 'secret':
-      return source.readSecret(field.path.at(-1) ?? '', last);
+      return source.readSecret(secretLabel(field), last);
     case 'lines':
       return (await Promise.all(given.map((one) => readLines(one, source)))).flat();
     case 'words':

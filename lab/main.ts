@@ -7,6 +7,7 @@ import { demoLabName, startDemo, startManager, stopDemo } from './demo.ts';
 import { tinyGuestImage } from './guest/build.ts';
 import { bmcModes } from './bmc.ts';
 import { Lab } from './lab.ts';
+import { readLabArguments } from './lab-arguments.ts';
 import { networks } from './layout.ts';
 import type { LabNetwork } from './layout.ts';
 import { test } from './test.ts';
@@ -96,24 +97,7 @@ async function runInHost(lab: Lab, hostName: string, argv: readonly string[]): P
 }
 
 async function labCommand(args: readonly string[]): Promise<number> {
-  const inner = args[0] === 'exec' ? args.findIndex((arg, i) => i > 0 && /^h[0-9]+$/.test(arg)) : -1;
-  const own = inner < 0 ? args : args.slice(0, inner + 1);
-  const { values, positionals } = parseArgs({
-    args: [...own],
-    allowPositionals: true,
-    options: {
-      name: { type: 'string', default: demoLabName },
-      hosts: { type: 'string' },
-      network: { type: 'string' },
-      output: { type: 'string', short: 'o' },
-      'stay-down': { type: 'boolean', default: false },
-      ok: { type: 'boolean', default: false },
-      slow: { type: 'boolean', default: false },
-      broken: { type: 'boolean', default: false },
-      lies: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  });
+  const { values, positionals, inner } = readLabArguments(args);
   const [command, hostName, ...rest] = positionals;
   if (values.help || command === undefined) {
     process.stdout.write(`${usage}\n`);
@@ -180,9 +164,8 @@ async function labCommand(args: readonly string[]): Promise<number> {
       process.stdout.write(`${(await tinyGuestImage(clockedProgress())).path}\n`);
       return 0;
     case 'exec':
-      if (hostName === undefined || inner + 1 >= args.length)
-        throw new UsageError('lab exec takes a host and a command');
-      return runInHost(Lab.open(values.name), hostName, args.slice(inner + 1));
+      if (hostName === undefined || inner.length === 0) throw new UsageError('lab exec takes a host and a command');
+      return runInHost(Lab.open(values.name), hostName, inner);
     default:
       throw new UsageError(`'${command}' is no command of the lab`);
   }
@@ -206,12 +189,26 @@ async function demoCommand(args: readonly string[]): Promise<number> {
   return values.stop ? stopDemo(values.name) : startDemo(values.name);
 }
 
+async function testCommand(words: readonly string[]): Promise<number> {
+  const option = words.find((word) => word.startsWith('-'));
+  if (option === '--help' || option === '-h') {
+    process.stdout.write('kvasir test           run every check, then every end-to-end test\n');
+    process.stdout.write(
+      'kvasir test WORD…     run the end-to-end tests whose file has one of the words in its path\n',
+    );
+    process.stdout.write('The last line is "N passed, N failed".\n');
+    return 0;
+  }
+  if (option !== undefined) throw new UsageError(`test: '${option}' is no option`);
+  return test(words);
+}
+
 async function main(argv: readonly string[]): Promise<number> {
   if (process.getuid?.() !== 0) throw new UsageError('only root can make hosts out of namespaces');
   const [command, ...args] = argv;
   if (command === 'lab') return labCommand(args);
   if (command === 'demo') return demoCommand(args);
-  if (command === 'test') return test(args);
+  if (command === 'test') return testCommand(args);
   throw new UsageError(`'${command ?? ''}' is none of demo, lab, test`);
 }
 
@@ -221,6 +218,6 @@ try {
   const isUsage =
     error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS') === true;
   tell(`kvasir: ${error instanceof Error ? error.message : String(error)}`);
-  if (isUsage) tell("'kvasir lab --help' lists the commands");
+  if (isUsage) tell(`'kvasir ${process.argv[2] ?? 'lab'} --help' tells more`);
   process.exitCode = isUsage ? 2 : 1;
 }

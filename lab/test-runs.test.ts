@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Steps } from './steps.ts';
 import { abandoned } from './test-labs.ts';
 import { parseTotals } from './test.ts';
@@ -38,5 +44,37 @@ describe('steps', () => {
       /no/,
     );
     assert.deepEqual(shown, [' … count\n', ' ok N s count: 3 found\n', ' … break\n', ' failed N s break\n']);
+  });
+});
+
+describe('a test run', () => {
+  it('that is ended by SIGTERM takes its test files with it', { timeout: 60_000 }, async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), 'kvasir-test-run-'));
+    context.after(() => rmSync(folder, { recursive: true }));
+    const [file, pidFile] = [join(folder, 'hangs.e2e.ts'), join(folder, 'pid')];
+    const content = [
+      `import { renameSync, writeFileSync } from 'node:fs';`,
+      `import { it } from 'node:test';`,
+      `it('hangs', () => new Promise((resolve) => {`,
+      `  setTimeout(resolve, 600_000);`,
+      `  writeFileSync(${JSON.stringify(`${pidFile}.new`)}, String(process.pid));`,
+      `  renameSync(${JSON.stringify(`${pidFile}.new`)}, ${JSON.stringify(pidFile)});`,
+      `}));`,
+    ];
+    writeFileSync(file, content.join('\n'));
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const program = join(import.meta.dirname, 'testing/play-files.ts');
+    const run = spawn(process.execPath, [program, file], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const over = once(run, 'exit');
+    let printed = '';
+    run.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+    while (!existsSync(pidFile)) await pause(20);
+    const pid = Number(readFileSync(pidFile, 'utf8'));
+    context.after(() => existsSync(`/proc/${pid}`) && process.kill(pid, 'SIGKILL'));
+    assert.ok(existsSync(`/proc/${pid}`));
+    run.kill('SIGTERM');
+    await over;
+    while (existsSync(`/proc/${pid}`)) await pause(20);
+    assert.match(printed, /^failed/m);
   });
 });

@@ -2,8 +2,9 @@
  * `kvasir test`: everything in `npm run check`, then all end-to-end tests (`*.e2e.ts`), two files at a time, each with a lab of
  * its own, for they wait more than they work; and beside them a thousand simulated fault schedules (one test), which take what
  * processor time is left. The last line is `N passed, N failed`, over all. Exit code 1 when anything failed or nothing ran.
+ * SIGTERM ends all that runs, as Ctrl-C does by itself, and removes the labs that were in use.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { run } from 'node:test';
 import { basename, join, relative } from 'node:path';
@@ -21,16 +22,29 @@ export function parseTotals(line: string): Totals | undefined {
   return match === null ? undefined : { passed: Number(match[1]), failed: Number(match[2]) };
 }
 
+/** A terminal tells Ctrl-C to every process below it; SIGTERM reaches this one alone and has to be passed on. */
+export function whenTerminated(): AbortSignal {
+  const end = new AbortController();
+  process.once('SIGTERM', () => end.abort());
+  return end.signal;
+}
+
+/** The exit code; null: a signal ended it. */
+function exitOf(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve, reject) => {
+    child.once('error', (error) => (error.name === 'AbortError' ? resolve(null) : reject(error)));
+    child.once('exit', (code) => resolve(code));
+  });
+}
+
 /** Passes on what the check prints, except its closing line, which it returns. */
-async function check(print: (line: string) => void): Promise<Totals> {
+async function check(print: (line: string) => void, terminated: AbortSignal): Promise<Totals> {
   const child = spawn(process.execPath, [join(checkoutDirectory, 'tools/check.ts')], {
     cwd: checkoutDirectory,
     stdio: ['ignore', 'pipe', 'inherit'],
+    signal: terminated,
   });
-  const exit = new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => resolve(code));
-  });
+  const exit = exitOf(child);
   let totals: Totals | undefined;
   for await (const line of createInterface(child.stdout)) {
     const found = parseTotals(line);
@@ -52,14 +66,15 @@ const slowestFiles = 8;
  * Plays fault schedules over the real manager and agents; what fails is printed with its seed and script. Their clock is virtual:
  * how slowly they get on beside other work changes nothing.
  */
-async function simulate(print: (line: string) => void): Promise<Totals> {
+async function simulate(print: (line: string) => void, terminated: AbortSignal): Promise<Totals> {
   const startedMs = performance.now();
   const play = [process.execPath, join(checkoutDirectory, 'sim/main.ts'), '--seeds', String(simulatedSeeds)];
-  const child = spawn('nice', ['-n', '19', ...play], { cwd: checkoutDirectory, stdio: ['ignore', 'pipe', 'inherit'] });
-  const exit = new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => resolve(code));
+  const child = spawn('nice', ['-n', '19', ...play], {
+    cwd: checkoutDirectory,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    signal: terminated,
   });
+  const exit = exitOf(child);
   for await (const line of createInterface(child.stdout)) print(line);
   const good = (await exit) === 0;
   const seconds = `${((performance.now() - startedMs) / 1000).toFixed(1)} s`.padStart(8);
@@ -77,19 +92,34 @@ const alone: readonly string[] = [
   'vm-moves',
 ];
 
-async function endToEnd(files: readonly string[], print: (line: string) => void): Promise<Totals[]> {
+async function endToEnd(
+  files: readonly string[],
+  print: (line: string) => void,
+  terminated: AbortSignal,
+): Promise<Totals[]> {
   const isAlone = (file: string): boolean => alone.includes(basename(file, '.e2e.ts'));
   const together = files.filter((file) => !isAlone(file));
-  return [await play(together, 2, print), await play(files.filter(isAlone), 1, print)];
+  return [await play(together, 2, print, terminated), await play(files.filter(isAlone), 1, print, terminated)];
 }
 
 /** A skipped or unfinished test is a failure: it would look like a promise that is kept. */
-async function play(files: readonly string[], concurrency: number, print: (line: string) => void): Promise<Totals> {
+export async function play(
+  files: readonly string[],
+  concurrency: number,
+  print: (line: string) => void,
+  terminated: AbortSignal,
+): Promise<Totals> {
   // Given none, the runner would look for some itself.
   if (files.length === 0) return none;
   let passed = 0;
   let failed = 0;
-  const stream = run({ files: [...files], concurrency, timeout: fileTimeoutMs, cwd: checkoutDirectory });
+  const stream = run({
+    files: [...files],
+    concurrency,
+    timeout: fileTimeoutMs,
+    cwd: checkoutDirectory,
+    signal: terminated,
+  });
   const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`.padStart(8);
   const spentMs = new Map<string, number>();
   const spend = (file = '', ms: number): void => void spentMs.set(file, (spentMs.get(file) ?? 0) + ms);
@@ -123,18 +153,24 @@ async function play(files: readonly string[], concurrency: number, print: (line:
 /** @param only words that a file's path must contain, any of them; all files and the check when empty */
 export async function test(only: readonly string[]): Promise<number> {
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  const terminated = whenTerminated();
   const left = await removeAbandonedTestLabs();
   if (left.length > 0) print(`removed what interrupted runs left: ${left.join(', ')}`);
   const files = globSync('e2e/**/*.e2e.ts', { cwd: checkoutDirectory })
     .filter((file) => only.length === 0 || only.some((word) => file.includes(word)))
     .sort()
     .map((file) => join(checkoutDirectory, file));
-  const checked = only.length === 0 ? await check(print) : none;
-  const [simulated, tested] = await Promise.all([only.length === 0 ? simulate(print) : none, endToEnd(files, print)]);
+  if (files.length === 0) print(`no end-to-end test has ${only.join(' or ')} in its path`);
+  const checked = only.length === 0 ? await check(print, terminated) : none;
+  const [simulated, tested] = await Promise.all([
+    only.length === 0 ? simulate(print, terminated) : none,
+    endToEnd(files, print, terminated),
+  ]);
   await removeAbandonedTestLabs();
   const stages = [checked, simulated, ...tested];
   const sum = (of: (totals: Totals) => number): number => stages.reduce((all, each) => all + of(each), 0);
   const totals = { passed: sum(({ passed }) => passed), failed: sum(({ failed }) => failed) };
   print(`${totals.passed} passed, ${totals.failed} failed`);
+  if (terminated.aborted) return 143;
   return totals.failed > 0 || totals.passed === 0 ? 1 : 0;
 }

@@ -2,9 +2,9 @@
  * The first start makes the administrator. Its password is in a file that only the owner of the data folder can read; it is
  * there before the user is, so that no crash leaves an administrator whose password nobody knows.
  */
-import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '@kvasir/api/clock.ts';
+import { writeKeptFile } from '@kvasir/api/kept-file.ts';
 import type { Ids } from './ids.ts';
 import { hashPassword } from './services/passwords.ts';
 import type { Store } from './store/database.ts';
@@ -29,7 +29,7 @@ export async function makeFirstAdmin(
   const password = seams.ids.token(15);
   const passwordHash = await hashPassword(password);
   const passwordFile = join(dataFolder, 'admin-password');
-  await writeSecret(passwordFile, password);
+  await writeKeptFile(passwordFile, `${password}\n`);
   const made = await store.transaction(async (tx) => {
     if ((await users.count(tx)) > 0) return false;
     await users.insert(tx, {
@@ -43,18 +43,4 @@ export async function makeFirstAdmin(
     return true;
   });
   return made ? { userName: firstAdminName, password, passwordFile } : undefined;
-}
-
-/** Writes a file that only its owner can read, complete or not at all. */
-export async function writeSecret(path: string, secret: string): Promise<void> {
-  const unfinished = `${path}.${process.pid}.new`;
-  const file = await open(unfinished, 'w', 0o600);
-  try {
-    await file.chmod(0o600);
-    await file.writeFile(`${secret}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(unfinished, path);
 }

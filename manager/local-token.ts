@@ -5,8 +5,8 @@
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { systemClock } from '@kvasir/api/clock.ts';
+import { writeKeptFile } from '@kvasir/api/kept-file.ts';
 import { systemIds } from './ids.ts';
-import { writeSecret } from './first-admin.ts';
 import { hashSecret, newSecret } from './services/passwords.ts';
 import { apiTokens } from './store/api-tokens.ts';
 import { audit } from './store/audit.ts';
@@ -29,7 +29,7 @@ export async function createLocalToken(request: LocalTokenRequest): Promise<void
   try {
     const secret = newSecret('kvt');
     await insertToken(store, request, secret);
-    await writeSecret(request.output, secret);
+    await writeKeptFile(request.output, `${secret}\n`);
   } finally {
     await store.close();
   }

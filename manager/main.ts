@@ -1,12 +1,6 @@
 /**
- * The manager's program.
- *
- *   node manager/main.ts --data DIR [--listen 127.0.0.1:8080] [--agent-listen HOST:PORT|unix:/path]
- *     [--agent-address HOST:PORT] [--database sqlite|postgres://…] [--tls-key FILE --tls-cert FILE] [--log-level info]
- *   node manager/main.ts create-token --data DIR --output FILE [--user admin] [--name local] [--database …]
- *
- * A password for PostgreSQL belongs into PGPASSWORD or ~/.pgpass, not into the address. The log goes to stderr as JSON lines;
- * what a person wants to know goes to stdout.
+ * The manager's program: `serve` is the control plane, `create-token` gives a program of the same machine its access. The log goes
+ * to stderr as JSON lines; what a person wants to know goes to stdout. Exit codes: 0 done, 1 failed, 2 usage.
  */
 import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
@@ -19,42 +13,62 @@ import { databaseAddress, startManager } from './start.ts';
 // Everything in the data folder is for its owner alone.
 process.umask(0o077);
 
-const text = { type: 'string' } as const;
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    data: text,
-    database: { ...text, default: process.env.KVASIR_DATABASE ?? 'sqlite' },
-    listen: { ...text, default: '127.0.0.1:8080' },
-    'agent-listen': text,
-    'agent-address': text,
-    'tls-key': text,
-    'tls-cert': text,
-    'log-level': { ...text, default: 'info' },
-    user: { ...text, default: 'admin' },
-    name: { ...text, default: 'local' },
-    output: text,
-  },
-});
+const usage = `The control plane.
 
-const [command = 'serve', ...rest] = positionals;
+  manager serve --data DIR [--listen 127.0.0.1:8080] [--tls-key FILE --tls-cert FILE]
+                [--agent-listen HOST:PORT|unix:/path] [--agent-address HOST:PORT]
+                [--database sqlite|postgres://…] [--log-level info]
+  manager create-token --data DIR --output FILE [--user admin] [--name local] [--database …]
+
+The data directory holds the database (sqlite), the keys and the first administrator's password; it is its owner's alone.
+A password for PostgreSQL belongs into PGPASSWORD or ~/.pgpass, not into the address.`;
+
+const { values, positionals } = readCommandLine();
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
+const [command, ...rest] = positionals;
 if (rest.length > 0) fail(`Unknown argument ${rest[0]}`);
+if (command !== undefined && command !== 'serve' && command !== 'create-token') {
+  fail(`Unknown command ${command}; there are: serve, create-token`);
+}
 const dataFolder = values.data ?? fail('--data DIR is missing');
 
-switch (command) {
-  case 'serve':
-    await serve();
-    break;
-  case 'create-token':
-    await createLocalToken({
-      databaseAddress: databaseAddress({ dataFolder, database: values.database }),
-      userName: values.user,
-      tokenName: values.name,
-      output: values.output ?? fail('--output FILE is missing: the secret is written there, mode 0600'),
+if (command === 'create-token') {
+  await createLocalToken({
+    databaseAddress: databaseAddress({ dataFolder, database: values.database }),
+    userName: values.user,
+    tokenName: values.name,
+    output: values.output ?? fail('--output FILE is missing: the secret is written there, mode 0600'),
+  });
+} else {
+  await serve();
+}
+
+function readCommandLine() {
+  const text = { type: 'string' } as const;
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        data: text,
+        database: { ...text, default: process.env.KVASIR_DATABASE ?? 'sqlite' },
+        listen: { ...text, default: '127.0.0.1:8080' },
+        'agent-listen': text,
+        'agent-address': text,
+        'tls-key': text,
+        'tls-cert': text,
+        'log-level': { ...text, default: 'info' },
+        user: { ...text, default: 'admin' },
+        name: { ...text, default: 'local' },
+        output: text,
+        help: { type: 'boolean', short: 'h', default: false },
+      },
     });
-    break;
-  default:
-    fail(`Unknown command ${command}; there are: serve, create-token`);
+  } catch (error) {
+    return fail((error as Error).message);
+  }
 }
 
 async function serve(): Promise<void> {
@@ -124,6 +138,6 @@ function hostAndPort(value: string): { host: string; port: number } {
 }
 
 function fail(message: string): never {
-  console.error(message);
+  console.error(`kvasir manager: ${message}\n\n${usage}`);
   process.exit(2);
 }

@@ -3,8 +3,8 @@
  * folder. Managers that share a database need the same file; another key is told apart by its mark.
  */
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
-import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readKeptFile, writeKeptFile } from '@kvasir/api/kept-file.ts';
 
 const keyBytes = 32;
 const nonceBytes = 12;
@@ -25,20 +25,10 @@ export class SecretBox {
   /** With the key of this data folder, made at the first time. */
   static async open(dataFolder: string): Promise<SecretBox> {
     const path = join(dataFolder, keyFile);
-    const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    });
+    const text = await readKeptFile(path);
     if (text !== undefined) return new SecretBox(Buffer.from(text.trim(), 'base64'));
     const key = randomBytes(keyBytes);
-    const file = await open(`${path}.new`, 'w', 0o600);
-    try {
-      await file.writeFile(`${key.toString('base64')}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(`${path}.new`, path);
+    await writeKeptFile(path, `${key.toString('base64')}\n`);
     return new SecretBox(key);
   }
 

@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { syncDirectory } from '@kvasir/api/kept-file.ts';
 import type { FinishedCall, Journal } from './journal.ts';
 
 interface Entry {
@@ -100,7 +101,7 @@ export class FileJournal implements Journal {
     }
     this.#dropOld();
     if (this.#lines > this.#entries.size + 1) await this.#rewrite();
-    else await syncDirectory(this.#path);
+    else await syncDirectory(dirname(this.#path));
   }
 
   #append(line: Line): Promise<void> {
@@ -164,7 +165,7 @@ export class FileJournal implements Journal {
     this.#size = bytes.byteLength;
     this.#lines = lines.length + 1;
     await old.close();
-    await syncDirectory(this.#path);
+    await syncDirectory(dirname(this.#path));
   }
 }
 
@@ -181,13 +182,4 @@ function parseLine(text: string): Line | undefined {
 
 function checksum(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 8);
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(dirname(path), 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }

@@ -4,7 +4,7 @@
  */
 import type { PoolSpec } from '@kvasir/api/agent/host.ts';
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
-import { readKeptFile, writeKeptFile } from '../kept-file.ts';
+import { readKeptFile, writeKeptFile } from '@kvasir/api/kept-file.ts';
 
 export interface ServedLists {
   readonly pools: readonly PoolSpec[];

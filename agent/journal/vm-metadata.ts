@@ -6,7 +6,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VmSpec } from '@kvasir/api/agent/vm.ts';
 import type { VmMetadata } from '../drivers/network.ts';
-import { writeKeptFile } from '../kept-file.ts';
+import { writeKeptFile } from '@kvasir/api/kept-file.ts';
 
 export interface VmMetadataStore {
   get(vmId: string): VmMetadata | undefined;

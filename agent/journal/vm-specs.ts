@@ -7,7 +7,7 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VmSpec } from '@kvasir/api/agent/vm.ts';
-import { unfinishedEnding, writeKeptFile } from '../kept-file.ts';
+import { unfinishedEnding, writeKeptFile } from '@kvasir/api/kept-file.ts';
 
 export interface VmSpecs {
   get(vmId: string): VmSpec | undefined;

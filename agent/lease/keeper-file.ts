@@ -9,7 +9,7 @@ import { LivenessPlan } from '@kvasir/api/agent/liveness.ts';
 import { closed, nullable } from '@kvasir/api/schema.ts';
 import { type Static, Type } from 'typebox';
 import { Check } from 'typebox/value';
-import { readKeptFile, unfinishedEnding, writeKeptFile } from '../kept-file.ts';
+import { readKeptFile, unfinishedEnding, writeKeptFile } from '@kvasir/api/kept-file.ts';
 
 export const KeeperFile = closed({
   hostId: Type.String(),

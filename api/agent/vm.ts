@@ -116,7 +116,7 @@ export const vmSuspend = change('vm.suspend', 'Save memory to disk and stop', vm
 /** Removes the definition, NIC ports, seed and saved memory; never the volumes. Refused while it runs. Gone already: succeeds. */
 export const vmUndefine = change('vm.undefine', 'Remove a stopped domain', vm, closed({}));
 
-/** `live: false` in the answer: takes effect at the next start. */
+/** `live: false` in the answer: it runs, and takes this only at its next start. */
 export const vmResize = change(
   'vm.resize',
   'Change processors and memory',

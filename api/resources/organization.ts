@@ -64,7 +64,7 @@ export const organizationOperations = resource('organization', {
     params,
     query: listQuery(['userName'], {}),
     response: page(OrganizationMember),
-    cli: { columns: ['userId', 'userName', 'role'] },
+    cli: { columns: ['userName', 'role'] },
   }),
   setMember: operation({
     method: 'PUT',

@@ -122,7 +122,7 @@ export const projectOperations = resource('project', {
     params,
     query: listQuery(['userName'], {}),
     response: page(Member),
-    cli: { columns: ['userId', 'userName', 'role'] },
+    cli: { columns: ['userName', 'role'] },
   }),
   setMember: operation({
     method: 'PUT',

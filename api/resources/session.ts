@@ -2,7 +2,7 @@
 import { type Static, Type } from 'typebox';
 import { noContent, operation, resource } from '../operation.ts';
 import { closed, common, Id, listQuery, Name, nullable, page, Timestamp } from '../schema.ts';
-import { SystemRole } from './user.ts';
+import { Password, SystemRole } from './user.ts';
 
 export const Session = closed({
   id: Id,
@@ -55,6 +55,15 @@ export const sessionOperations = resource('session', {
     access: 'session',
     response: noContent,
     cli: { name: 'end' },
+  }),
+  changePassword: operation({
+    method: 'PUT',
+    path: '/sessions/current/password',
+    summary: "Change one's own password; all other sessions end",
+    access: 'session',
+    body: closed({ currentPassword: Type.String({ minLength: 1, maxLength: 256 }), newPassword: Password }),
+    response: noContent,
+    cli: { name: 'change-password' },
   }),
 });
 

@@ -6,7 +6,7 @@ import { closed, common, Description, listQuery, Name, NameOrId, oneOf, page } f
 export const SystemRole = oneOf(['none', 'viewer', 'admin'] as const, {
   description: "The operator's role on the whole system",
 });
-const Password = Type.String({
+export const Password = Type.String({
   minLength: 8,
   maxLength: 256,
   description: 'At least 8 characters; stored as argon2id',

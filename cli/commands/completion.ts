@@ -10,6 +10,7 @@ import { connect } from '../connection.ts';
 import { choicesOf, type Field, fieldsOf, kebab } from '../fields.ts';
 import { buildProgram } from '../program.ts';
 import { commandName } from '../operation-command.ts';
+import { readProfiles } from '../profile.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 const script = `# bash completion for kvasir; load it with: source <(kvasir completion bash)
@@ -47,6 +48,9 @@ export async function complete(words: readonly string[], around: Surroundings): 
 async function candidatesFor(words: readonly string[], around: Surroundings): Promise<readonly string[]> {
   const last = words.at(-1) ?? '';
   const before = words.slice(0, -1);
+  const other = otherPrograms[before[0] ?? ''];
+  if (other)
+    return before.length === 1 ? other : before.length === 2 && before[0] === 'lab' ? namesOf('host', [], around) : [];
   let command: Command = await buildProgram(before, around);
   const arguments_: string[] = [];
   let awaited: string | undefined;
@@ -76,7 +80,31 @@ async function candidatesFor(words: readonly string[], around: Surroundings): Pr
   return argumentValues(command, operation, arguments_, around);
 }
 
-const topLevelWords = ['login', 'logout', 'completion', 'demo', 'lab', 'test', 'agent', 'manager'];
+const topLevelWords = ['login', 'logout', 'profile', 'completion', 'demo', 'lab', 'test', 'agent', 'manager'];
+
+/** Programs of their own, of which this tree knows the first words only. */
+const otherPrograms: Readonly<Record<string, readonly string[]>> = {
+  demo: ['--stop', '--name'],
+  lab: [
+    'up',
+    'down',
+    'status',
+    'power-off',
+    'power-on',
+    'bmc',
+    'cut',
+    'heal',
+    'kill-agent',
+    'start-agent',
+    'kill-manager',
+    'start-manager',
+    'exec',
+    'guest-image',
+  ],
+  test: [],
+  agent: ['join', 'run'],
+  manager: ['serve', 'create-token'],
+};
 
 async function optionValues(command: Command, operation: Operation | undefined, flag: string, around: Surroundings) {
   const option = command.options.find((one) => one.long === flag);
@@ -84,7 +112,7 @@ async function optionValues(command: Command, operation: Operation | undefined, 
   const field = operation && fieldsOf(operation).options.find((one) => `--${one.flag}` === flag);
   const choices = field && choicesOf(field);
   if (choices) return choices;
-  if (flag.endsWith('file')) return ['__files__'];
+  if (flag.endsWith('-file') || flag === '--file') return ['__files__'];
   return namesOf(field ? (field.path.at(-1) ?? '') : flag.slice(2), [], around);
 }
 
@@ -103,6 +131,7 @@ async function argumentValues(
 
 /** Names of a resource; ids for what has no name. */
 async function namesOf(what: string, given: readonly string[], around: Surroundings): Promise<readonly string[]> {
+  if (what === 'profile') return Object.keys((await readProfiles(around.env, () => {})).profiles);
   const { client, project } = await connect({}, around);
   const signal = AbortSignal.timeout(patienceMs);
   if (what === 'nic') {
@@ -117,7 +146,12 @@ async function namesOf(what: string, given: readonly string[], around: Surroundi
   const resource = what === 'token' ? 'apiToken' : what;
   const list = allOperations.find((one) => one.id === `${resource}.list`);
   if (!list) return [];
-  const query = { limit: 200, ...('project' in list.query.properties && list.access !== 'session' ? { project } : {}) };
+  const query = {
+    limit: 200,
+    ...('project' in list.query.properties && list.access !== 'session' ? { project } : {}),
+    // The youngest, for those are the ones that somebody still follows or ends.
+    ...(what === 'task' ? { sort: '-createdAt' } : {}),
+  };
   const page = (await client.send(list, { query, signal })) as Page<{ readonly name?: string; readonly id: string }>;
   return page.items.map((item) => (resource === 'apiToken' ? item.id : (item.name ?? item.id)));
 }

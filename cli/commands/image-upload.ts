@@ -10,6 +10,7 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Client } from '@kvasir/api/client.ts';
 import { type Image, imageOperations } from '@kvasir/api/resources/image.ts';
+import { taskOperations } from '@kvasir/api/resources/task.ts';
 import type { Command } from 'commander';
 import { connect, type GlobalFlags } from '../connection.ts';
 import { fieldsOf, type OperationFields } from '../fields.ts';
@@ -17,7 +18,7 @@ import { addFields, addGlobalOptions, buildRequest } from '../option-set.ts';
 import { printItem } from '../output.ts';
 import { groupOf } from '../own-commands.ts';
 import { progressBar } from '../progress-bar.ts';
-import { readSecret } from '../secret.ts';
+import { secretReader } from '../secret.ts';
 import { readAll, type Surroundings } from '../surroundings.ts';
 import { type UploadStateFile, uploadStateFile } from '../upload-state.ts';
 import { UsageError } from '../usage-error.ts';
@@ -47,7 +48,7 @@ export function addImageUpload(program: Command, around: Surroundings): void {
     const flags: UploadFlags = command.optsWithGlobals();
     const { body } = await buildRequest(fields, [], command.opts(), {
       readStdin: () => readAll(around.stdin),
-      readSecret: (label, path) => readSecret(label, path, around),
+      readSecret: secretReader(around),
     });
     const path = resolve(file);
     const facts = await stat(path).catch(() => undefined);
@@ -83,9 +84,8 @@ export function addImageUpload(program: Command, around: Surroundings): void {
 
     const imageId = await transfer(client, announce, state, path, around);
     const image = await settledImage(client, imageId, project, flags.wait === true, around);
+    if (image.state === 'failed') throw new Error(await whyFailed(client, image, project));
     await printItem(image, flags, around);
-    if (image.state === 'failed')
-      throw new Error(`the image ${image.name} is refused; see kvasir task list --target ${image.id}`);
   });
 }
 
@@ -154,6 +154,14 @@ async function settledImage(
   } finally {
     display.end();
   }
+}
+
+/** The reason is kept by the task that imported it. */
+async function whyFailed(client: Client, image: Image, project: string | undefined): Promise<string> {
+  const query = { project, target: image.id, sort: '-createdAt', limit: 1 };
+  const [last] = (await client.call(taskOperations.list, { query })).items;
+  const reason = last?.error?.message ?? 'The image could not be imported';
+  return `${reason}; what is left of it goes with: kvasir image delete ${image.name}`;
 }
 
 /** The fields of `image.upload` that a person gives; size and checksum come from the file. */

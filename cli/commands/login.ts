@@ -1,11 +1,11 @@
 /** `kvasir login` and `kvasir logout`: write and clear the profile. */
-import { createClient } from '@kvasir/api/client.ts';
+import { type Client, createClient } from '@kvasir/api/client.ts';
 import { sessionOperations } from '@kvasir/api/resources/session.ts';
 import type { Command } from 'commander';
 import { connect, type GlobalFlags } from '../connection.ts';
 import { addGlobalOptions } from '../option-set.ts';
-import { defaultUrl, profilePath, readProfiles, writeProfiles } from '../profile.ts';
-import { readSecret } from '../secret.ts';
+import { defaultUrl, type Profile, profilePath, readProfiles, writeProfiles } from '../profile.ts';
+import { secretReader } from '../secret.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -33,23 +33,41 @@ export function addLogin(program: Command, around: Surroundings): void {
       throw new UsageError('give either --password-file or --token-file');
     }
     const { token, user } = await (flags.tokenFile === undefined ? withPassword() : withToken(flags.tokenFile));
-    const project = flags.project ?? file.profiles[name]?.project;
+    const { project, none } = await usualProject(createClient({ baseUrl: url, token }), flags, file.profiles[name]);
     const profile = { url, token, ...(project === undefined ? {} : { project }) };
     await writeProfiles(around.env, { current: name, profiles: { ...file.profiles, [name]: profile } });
     around.stdout.write(`logged in at ${url} as ${user}; profile "${name}" in ${profilePath(around.env)}\n`);
+    if (name !== file.current) around.stdout.write(`"${name}" is the current profile now\n`);
+    if (none) around.stdout.write('you are in no project yet; an administrator can add you to one\n');
+    else if (project !== undefined) around.stdout.write(`commands work in project ${project}\n`);
 
     async function withPassword() {
-      const password = await readSecret('password', flags.passwordFile, around);
+      const password = await secretReader(around)('password', flags.passwordFile);
       const body = { userName: flags.user, password };
       const session = await createClient({ baseUrl: url }).call(sessionOperations.create, { body });
       return { token: session.token, user: session.user.name };
     }
     async function withToken(path: string) {
-      const given = await readSecret('token', path, around);
+      const given = await secretReader(around)('token', path);
       const answer = await createClient({ baseUrl: url, token: given }).call(sessionOperations.current);
       return { token: given, user: answer.user.name };
     }
   });
+}
+
+/**
+ * The project that commands of this login work in when none is given: the one of before, if the user still sees it; undefined
+ * means `default`. A tenant sees no `default`, but the first of its own.
+ */
+async function usualProject(
+  client: Client,
+  asked: GlobalFlags,
+  before: Profile | undefined,
+): Promise<{ readonly project: string | undefined; readonly none: boolean }> {
+  if (asked.project !== undefined) return { project: asked.project, none: false };
+  const names = (await client.call(sessionOperations.current)).projects.map(({ name }) => name);
+  const known = before?.project !== undefined && names.includes(before.project) ? before.project : undefined;
+  return { project: known ?? (names.includes('default') ? undefined : names[0]), none: names.length === 0 };
 }
 
 export function addLogout(program: Command, around: Surroundings): void {

@@ -25,7 +25,7 @@ export function commandLine(operation: Operation, request: SampleRequest): { wor
     if (value === undefined || positional.has(field)) continue;
     if (field.kind === 'boolean') words.push(value === true ? `--${field.flag}` : `--no-${field.flag}`);
     else if (field.kind === 'secret') {
-      stdin = `${String(value)}\n`;
+      stdin += `${String(value)}\n`;
       words.push(`--${field.flag}=-`);
     } else words.push(...wordsOf(field, value).map((word) => `--${field.flag}=${word}`));
   }

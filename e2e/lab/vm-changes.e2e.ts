@@ -36,6 +36,23 @@ describe('a VM is changed while it runs', { timeout: 400_000 }, () => {
     assert.deepEqual([now.cpus, now.memoryMib, now.drift], [2, 256, []]);
   });
 
+  it('they are there also when the guest was only booting', async () => {
+    const early = await cloud().createVm('early', '--max-cpus', '2', '--max-memory', '256MiB');
+    try {
+      await cloud().kvasir('vm', 'resize', 'early', '--cpus', '2', '--memory', '256MiB', '--wait');
+      const where = cloud().hostOf(early);
+      await booted(where, early.id);
+      const memory = await memoryKib();
+      await until('both processors and all of its memory', 20_000, async () => {
+        const answer = await guestShell(where, early.id, "nproc; awk '/MemTotal/ { print $2 }' /proc/meminfo");
+        const [processors, kib] = answer.trim().split(/\s+/).map(Number);
+        return (processors === 2 && Number(kib) >= memory - 16 * 1024) || undefined;
+      });
+    } finally {
+      await cloud().purge('early');
+    }
+  });
+
   it('beyond what it was made for it is refused while it runs, with the field', async () => {
     assert.match(await cloud().refused('vm', 'resize', 'beta', '--cpus', '3'), /cpus.*maxCpus, 2/s);
     assert.match(await cloud().refused('vm', 'resize', 'beta', '--memory', '1GiB'), /memoryMib.*maxMemoryMib, 512/s);
@@ -100,6 +117,8 @@ describe('a VM is changed while it runs', { timeout: 400_000 }, () => {
 
   it('memory is taken away only from a stopped VM; a smaller size and another boot order take effect at its start', async () => {
     const memory = await memoryKib();
+    assert.match(await cloud().refused('vm', 'resize', 'beta2', '--memory', '300MiB', '--wait'), /Stop the VM/);
+    assert.equal((await cloud().vm('beta2')).memoryMib, 256);
     assert.match(
       await cloud().refused('vm', 'resize', 'beta2', '--memory', '128MiB'),
       /memoryMib.*while it is stopped/s,

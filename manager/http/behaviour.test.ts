@@ -5,6 +5,7 @@ import { createClient } from '@kvasir/api/client.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { clusterOperations } from '@kvasir/api/resources/cluster.ts';
 import { auditOperations } from '@kvasir/api/resources/event.ts';
+import { imageOperations } from '@kvasir/api/resources/image.ts';
 import { projectOperations } from '@kvasir/api/resources/project.ts';
 import { sessionOperations } from '@kvasir/api/resources/session.ts';
 import { userOperations } from '@kvasir/api/resources/user.ts';
@@ -44,6 +45,85 @@ forEachDatabase('API', (open) => {
     await assert.rejects(wrong(), isRefusal('too-many-requests'));
     const page = await as('system-viewer').call(auditOperations.list, { query: { operation: 'session.create' } });
     assert.ok(page.items.some(({ code, userName }) => code === 'wrong-credentials' && userName === 'ann'));
+  });
+
+  it('lets a user change the own password with the old one, which ends the other sessions', async () => {
+    const [before, later] = ['correct horse', 'battery staple'];
+    await as('system-admin').call(userOperations.create, { body: { name: 'bea', password: before } });
+    const nobody = createClient({ baseUrl: world.baseUrl });
+    const logIn = async (password: string) => {
+      const { token } = await nobody.call(sessionOperations.create, { body: { userName: 'bea', password } });
+      return createClient({ baseUrl: world.baseUrl, token });
+    };
+    const [here, elsewhere] = [await logIn(before), await logIn(before)];
+    const change = (currentPassword: string) =>
+      here.call(sessionOperations.changePassword, { body: { currentPassword, newPassword: later } });
+    await assert.rejects(change('guessed'), isRefusal('wrong-credentials'));
+    assert.equal((await elsewhere.call(sessionOperations.current)).user.name, 'bea');
+    await change(before);
+    assert.equal((await here.call(sessionOperations.current)).user.name, 'bea');
+    await assert.rejects(elsewhere.call(sessionOperations.current), isRefusal('unauthenticated'));
+    await assert.rejects(logIn(before), isRefusal('wrong-credentials'));
+    assert.equal((await (await logIn(later)).call(sessionOperations.current)).user.name, 'bea');
+    for (let i = 0; i < 10; i += 1) await assert.rejects(change('guessed'), isRefusal('wrong-credentials'));
+    await assert.rejects(change(later), isRefusal('too-many-requests'));
+  });
+
+  it('says of a wrong field what would be right', async () => {
+    const tenant = as('member');
+    await world.store.transaction((tx) => insertProject(tx, world, 'asking'));
+    const query = { project: 'asking' };
+    const fields = async (asked: Promise<unknown>): Promise<unknown> =>
+      asked.then(
+        () => 'accepted',
+        (error: unknown) => (error instanceof KvasirError ? [error.code, error.fields] : error),
+      );
+    const name = '1 to 63 letters, digits, dots, dashes and underscores, and begin with a letter or digit';
+    assert.deepEqual(
+      await fields(
+        tenant.call(vmOperations.create, {
+          query,
+          body: { name: 'a b', clone: 'half' as never, bootOrder: ['tape' as never] },
+        }),
+      ),
+      [
+        'invalid-request',
+        [
+          { path: '/body/name', message: `must be ${name}` },
+          { path: '/body/clone', message: 'must be one of linked, full' },
+          { path: '/body/bootOrder/0', message: 'must be one of disk, network, cdrom' },
+        ],
+      ],
+    );
+    const forOperators = (path: string) => ['forbidden', [{ path, message: "is for the system's operators" }]];
+    assert.deepEqual(
+      await fields(tenant.call(vmOperations.create, { query, body: { name: 'a', host: 'h1' } })),
+      forOperators('/body/host'),
+    );
+    assert.deepEqual(
+      await fields(tenant.call(vmOperations.list, { query: { ...query, host: 'h1' } })),
+      forOperators('/query/host'),
+    );
+  });
+
+  it('takes an id as short as lists show it, of its own project and unless it is ambiguous', async () => {
+    const tenant = as('member');
+    await world.store.transaction(async (tx) => {
+      const { id: projectId } = await insertProject(tx, world, 'short');
+      const pool = await insertPool(tx, await defaultClusterId(tx), 'short', []);
+      const add = (name: string, id: string, of = projectId) => insertImage(tx, of, name, pool.id, { id });
+      await add('one', '0badcafe-0000-4000-8000-000000000001');
+      await add('two', '0badcafe-1111-4000-8000-000000000001');
+      await add('0badcafe-9', '0badf00d-0000-4000-8000-000000000001');
+      await add('theirs', '0badbeef-0000-4000-8000-000000000001', world.foreignProjectId);
+    });
+    const nameOf = async (image: string) =>
+      (await tenant.call(imageOperations.get, { params: { image }, query: { project: 'short' } })).name;
+    assert.equal(await nameOf('0badcafe-1'), 'two');
+    assert.equal(await nameOf('0badf00d'), '0badcafe-9');
+    assert.equal(await nameOf('0badcafe-9'), '0badcafe-9', 'a name comes first');
+    await assert.rejects(nameOf('0badcafe'), isRefusal('invalid-request'));
+    for (const none of ['0badbeef', '0badf00', '0badf00e']) await assert.rejects(nameOf(none), isRefusal('not-found'));
   });
 
   it('answers a repeated create from its key, also many at once, and refuses the key for another request', async () => {

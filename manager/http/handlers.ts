@@ -78,6 +78,7 @@ export const handlers: readonly Handler[] = [
   opening(sessionOperations.create, session.logIn),
   reading(sessionOperations.current, session.whoAmI),
   changing(sessionOperations.delete, session.logOut),
+  opening(sessionOperations.changePassword, session.changePassword),
   reading(apiTokenOperations.list, session.listApiTokens),
   changing(apiTokenOperations.create, session.createApiToken),
   changing(apiTokenOperations.delete, session.revokeApiToken),

@@ -71,6 +71,8 @@ async function addDocument(app: FastifyInstance, version: string): Promise<void>
   const text = JSON.stringify(document);
   await app.register(swagger, { mode: 'static', specification: { document: document as never } });
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, uiConfig: { docExpansion: 'none' } });
+  // Who opens the address that the manager prints finds something to read.
+  app.get('/', (_request, reply) => reply.redirect('/docs'));
   app.get('/openapi.json', (_request, reply) => reply.type('application/json; charset=utf-8').send(text));
 }
 

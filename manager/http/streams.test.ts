@@ -112,6 +112,8 @@ forEachDatabase('streams', (open) => {
     assert.equal(document.openapi, '3.1.0');
     const addresses = new Set(allOperations.map(({ path }) => `/v1${path}`));
     assert.deepEqual(new Set(Object.keys(document.paths)), addresses);
+    const entrance = await fetch(world.baseUrl);
+    assert.deepEqual([entrance.status, new URL(entrance.url).pathname], [200, '/docs']);
     const page = await fetch(`${world.baseUrl}/docs/`);
     assert.equal(page.status, 200);
     assert.match(page.headers.get('content-security-policy') ?? '', /default-src 'self'/);

@@ -7,6 +7,7 @@
  */
 import type { Operation } from '@kvasir/api/operation.ts';
 import { type FieldError, KvasirError } from '@kvasir/api/errors.ts';
+import { namePattern, uuidPattern } from '@kvasir/api/schema.ts';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 
@@ -77,9 +78,20 @@ interface SchemaError {
   readonly message: string;
 }
 
+/** For people: the patterns that a person meets most. */
+const patternWords: ReadonlyMap<string, string> = new Map([
+  [uuidPattern, 'must be a UUID in lower case'],
+  [namePattern, 'must be 1 to 63 letters, digits, dots, dashes and underscores, and begin with a letter or digit'],
+]);
+
 function toFields(part: Part, error: SchemaError): FieldError[] {
   const at = `/${part}${error.instancePath}`;
-  const params = error.params as { requiredProperties?: string[]; additionalProperties?: string[]; limit?: number };
+  const params = error.params as {
+    requiredProperties?: string[];
+    additionalProperties?: string[];
+    allowedValues?: unknown[];
+    pattern?: string;
+  };
   switch (error.keyword) {
     case 'required':
       return (params.requiredProperties ?? []).map((key) => ({
@@ -91,6 +103,10 @@ function toFields(part: Part, error: SchemaError): FieldError[] {
         path: `${at}/${pointer(key)}`,
         message: 'is not a known field',
       }));
+    case 'enum':
+      return [{ path: at, message: `must be one of ${(params.allowedValues ?? []).join(', ')}` }];
+    case 'pattern':
+      return [{ path: at, message: patternWords.get(params.pattern ?? '') ?? error.message }];
     case 'boolean':
       return []; // the shadow of additionalProperties
     default:

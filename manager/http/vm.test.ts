@@ -78,6 +78,14 @@ forEachDatabase('VMs', (open) => {
     await assert.rejects(start(small.id), refused('busy', new RegExp(task.id)));
   });
 
+  it('says how a VM that runs can be deleted all the same', async () => {
+    const { id } = await vm('doomed', {});
+    const remove = (force: boolean) =>
+      admin().call(vmOperations.delete, { params: { vm: id }, query: { ...query, force } });
+    await assert.rejects(remove(false), refused('wrong-state', /while it is running: stop it first, or .* force$/));
+    assert.equal((await remove(true)).kind, 'vm-delete');
+  });
+
   it('says before a migration why it cannot work', async () => {
     const { id } = await vm('nomad', {});
     const migrate = (body: { host?: string; copyStorage?: boolean }, of = id) =>

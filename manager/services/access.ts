@@ -8,6 +8,7 @@
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Access } from '@kvasir/api/operation.ts';
 import { uuidPattern } from '@kvasir/api/schema.ts';
+import { sql } from 'kysely';
 import { type OrganizationRow, organizations } from '../store/organizations.ts';
 import { type ProjectRow, projects } from '../store/projects.ts';
 import type { Executor } from '../store/database.ts';
@@ -15,6 +16,8 @@ import type { Table, Where } from '../store/table.ts';
 import type { Actor, Call, RoleInProject } from './call.ts';
 
 const uuid = new RegExp(uuidPattern);
+/** The beginning of an id, as long as lists show it or longer. */
+const shortId = /^[0-9a-f]{8}[0-9a-f-]{0,27}$/;
 const rank = { viewer: 1, member: 2, admin: 3 } as const satisfies Record<RoleInProject, number>;
 
 /** The project that requests without a `project` mean. */
@@ -41,6 +44,14 @@ export function isOperator(actor: Actor): boolean {
 
 export function forbidden(call: Call): KvasirError {
   return new KvasirError('forbidden', { operation: call.op.id });
+}
+
+/** One may do this, but not with that field. */
+export function forbiddenField(call: Call, path: string): KvasirError {
+  const field = path.split('/').at(-1) ?? path;
+  return new KvasirError('forbidden', { operation: `${call.op.id} with ${field}` }, [
+    { path, message: "is for the system's operators" },
+  ]);
 }
 
 /** The actor's role in a project; undefined when it cannot see it. */
@@ -197,14 +208,33 @@ async function findVisible<Row extends OwnedRow>(
 ): Promise<Row | undefined> {
   const address = isId(nameOrId) ? { id: nameOrId } : { name: nameOrId, ...named };
   const own = await table.find(db, { ...address, projectId: from.id } as Where<Row>);
-  if (own || !openTo) return own;
-  const open = await table.select(db, { ...address, ...openTo });
+  if (own) return own;
+  const open = openTo ? await table.select(db, { ...address, ...openTo }) : [];
   if (open.length > 1) {
     throw new KvasirError('invalid-request', {
       reason: `several projects share a ${table.kind} "${nameOrId}": give its id`,
     });
   }
-  return open[0];
+  return open[0] ?? (shortId.test(nameOrId) ? await findByShortId(db, table, nameOrId, from, openTo) : undefined);
+}
+
+/** Lists show ids cut; what can be read there can be typed. A name that looks like it comes first. */
+async function findByShortId<Row extends OwnedRow>(
+  db: Executor,
+  table: Table<Row>,
+  start: string,
+  from: ProjectRow,
+  openTo: Where<Row> | undefined,
+): Promise<Row | undefined> {
+  const found = new Map<string, Row>();
+  for (const where of [{ projectId: from.id } as Where<Row>, ...(openTo ? [openTo] : [])]) {
+    const { items } = await table.list(db, { where, matching: [sql<boolean>`id like ${`${start}%`}`], limit: 2 });
+    for (const row of items) found.set(row.id, row);
+  }
+  if (found.size > 1) {
+    throw new KvasirError('invalid-request', { reason: `several ids begin with "${start}": give the whole one` });
+  }
+  return [...found.values()][0];
 }
 
 /** Ids of the projects that the actor sees; undefined: all of them. */

@@ -12,7 +12,7 @@ import { uploads } from '../store/uploads.ts';
 import { storageLeftBytes } from '../store/usage.ts';
 import { volumes } from '../store/volumes.ts';
 import { workingHost } from '../tasks/working-host.ts';
-import { actorOf, forbidden, ownedRow, projectOf } from './access.ts';
+import { actorOf, forbiddenField, ownedRow, projectOf } from './access.ts';
 import type { Call, Change, ChangeService, OpenService, ReadService } from './call.ts';
 import { announceLife, checkName, checkRevision, fresh, updateRow } from './changes.ts';
 import { findHost } from './hosts.ts';
@@ -163,7 +163,7 @@ async function insertImage(
 
 /** Every project would trust a public image, so no tenant may make one. */
 function requirePublisher(call: Call): void {
-  if (actorOf(call).systemRole !== 'admin') throw forbidden(call);
+  if (actorOf(call).systemRole !== 'admin') throw forbiddenField(call, '/body/public');
 }
 
 async function imageView(db: Executor, row: ImageRow): Promise<Image> {

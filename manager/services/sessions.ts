@@ -9,7 +9,7 @@ import { actorOf, isOperator, roleIn } from './access.ts';
 import { sessionIdleMs } from './authentication.ts';
 import type { ChangeService, OpenService, ReadService } from './call.ts';
 import { announce, checkName, checkRevision, fresh } from './changes.ts';
-import { hashSecret, newSecret, verifyPassword } from './passwords.ts';
+import { hashPassword, hashSecret, newSecret, verifyPassword } from './passwords.ts';
 import { iso, isoOrNull, versionedView } from './views.ts';
 
 /** @throws wrong-credentials, too-many-requests */
@@ -52,6 +52,26 @@ export const whoAmI: ReadService<typeof sessionOperations.current> = async (call
     expiresAt: isoOrNull(actor.credential.expiresAtMs),
     projects: seen.map((project) => ({ id: project.id, name: project.name, role: roleIn(actor, project) ?? 'viewer' })),
   };
+};
+
+/** Whoever has the session alone cannot take the user over, nor try passwords any faster than at the login. @throws wrong-credentials, too-many-requests */
+export const changePassword: OpenService<typeof sessionOperations.changePassword> = async (call, { body }) => {
+  const { userId, userName, credential } = actorOf(call);
+  const { logins, clock } = call.env;
+  logins.attempt(call.sourceAddress, userName);
+  const user = await users.get(call.db, userId);
+  if (!(await verifyPassword(body.currentPassword, user.passwordHash))) throw new KvasirError('wrong-credentials');
+  logins.succeeded(call.sourceAddress, userName);
+  const passwordHash = await hashPassword(body.newPassword);
+  await call.change(async (change) => {
+    await users.update(change.tx, userId, { passwordHash }, { now: clock.now(), revision: user.revision });
+    const others = (await sessions.select(change.tx, { userId }))
+      .map(({ id }) => id)
+      .filter((id) => id !== credential.id);
+    if (others.length > 0) await sessions.remove(change.tx, { id: others });
+    await announce(change, { kind: 'user.password-changed', message: `${userName} changed the own password` });
+  });
+  return null;
 };
 
 /** Ends the session that asks. An API token ends by being revoked. */

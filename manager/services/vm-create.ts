@@ -10,7 +10,7 @@ import type { Executor } from '../store/database.ts';
 import { hosts } from '../store/hosts.ts';
 import { functionsNeeded } from '../store/virtual-functions.ts';
 import { type VmRow, vms } from '../store/vms.ts';
-import { actorOf, forbidden, projectOf } from './access.ts';
+import { actorOf, forbiddenField, projectOf } from './access.ts';
 import { requireAdmission } from './admission.ts';
 import type { ChangeService } from './call.ts';
 import { announce, announceLife, checkName, fresh } from './changes.ts';
@@ -29,7 +29,7 @@ const waitsForHost = 'waits for a host that is being woken, for no other has roo
 export const createVm: ChangeService<typeof vmOperations.create> = async (change, { query, body }) => {
   const project = await projectOf(change, query.project);
   checkName(body.name);
-  if (body.host !== undefined && actorOf(change).systemRole !== 'admin') throw forbidden(change);
+  if (body.host !== undefined && actorOf(change).systemRole !== 'admin') throw forbiddenField(change, '/body/host');
   const askedHost = body.host === undefined ? undefined : await findHost(change, body.host);
   const clusterId =
     body.cluster === undefined && askedHost ? askedHost.clusterId : (await findCluster(change, body.cluster)).id;

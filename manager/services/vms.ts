@@ -6,7 +6,7 @@ import { sql } from 'kysely';
 import { hosts } from '../store/hosts.ts';
 import { taskIdOf } from '../store/tasks.ts';
 import { type VmRow, vms } from '../store/vms.ts';
-import { actorOf, byNameOrId, forbidden, isId, isOperator, notFoundAt, ownedRow, projectOf } from './access.ts';
+import { actorOf, byNameOrId, forbiddenField, isId, isOperator, notFoundAt, ownedRow, projectOf } from './access.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
 import { checkName, checkRevision, updateRow } from './changes.ts';
 import { changeVmHa } from './ha-settings.ts';
@@ -18,7 +18,7 @@ const live = sql<boolean>`trashed_at is null`;
 export const listVms: ReadService<typeof vmOperations.list> = async (call, { query }) => {
   const { project, name, state, host, label, allProjects, ...paging } = query;
   const everywhere = allProjects === true;
-  if (everywhere && !isOperator(actorOf(call))) throw forbidden(call);
+  if (everywhere && !isOperator(actorOf(call))) throw forbiddenField(call, '/query/allProjects');
   if (everywhere && project !== undefined) throw invalidField('/query/project', 'does not go with allProjects');
   if (everywhere) call.scope.checked = true;
   const projectId = everywhere ? undefined : (await projectOf(call, project)).id;
@@ -66,12 +66,16 @@ export async function requireAction(call: Call, action: VmAction, row: VmRow, wo
     throw new KvasirError('busy', { kind: vms.kind, name: row.name, task: task ?? '' });
   }
   const state =
-    row.state === 'unknown' ? 'unknown (its host is not connected, so it may still be running there)' : row.state;
+    row.state === 'unknown'
+      ? 'unknown (its host is not connected, so it may still be running there)'
+      : action === 'delete' && vmAllows('forceDelete', { state: row.state, taskId: null })
+        ? `${row.state}: stop it first, or delete it with force`
+        : row.state;
   throw new KvasirError('wrong-state', { action: words, kind: vms.kind, name: row.name, state });
 }
 
 async function hostFilter(call: Call, nameOrId: string): Promise<string> {
-  if (!isOperator(actorOf(call))) throw forbidden(call);
+  if (!isOperator(actorOf(call))) throw forbiddenField(call, '/query/host');
   const row = await hosts.find(call.db, byNameOrId(nameOrId));
   if (!row) throw notFoundAt('/query/host', hosts.kind, nameOrId);
   return row.id;

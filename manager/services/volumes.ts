@@ -10,7 +10,7 @@ import { taskIdOf, taskIdsByTarget } from '../store/tasks.ts';
 import { vmDisks, type VmRow, vms } from '../store/vms.ts';
 import { type VolumeRow, volumes } from '../store/volumes.ts';
 import { workingHost } from '../tasks/working-host.ts';
-import { actorOf, forbidden, isOperator, ownedRow, projectOf, referredRow } from './access.ts';
+import { actorOf, forbiddenField, isOperator, ownedRow, projectOf, referredRow } from './access.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
 import { announceLife, checkName, checkRevision, fresh, updateRow } from './changes.ts';
 import { findCluster } from './clusters.ts';
@@ -44,7 +44,7 @@ export const getVolume: ReadService<typeof volumeOperations.get> = async (call, 
 export const createVolume: ChangeService<typeof volumeOperations.create> = async (change, { query, body }) => {
   checkName(body.name);
   const project = await projectOf(change, query.project);
-  if (body.host !== undefined && actorOf(change).systemRole !== 'admin') throw forbidden(change);
+  if (body.host !== undefined && actorOf(change).systemRole !== 'admin') throw forbiddenField(change, '/body/host');
   const host = body.host === undefined ? undefined : await findHost(change, body.host);
   const image = body.image === undefined ? undefined : await readyImage(change, body.image, project, '/body/image');
   const named = body.pool === undefined ? undefined : await referredPool(change, body.pool, '/body/pool');

@@ -54,6 +54,10 @@ export class FakeHosts implements HostCalls {
   /** Agents without memory of finished keys: every change is worked twice. */
   forgetful = false;
   fate: CallFate = () => ({ kind: 'work' });
+  /** Guests that take no other size while they run. */
+  rigidGuests = false;
+  /** What the last resize of a VM left in its definition. */
+  readonly definedCpus = new Map<string, number>();
   /** Called when a call has begun. */
   onCall: (method: string) => Promise<void> = async () => {};
   /** Called when a call has done its work, before its answer is heard. */

@@ -102,9 +102,10 @@ export const fakeMethods: Readonly<Record<string, Handler | undefined>> = {
   'vm.pause': power(['running'], 'paused'),
   'vm.resume': power(['paused'], 'running'),
   'vm.suspend': power(['running', 'paused'], 'suspended'),
-  'vm.resize': (world, hostId, { vmId }: { vmId: string }) => {
-    domainOf(world, hostId, vmId);
-    return { live: true };
+  'vm.resize': (world, hostId, { vmId, cpus }: { vmId: string; cpus: number }) => {
+    const { state } = domainOf(world, hostId, vmId);
+    world.definedCpus.set(vmId, cpus);
+    return { live: state === 'stopped' || !world.rigidGuests };
   },
   'vm.resizeDisk': (
     world,

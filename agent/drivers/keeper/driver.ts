@@ -193,13 +193,14 @@ export class KeeperDriver implements LivenessDriver {
     if (this.#starting) return;
     this.#starting = true;
     const { directory, runDirectory, log } = this.#options;
+    const { PATH, NODE_COMPILE_CACHE } = process.env;
     const program = join(import.meta.dirname, '../../keeper.ts');
     const output = openSync(join(directory, 'keeper.log'), 'a', 0o600);
     const child = spawn(process.execPath, [program, '--file', this.#path, '--run', runDirectory], {
       cwd: '/',
       detached: true,
       stdio: ['ignore', output, output],
-      env: { PATH: process.env['PATH'] },
+      env: { PATH, NODE_COMPILE_CACHE },
     });
     closeSync(output);
     child.on('exit', () => (this.#starting = false));

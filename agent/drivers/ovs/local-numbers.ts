@@ -5,7 +5,7 @@
  */
 import { allocateNumbers, noNumbers, type Numbers, releasedZones } from '@kvasir/ovs/compile/numbers.ts';
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
-import { readKeptFile, writeKeptFile } from '../../kept-file.ts';
+import { readKeptFile, writeKeptFile } from '@kvasir/api/kept-file.ts';
 
 /** OpenFlow ports end below 0xff00. Below the first are the numbers that Open vSwitch gives by itself. */
 const first = 1000;

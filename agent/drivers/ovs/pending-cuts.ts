@@ -6,7 +6,7 @@ import { holdsCut, mergeCuts } from '@kvasir/api/agent/merge-cuts.ts';
 import type { PortCuts } from '@kvasir/api/agent/network.ts';
 import type { NetworkSlice, SliceCut, SlicePort } from '@kvasir/api/agent/network-slice.ts';
 import { portKey } from '@kvasir/ovs/compile/numbers.ts';
-import { readKeptFile, writeKeptFile } from '../../kept-file.ts';
+import { readKeptFile, writeKeptFile } from '@kvasir/api/kept-file.ts';
 
 type ByPort = Readonly<Record<string, PortCuts>>;
 

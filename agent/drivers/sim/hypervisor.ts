@@ -162,7 +162,8 @@ export class SimHypervisorDriver implements HypervisorDriver {
       const domain = domainOn(this.#host, vmId);
       const now = specOf(domain).vm;
       const sameLimits = size.maxCpus === now.maxCpus && size.maxMemoryMib === now.maxMemoryMib;
-      const grows = size.memoryMib >= now.memoryMib && size.memoryMib <= now.maxMemoryMib && size.cpus <= now.maxCpus;
+      const keeps = size.memoryMib >= now.memoryMib && size.cpus >= now.cpus;
+      const grows = keeps && size.memoryMib <= now.maxMemoryMib && size.cpus <= now.maxCpus;
       this.#edit(domain, (spec) => ({ ...spec, vm: { ...spec.vm, ...size } }));
       return { live: !domain.isActive || (sameLimits && grows) };
     });

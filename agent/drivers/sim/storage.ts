@@ -208,7 +208,7 @@ export class SimStorageDriver implements StorageDriver {
       throw new KvasirError('invalid-request', { reason: `"${source.file}" is no plain file name` });
     }
     const content = directory.imports.get(source.file);
-    if (content === undefined) throw new KvasirError('not-found', { kind: 'file in import/', id: source.file });
+    if (content === undefined) throw new KvasirError('not-found', { kind: 'file', id: `import/${source.file}` });
     return content;
   }
 }

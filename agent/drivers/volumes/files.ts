@@ -8,6 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, link, lstat, open, readdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { syncDirectory } from '@kvasir/api/kept-file.ts';
 
 const prefix = '.tmp-';
 /** Nobody writes one image for longer. */
@@ -95,10 +96,6 @@ export async function removeFile(path: string): Promise<void> {
     return;
   }
   await syncDirectory(dirname(path));
-}
-
-export async function syncDirectory(directory: string): Promise<void> {
-  await withFile(directory, 'r', (handle) => handle.sync());
 }
 
 export async function withFile<T>(

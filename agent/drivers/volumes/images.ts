@@ -159,7 +159,7 @@ async function openImport(pool: DirectoryPool, name: string): Promise<FileHandle
     // oxlint-disable-next-line no-bitwise
     file = await open(join(pool.importDirectory, name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   } catch (error) {
-    if (isMissing(error)) throw new KvasirError('not-found', { kind: 'file in import/', id: name });
+    if (isMissing(error)) throw new KvasirError('not-found', { kind: 'file', id: `import/${name}` });
     if (hasCode(error, 'ELOOP')) throw bad('it is a symbolic link');
     throw error;
   }

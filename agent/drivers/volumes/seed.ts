@@ -10,10 +10,11 @@
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { syncDirectory } from '@kvasir/api/kept-file.ts';
 import type { CloudInit } from '@kvasir/api/resources/vm.ts';
 import { runProgram } from '../program.ts';
 import type { DiskSource } from '../storage.ts';
-import { exists, removeFile, syncDirectory, withFile } from './files.ts';
+import { exists, removeFile, withFile } from './files.ts';
 
 export type Seed = CloudInit & { readonly instanceId: string };
 

@@ -218,6 +218,7 @@ type Named = Readonly<
 function sampleBody(op: Operation, n: number, named: Named): unknown {
   const bodies: Record<string, unknown> = {
     'session.create': { userName: 'nobody', password: 'not the password' },
+    'session.changePassword': { currentPassword: 'not the password', newPassword: 'long enough' },
     'apiToken.create': { name: `new-token${n}` },
     'user.create': { name: `new-user${n}`, password: 'long enough' },
     'organization.create': { name: `new-org${n}` },
