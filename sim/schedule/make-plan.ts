@@ -91,6 +91,8 @@ class Stories {
       () => this.#managementCut(atMs, host),
       () => this.#storageStall(atMs, host),
       () => this.#storageStall(atMs, host),
+      () => this.#hypervisorHang(atMs, host),
+      () => this.#hypervisorHang(atMs, host),
       () => this.#peerCut(atMs, host),
       () => this.#agentKill(atMs, host),
       () => this.#put(atMs, { do: 'kill-keeper', host }),
@@ -136,6 +138,17 @@ class Stories {
     this.#put(atMs, { do: 'cut-storage', host });
     if (chance.happens(0.8)) this.#put(this.#later(atMs, 25_000), { do: 'mend-storage', host });
     if (chance.happens(0.15)) this.#put(this.#later(atMs, 8000), { do: 'kill-keeper', host });
+  }
+
+  /** Alone, or with the storage that it hangs in, or also out of sight. Operators ask on, and what they asked goes on hanging. */
+  #hypervisorHang(atMs: number, host: string): void {
+    const chance = this.#chance;
+    this.#put(atMs, { do: 'hang-hypervisor', host, kind: chance.pick(['calls', 'daemon'] as const) });
+    if (chance.happens(0.8)) this.#put(this.#later(atMs, 60_000), { do: 'mend-hypervisor', host });
+    if (chance.happens(0.6)) this.#operator(this.#later(atMs - 60, 5000));
+    if (chance.happens(0.5)) this.#storageStall(this.#later(atMs - 60, 5000), host);
+    if (chance.happens(0.3)) this.#managementCut(this.#later(atMs, 10_000), host);
+    if (chance.happens(0.2)) this.#agentKill(this.#later(atMs, 20_000), host);
   }
 
   /** Alive, but neither management nor storage: nobody can tell it from one without power. */

@@ -266,10 +266,11 @@ export class SimHypervisorDriver implements HypervisorDriver {
   ): Promise<T> {
     return this.#host.faults.perform(
       `hypervisor.${method}`,
-      (fault) => {
-        this.#host.requirePower();
-        return effect(fault);
-      },
+      (fault) =>
+        this.#host.stall.through(() => {
+          this.#host.requirePower();
+          return effect(fault);
+        }),
       signal,
     );
   }
