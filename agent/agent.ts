@@ -28,6 +28,8 @@ import { FunctionSwitch } from './function-switch.ts';
 import { clearLeftovers, serveAgain } from './reconcile.ts';
 import { NetworkWatch } from './network-watch.ts';
 import { PoolWatch } from './pool-watch.ts';
+import { HypervisorWatch } from './hypervisor-watch.ts';
+import { StartNotes } from './start-notes.ts';
 
 export interface AgentOptions {
   readonly drivers: HostDrivers;
@@ -76,33 +78,49 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
     served,
     metadata: options.metadata ?? new MemoryVmMetadata(),
     locks: new KeyedLock(),
+    starts: new StartNotes(drivers.liveness),
     clock,
     hostname: options.hostname,
     versions: { agent: options.agentVersion, ...options.versions },
   };
   await Promise.race([serveAgain(host, log), clock.sleep(serveAgainMs)]);
   await clearLeftovers(host, log);
+  const hypervisor: HypervisorWatch = new HypervisorWatch({
+    ...{ clock, drivers, log, starts: host.starts },
+    inventory: () => readInventory(host),
+    lastSeen: () => liveness.lastSeen,
+    onBack: (domains) => liveness.tellAll(domains),
+  });
   const dispatcher = new Dispatcher({
     handlers: allHandlers(host),
     journal,
     bootId: options.bootId,
     clock,
     log,
+    hypervisor,
     sendProgress: (progress) => session.notify('progress', progress),
   });
   const session = new Session({
     ...options,
-    hello: async () => ({
-      agentVersion: options.agentVersion,
-      hostId: identity.hostId,
-      instanceId: options.instanceId,
-      inventory: await readInventory(host),
-      domains: (await drivers.hypervisor.list()).map((domain) => liveness.explain(domain)),
-    }),
+    hello: async () => {
+      const { inventory, domains } = await hypervisor.describe();
+      return {
+        agentVersion: options.agentVersion,
+        hostId: identity.hostId,
+        instanceId: options.instanceId,
+        inventory,
+        domains: domains.map((domain) => liveness.explain(domain)),
+      };
+    },
     request: (method, params, streams) => dispatcher.request(method, params, streams),
   });
-  const liveness = new LivenessWatch(clock, drivers, (method, params) => session.notify(method, params), log);
+  const liveness: LivenessWatch = new LivenessWatch({
+    ...{ clock, drivers, log },
+    hypervisorSilentMs: () => hypervisor.silentMs,
+    notify: (method, params) => session.notify(method, params),
+  });
   await liveness.start();
+  hypervisor.start();
   const stopWatching = drivers.hypervisor.watch((event) =>
     session.notify('domain-changed', { ...event, domain: liveness.explain(event.domain, event.removed) }),
   );
@@ -131,6 +149,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
       poolWatch.close();
       networkWatch.close();
       gatewayWatch.close();
+      hypervisor.close();
       await liveness.close();
       await session.close();
       await dispatcher.settle(settleMs);

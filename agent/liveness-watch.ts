@@ -11,9 +11,19 @@ import type { Log } from './log.ts';
 
 const tellEveryMs = 1000;
 
+export interface LivenessWatchOptions {
+  readonly clock: Clock;
+  readonly drivers: HostDrivers;
+  /** Null: it answers. */
+  readonly hypervisorSilentMs: () => number | null;
+  readonly notify: (method: string, params: unknown) => void;
+  readonly log: Log;
+}
+
 export class LivenessWatch {
   readonly #clock: Clock;
   readonly #drivers: HostDrivers;
+  readonly #hypervisorSilentMs: () => number | null;
   readonly #notify: (method: string, params: unknown) => void;
   readonly #log: Log;
   /** The last report of each domain. */
@@ -22,9 +32,10 @@ export class LivenessWatch {
   #cancel: () => void = () => {};
   #closed = false;
 
-  constructor(clock: Clock, drivers: HostDrivers, notify: (method: string, params: unknown) => void, log: Log) {
+  constructor({ clock, drivers, hypervisorSilentMs, notify, log }: LivenessWatchOptions) {
     this.#clock = clock;
     this.#drivers = drivers;
+    this.#hypervisorSilentMs = hypervisorSilentMs;
     this.#notify = notify;
     this.#log = log;
   }
@@ -51,10 +62,30 @@ export class LivenessWatch {
     return reason !== null && isOff ? { ...domain, state: 'crashed', reason } : domain;
   }
 
+  /** The last reports. */
+  get lastSeen(): readonly DomainReport[] {
+    return [...this.#known.values()];
+  }
+
+  /** These are all the domains there are. */
+  tellAll(domains: readonly DomainReport[]): void {
+    const here = new Set(domains.map(({ vmId }) => vmId));
+    const gone = this.lastSeen.filter(({ vmId }) => !here.has(vmId));
+    const because = 'the hypervisor answers again';
+    for (const domain of domains) {
+      this.#notify('domain-changed', { domain: this.explain(domain), removed: false, because });
+    }
+    for (const domain of gone) {
+      this.#notify('domain-changed', { domain: this.explain(domain, true), removed: true, because });
+    }
+  }
+
   #tell(): void {
     if (this.#closed) return;
     const report = this.#drivers.liveness.report();
-    if (report !== null) this.#notify('liveness', report);
+    const silentMs = this.#hypervisorSilentMs();
+    const silence = silentMs === null ? {} : { hypervisorSilentMs: silentMs };
+    if (report !== null) this.#notify('liveness', { ...report, ...silence });
     this.#cancel = this.#clock.after(tellEveryMs, () => this.#tell());
   }
 

@@ -40,6 +40,10 @@ export class SimHypervisorDriver implements HypervisorDriver {
     return Promise.resolve();
   }
 
+  answers(): Promise<void> {
+    return this.#perform('answers', () => undefined);
+  }
+
   facts(): Promise<HypervisorFacts> {
     const { cpus, cpuModel, usableCpuModels, memoryMib } = this.#host;
     return this.#perform('facts', () => ({

@@ -57,6 +57,12 @@ export class SimStall {
     for (const { fail } of this.#held.splice(0)) fail(error);
   }
 
+  /** Nothing that it was asked happens any more. The next daemon hangs as this one did where that is the storage's doing. */
+  daemonKilled(): void {
+    for (const { fail } of this.#held.splice(0)) fail(connectionLost());
+    if (this.#kind === 'daemon') this.end();
+  }
+
   /** Runs the work now, or when it goes on. */
   through<T>(work: () => T | Promise<T>): T | Promise<T> {
     if (this.#kind === null) return work();
@@ -66,7 +72,7 @@ export class SimStall {
       try {
         resolve(work());
       } catch (error) {
-        reject(error as Error);
+        reject(error);
       }
     };
     this.#held.push({ run, fail: reject });
