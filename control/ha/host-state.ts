@@ -4,6 +4,7 @@
  *   heard, all well ...................... running      silent for a moment ............ suspect
  *   heard, its storage is lost ........... storage-lost silent here, seen elsewhere .... management-isolated
  *   heard, an uplink is down ............. network-lost silent on every path ........... dead, then fencing
+ *   heard, hypervisor does not answer ...... hypervisor-lost
  *   proven dead, not back ................ fenced       taken out by an operator ....... maintenance
  *   switched off to save power ........... standby
  *
@@ -89,6 +90,11 @@ function judgeHeard(host: HostFacts, as: (state: HostHaState, because: string) =
   if (pool !== undefined) {
     const error = host.liveness?.report.own.find((lease) => lease.poolId === pool)?.error;
     return as('storage-lost', `it cannot renew its lease in the pool ${pool}${error ? `: ${error}` : ''}`);
+  }
+  const silentMs = host.liveness?.report.hypervisorSilentMs;
+  if (silentMs !== undefined) {
+    const words = 'what runs there is left as it is, and nothing can be done to it';
+    return as('hypervisor-lost', `its hypervisor does not answer: ${words}`);
   }
   const uplinks = lostUplinks(host);
   if (uplinks.length > 0) return as('network-lost', `the uplink ${uplinks.join(', ')} is down`);

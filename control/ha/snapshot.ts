@@ -13,6 +13,7 @@ export const hostHaStates = [
   'management-isolated',
   'storage-lost',
   'network-lost',
+  'hypervisor-lost',
   'dead',
   'fencing',
   'fenced',
