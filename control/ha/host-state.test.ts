@@ -59,6 +59,23 @@ describe('a host', () => {
     assert.equal(stateOf(both, 'h1'), 'storage-lost');
   });
 
+  it('that lost a storage is told of with the name of the pool', () => {
+    const [first] = decide(cluster({ h1: { ownMs: 7000, ownError: 'EIO' }, h2: {}, h3: {} }), now);
+    assert.ok(first?.kind === 'set-state');
+    assert.equal(first.because, 'it cannot renew its lease in the pool Gold: EIO');
+  });
+
+  it('is as it told the last manager until it has told this one', () => {
+    const manager = { leadingSinceMs: now - 1000 };
+    for (const state of ['storage-lost', 'network-lost', 'hypervisor-lost'] as const) {
+      const h1 = { ha: { state, because: 'x', sinceMs: 0 }, liveness: null, incident };
+      const just = cluster({ h1: {}, h2: {}, h3: {} }, { hosts: { h1 }, manager });
+      assert.equal(stateOf(just, 'h1'), undefined, state);
+      const later = cluster({ h1: {}, h2: {}, h3: {} }, { hosts: { h1 } });
+      assert.equal(stateOf(later, 'h1'), 'running');
+    }
+  });
+
   it('that speaks of another boot is noted', () => {
     const hosts = { h1: { bootId: 'boot-before' } };
     const [action] = decide(cluster({ h1: {}, h2: {}, h3: {} }, { hosts }), now);

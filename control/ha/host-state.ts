@@ -57,7 +57,7 @@ export function judgeHost(host: HostFacts, snapshot: HaSnapshot, doubt: ManagerD
   // Until whoever took it out takes it back: its silence means nothing, and it has no VMs.
   if (isOut(host)) return as(host.ha.state, host.ha.because ?? 'it was taken out');
   if (host.proof !== null && !contradicts(host)) return { ...as('fenced', host.proof.proof.because), heard: false };
-  if (heard) return judgeHeard(host, as);
+  if (heard) return judgeHeard(host, snapshot, doubt, as);
   // Only now: what others see of a host is dear to look up, and seldom asked.
   const { silentMs, lease, peers } = signalsOf(host, snapshot, now);
   const silence = `its agent has been silent for ${seconds(silentMs)}`;
@@ -85,11 +85,24 @@ function stay({ ha, fencing }: HostFacts): HostHaState {
   return ha.state === 'management-isolated' ? ha.state : 'suspect';
 }
 
-function judgeHeard(host: HostFacts, as: (state: HostHaState, because: string) => Verdict): Verdict {
+/** What it told the last manager of: until it has told this one, that goes on. */
+const toldStates: readonly HostHaState[] = ['storage-lost', 'hypervisor-lost', 'network-lost'];
+
+function judgeHeard(
+  host: HostFacts,
+  { cluster }: HaSnapshot,
+  { inGrace }: ManagerDoubt,
+  as: (state: HostHaState, because: string) => Verdict,
+): Verdict {
+  if (inGrace && host.liveness === null && toldStates.includes(host.ha.state))
+    return as(host.ha.state, host.ha.because ?? 'it said so before');
   const [pool] = lostPools(host);
   if (pool !== undefined) {
     const error = host.liveness?.report.own.find((lease) => lease.poolId === pool)?.error;
-    return as('storage-lost', `it cannot renew its lease in the pool ${pool}${error ? `: ${error}` : ''}`);
+    return as(
+      'storage-lost',
+      `it cannot renew its lease in the pool ${cluster.poolNames[pool] ?? pool}${error ? `: ${error}` : ''}`,
+    );
   }
   const silentMs = host.liveness?.report.hypervisorSilentMs;
   if (silentMs !== undefined) {

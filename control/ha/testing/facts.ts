@@ -99,6 +99,7 @@ export function cluster(
       name: 'c',
       policy: { ...policy, ...more.policy },
       suspectsItself: more.suspectsItself ?? false,
+      poolNames: { gold: 'Gold' },
     },
     hosts,
     vms: more.vms ?? [],
