@@ -89,7 +89,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
     ...{ clock, drivers, log, starts: host.starts },
     inventory: () => readInventory(host),
     lastSeen: () => liveness.lastSeen,
-    onBack: (domains) => liveness.tellAll(domains),
+    onBack: () => liveness.tellAll(),
   });
   const dispatcher = new Dispatcher({
     handlers: allHandlers(host),

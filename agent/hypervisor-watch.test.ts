@@ -14,12 +14,12 @@ function open() {
   const drivers = fakeDrivers();
   drivers.hypervisor.put(seen);
   const starts = new StartNotes(drivers.liveness);
-  const state = { inventory: async () => inventory, back: [] as string[][] };
+  const state = { inventory: async () => inventory, back: 0 };
   const watch = new HypervisorWatch({
     ...{ clock, drivers, starts, log: () => {} },
     inventory: () => state.inventory(),
     lastSeen: () => [{ ...seen, reason: 'as it was last seen' }],
-    onBack: (domains) => void state.back.push(domains.map(({ vmId }) => vmId)),
+    onBack: async () => void (state.back += 1),
   });
   const hang = (): PromiseWithResolvers<void> => {
     const hanging = Promise.withResolvers<void>();
@@ -55,7 +55,7 @@ describe('a hypervisor', () => {
     hanging.resolve();
     await clock.pass(0);
     assert.equal(watch.silentMs, null);
-    assert.deepEqual(state.back, [[seen.vmId]]);
+    assert.equal(state.back, 1);
     watch.requireAnswers();
     watch.close();
   });
@@ -70,7 +70,7 @@ describe('a hypervisor', () => {
     assert.notEqual(watch.silentMs, null);
     drivers.hypervisor.answering = Promise.resolve();
     await clock.pass(5000);
-    assert.deepEqual([watch.silentMs, state.back.length], [null, 1]);
+    assert.deepEqual([watch.silentMs, state.back], [null, 1]);
     watch.close();
   });
 

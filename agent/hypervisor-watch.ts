@@ -35,8 +35,8 @@ export interface HypervisorWatchOptions {
   readonly inventory: () => Promise<Inventory>;
   /** What was last seen of its domains. */
   readonly lastSeen: () => readonly DomainReport[];
-  /** It answers again: these are all its domains. */
-  readonly onBack: (domains: readonly DomainReport[]) => void;
+  /** It answers again: tells anew of all its domains. */
+  readonly onBack: () => Promise<void>;
 }
 
 export class HypervisorWatch {
@@ -139,10 +139,9 @@ export class HypervisorWatch {
   }
 
   async #back(): Promise<void> {
-    const domains = await this.#options.drivers.hypervisor.list();
+    await this.#options.onBack();
     this.#isSilent = false;
     this.#options.log('the hypervisor answers again');
-    this.#options.onBack(domains);
   }
 
   #error(): KvasirError {

@@ -67,15 +67,17 @@ export class LivenessWatch {
     return [...this.#known.values()];
   }
 
-  /** These are all the domains there are. */
-  tellAll(domains: readonly DomainReport[]): void {
+  /** Tells of all domains; what was told of one while they were listed is newer. */
+  async tellAll(): Promise<void> {
+    const before = new Map(this.#known);
+    const domains = await this.#drivers.hypervisor.list();
+    const isNews = (vmId: string): boolean => this.#known.get(vmId) === before.get(vmId);
     const here = new Set(domains.map(({ vmId }) => vmId));
-    const gone = this.lastSeen.filter(({ vmId }) => !here.has(vmId));
     const because = 'the hypervisor answers again';
-    for (const domain of domains) {
+    for (const domain of domains.filter(({ vmId }) => isNews(vmId))) {
       this.#notify('domain-changed', { domain: this.explain(domain), removed: false, because });
     }
-    for (const domain of gone) {
+    for (const domain of [...before.values()].filter(({ vmId }) => !here.has(vmId) && isNews(vmId))) {
       this.#notify('domain-changed', { domain: this.explain(domain, true), removed: true, because });
     }
   }
