@@ -64,6 +64,8 @@ export interface Agent {
 
 const driverRetryMs = 1000;
 const settleMs = 2000;
+/** The manager writes an answer down before it takes a report that comes so much later. */
+const tellAgainMs = 2000;
 /** A pool on a storage that hangs must not keep the agent from starting. */
 const serveAgainMs = 3000;
 
@@ -99,6 +101,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
     log,
     hypervisor,
     sendProgress: (progress) => session.notify('progress', progress),
+    onOldAnswer: (vmId) => void clock.after(tellAgainMs, () => liveness.tellAgain(vmId)),
   });
   const session = new Session({
     ...options,

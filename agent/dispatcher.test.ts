@@ -36,6 +36,17 @@ describe('the dispatcher', () => {
     assert.equal(booted.drivers.hypervisor.calls.length, length, 'once');
   });
 
+  it('says of which VM an answer is old', async () => {
+    const { change, drivers, oldAnswers } = host();
+    drivers.hypervisor.put(domainReport(vmId));
+    const start = () => change('vm.start', { vmId, paused: false }, 'k');
+    await start();
+    assert.deepEqual(oldAnswers, []);
+    drivers.hypervisor.change(vmId, { state: 'crashed' });
+    assert.deepEqual(await start(), { state: 'running' });
+    assert.deepEqual(oldAnswers, [vmId]);
+  });
+
   it('tries a key again that failed', async () => {
     const { change, drivers } = host();
     await assert.rejects(change('vm.pause', { vmId }, 'k'), { code: 'not-found' });

@@ -36,6 +36,8 @@ export interface DispatcherOptions {
   /** Left out: it always answers. */
   readonly hypervisor?: Pick<HypervisorWatch, 'isSilent' | 'requireAnswers' | 'unlessSilent'>;
   readonly sendProgress: (progress: Progress) => void;
+  /** A call about this VM was answered as it was answered before: much may have happened to the VM since. */
+  readonly onOldAnswer?: (vmId: string) => void;
 }
 
 const progressIntervalMs = 250;
@@ -81,7 +83,10 @@ export class Dispatcher {
     }
     const substitute = await this.#withoutHypervisor(handler, params);
     if (substitute !== undefined) return substitute;
-    const known = this.#finished(handler, key) ?? this.#running.get(key);
+    const finished = this.#finished(handler, key);
+    const { vmId } = params as { readonly vmId?: string };
+    if (finished !== undefined && vmId !== undefined) this.#options.onOldAnswer?.(vmId);
+    const known = finished ?? this.#running.get(key);
     if (known !== undefined) {
       if (known.method !== method) {
         throw new KvasirError('invalid-request', { reason: `key ${key} belongs to ${known.method}, not to ${method}` });

@@ -7,7 +7,7 @@ import { domainReport, fakeDrivers } from './testing/fake-drivers.ts';
 
 const id = (digit: number): string => `00000000-0000-4000-8000-00000000000${digit}`;
 
-test('all that is told anew is never older than what was told before', async () => {
+function open() {
   const drivers = fakeDrivers();
   const told: string[] = [];
   const watch = new LivenessWatch({
@@ -20,6 +20,11 @@ test('all that is told anew is never older than what was told before', async () 
     },
     log: () => {},
   });
+  return { drivers, told, watch };
+}
+
+test('all that is told anew is never older than what was told before', async () => {
+  const { drivers, told, watch } = open();
   for (const digit of [1, 2, 3, 4]) watch.explain(domainReport(id(digit), { state: 'running' }));
   for (const digit of [1, 2, 4, 5]) drivers.hypervisor.put(domainReport(id(digit), { state: 'running' }));
   const list = drivers.hypervisor.list.bind(drivers.hypervisor);
@@ -32,4 +37,13 @@ test('all that is told anew is never older than what was told before', async () 
   };
   await watch.tellAll();
   assert.deepEqual(told, ['1 running', '5 running', '3 removed']);
+});
+
+test('what is told again is what was seen last', () => {
+  const { told, watch } = open();
+  watch.explain(domainReport(id(1), { state: 'running' }));
+  watch.explain(domainReport(id(1), { state: 'crashed' }));
+  watch.tellAgain(id(1));
+  watch.tellAgain(id(2));
+  assert.deepEqual(told, ['1 crashed']);
 });

@@ -67,6 +67,13 @@ export class LivenessWatch {
     return [...this.#known.values()];
   }
 
+  /** Tells once more what was last seen of it: the manager was told something older since. */
+  tellAgain(vmId: string): void {
+    const domain = this.#known.get(vmId);
+    if (domain === undefined) return;
+    this.#notify('domain-changed', { domain: this.explain(domain), removed: false, because: domain.reason });
+  }
+
   /** Tells of all domains; what was told of one while they were listed is newer. */
   async tellAll(): Promise<void> {
     const before = new Map(this.#known);

@@ -93,6 +93,7 @@ export function host(before?: { readonly journal: MemoryJournal; readonly bootId
   drivers.storage.volumes.add(volumeId);
   const journal = before?.journal ?? new MemoryJournal();
   const progress: Progress[] = [];
+  const oldAnswers: string[] = [];
   const specs = new MemoryVmSpecs();
   const identity = { hostId: ids[8]!, name: 'h1', address: '127.0.0.1' };
   const context = {
@@ -117,6 +118,7 @@ export function host(before?: { readonly journal: MemoryJournal; readonly bootId
     log: noLog,
     hypervisor: silence,
     sendProgress: (report) => progress.push(report),
+    onOldAnswer: (about) => oldAnswers.push(about),
   });
   const { streams } = new Peer(memoryLinkPair()[0], systemClock, 'odd', {
     request: async () => null,
@@ -128,6 +130,7 @@ export function host(before?: { readonly journal: MemoryJournal; readonly bootId
     journal,
     silence,
     progress,
+    oldAnswers,
     handlers,
     streams,
     specs,
