@@ -28,6 +28,8 @@ import { FunctionSwitch } from './function-switch.ts';
 import { clearLeftovers, serveAgain } from './reconcile.ts';
 import { NetworkWatch } from './network-watch.ts';
 import { PoolWatch } from './pool-watch.ts';
+import { HypervisorWatch } from './hypervisor-watch.ts';
+import { StartNotes } from './start-notes.ts';
 
 export interface AgentOptions {
   readonly drivers: HostDrivers;
@@ -62,6 +64,8 @@ export interface Agent {
 
 const driverRetryMs = 1000;
 const settleMs = 2000;
+/** The manager writes an answer down before it takes a report that comes so much later. */
+const tellAgainMs = 2000;
 /** A pool on a storage that hangs must not keep the agent from starting. */
 const serveAgainMs = 3000;
 
@@ -76,31 +80,40 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
     served,
     metadata: options.metadata ?? new MemoryVmMetadata(),
     locks: new KeyedLock(),
+    starts: new StartNotes(drivers.liveness),
     clock,
     hostname: options.hostname,
     versions: { agent: options.agentVersion, ...options.versions },
   };
   await Promise.race([serveAgain(host, log), clock.sleep(serveAgainMs)]);
   await clearLeftovers(host, log);
+  const hypervisor: HypervisorWatch = new HypervisorWatch({
+    ...{ clock, drivers, log, starts: host.starts },
+    inventory: () => readInventory(host),
+    lastSeen: () => liveness.lastSeen,
+    onBack: () => liveness.tellAll(),
+  });
   const dispatcher = new Dispatcher({
     handlers: allHandlers(host),
     journal,
     bootId: options.bootId,
     clock,
     log,
+    hypervisor,
     sendProgress: (progress) => session.notify('progress', progress),
+    onOldAnswer: (vmId) => void clock.after(tellAgainMs, () => liveness.tellAgain(vmId)),
   });
   const session = new Session({
     ...options,
     hello: async () => {
-      const inventory = await readInventory(host);
+      const { inventory, domains } = await hypervisor.describe();
       networkWatch.toldOtherwise();
       return {
         agentVersion: options.agentVersion,
         hostId: identity.hostId,
         instanceId: options.instanceId,
         inventory,
-        domains: (await drivers.hypervisor.list()).map((domain) => liveness.explain(domain)),
+        domains: domains.map((domain) => liveness.explain(domain)),
       };
     },
     request: async (method, params, streams) => {
@@ -109,8 +122,13 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
       return answer;
     },
   });
-  const liveness = new LivenessWatch(clock, drivers, (method, params) => session.notify(method, params), log);
+  const liveness: LivenessWatch = new LivenessWatch({
+    ...{ clock, drivers, log },
+    hypervisorSilentMs: () => hypervisor.silentMs,
+    notify: (method, params) => session.notify(method, params),
+  });
   await liveness.start();
+  hypervisor.start();
   const stopWatching = drivers.hypervisor.watch((event) =>
     session.notify('domain-changed', { ...event, domain: liveness.explain(event.domain, event.removed) }),
   );
@@ -139,6 +157,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
       poolWatch.close();
       networkWatch.close();
       gatewayWatch.close();
+      hypervisor.close();
       await liveness.close();
       await session.close();
       await dispatcher.settle(settleMs);

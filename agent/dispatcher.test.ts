@@ -36,6 +36,17 @@ describe('the dispatcher', () => {
     assert.equal(booted.drivers.hypervisor.calls.length, length, 'once');
   });
 
+  it('says of which VM an answer is old', async () => {
+    const { change, drivers, oldAnswers } = host();
+    drivers.hypervisor.put(domainReport(vmId));
+    const start = () => change('vm.start', { vmId, paused: false }, 'k');
+    await start();
+    assert.deepEqual(oldAnswers, []);
+    drivers.hypervisor.change(vmId, { state: 'crashed' });
+    assert.deepEqual(await start(), { state: 'running' });
+    assert.deepEqual(oldAnswers, [vmId]);
+  });
+
   it('tries a key again that failed', async () => {
     const { change, drivers } = host();
     await assert.rejects(change('vm.pause', { vmId }, 'k'), { code: 'not-found' });
@@ -93,5 +104,45 @@ describe('the dispatcher', () => {
     const { query, drivers } = host();
     drivers.storage.report = async () => [{ poolId: 'nonsense' }] as never;
     await assert.rejects(query('pool.report', {}), { code: 'host-failed' });
+  });
+
+  it('does not wait for a hypervisor that is silent, and finds what went on all the same', async () => {
+    const { change, drivers, silence } = host();
+    drivers.hypervisor.put(domainReport(vmId, { state: 'running' }));
+    const gate = Promise.withResolvers<void>();
+    drivers.hypervisor.gate = gate.promise;
+    const stop = change('vm.stop', { vmId, timeoutMs: 5 }, 'k');
+    while (drivers.hypervisor.calls.length === 0) await systemClock.sleep(1);
+    silence.fall();
+    await assert.rejects(stop, { code: 'hypervisor-silent' });
+    await assert.rejects(change('vm.stop', { vmId, timeoutMs: 5 }, 'k'), { code: 'hypervisor-silent' });
+    gate.resolve();
+    while (!drivers.hypervisor.calls.includes(`stopped ${vmId}`)) await systemClock.sleep(1);
+    silence.answer();
+    assert.deepEqual(await change('vm.stop', { vmId, timeoutMs: 5 }, 'k'), { state: 'stopped' });
+    assert.deepEqual(drivers.hypervisor.calls, [`stop ${vmId} 5`, `stopped ${vmId}`], 'once');
+  });
+
+  it('begins nothing that needs a silent hypervisor, and all else', async () => {
+    const { change, query, drivers, silence } = host();
+    drivers.hypervisor.put(domainReport(vmId, { state: 'running' }));
+    silence.fall();
+    await assert.rejects(change('vm.pause', { vmId }), { code: 'hypervisor-silent' });
+    await assert.rejects(query('vm.list', {}), { code: 'hypervisor-silent' });
+    assert.deepEqual(await query('pool.report', {}), { pools: [] });
+    assert.deepEqual(drivers.hypervisor.calls, []);
+  });
+
+  it('lets go of a VM that ended with its storage though the hypervisor is silent, unless a start of it may come through', async () => {
+    const { change, drivers, silence } = host();
+    for (const id of [vmId, otherVm]) drivers.hypervisor.put(domainReport(id, { state: 'crashed' }));
+    drivers.liveness.ended.add(vmId);
+    silence.fall();
+    await assert.rejects(change('vm.undefine', { vmId: otherVm }), { code: 'hypervisor-silent' });
+    drivers.liveness.starts.add(vmId);
+    await assert.rejects(change('vm.undefine', { vmId }), { code: 'hypervisor-silent' });
+    drivers.liveness.starts.delete(vmId);
+    assert.deepEqual(await change('vm.undefine', { vmId }), {});
+    assert.deepEqual(drivers.hypervisor.calls, []);
   });
 });

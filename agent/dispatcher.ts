@@ -4,7 +4,8 @@
  * Invariants: a change with an epoch older than the newest seen is refused (`stale-epoch`); a newer epoch is on disk before
  * its first change runs; a finished key is answered from the journal, a running one joins the run; an answer
  * that ended with an earlier boot of the host is none; a result is on disk
- * before the manager hears of it. Changes go on when the link breaks: their results wait in the journal.
+ * before the manager hears of it. Changes go on when the link breaks, and when the hypervisor that they need falls silent: their results
+ * wait in the journal.
  */
 import { agentMethods } from '@kvasir/api/agent/methods.ts';
 import { CancelCall, type Progress } from '@kvasir/api/agent/link.ts';
@@ -16,6 +17,7 @@ import { Compile } from 'typebox/compile';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Handler, HandlerCall, ProgressReport } from './handlers/handler.ts';
 import type { Journal } from './journal/journal.ts';
+import type { HypervisorWatch } from './hypervisor-watch.ts';
 import type { Log } from './log.ts';
 
 interface RunningChange {
@@ -31,7 +33,11 @@ export interface DispatcherOptions {
   readonly bootId: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Left out: it always answers. */
+  readonly hypervisor?: Pick<HypervisorWatch, 'isSilent' | 'requireAnswers' | 'unlessSilent'>;
   readonly sendProgress: (progress: Progress) => void;
+  /** A call about this VM was answered as it was answered before: much may have happened to the VM since. */
+  readonly onOldAnswer?: (vmId: string) => void;
 }
 
 const progressIntervalMs = 250;
@@ -50,7 +56,11 @@ export class Dispatcher {
     if (handler === undefined) throw new KvasirError('unsupported', { reason: `This agent does not know ${method}` });
     if (handler.method.kind === 'query') {
       check(method, paramsCheck(handler), params);
-      return this.#run(handler, params, { signal: new AbortController().signal, progress: () => {}, streams });
+      this.#requireHypervisor(handler);
+      return this.#unlessSilent(
+        handler,
+        this.#run(handler, params, { signal: new AbortController().signal, progress: () => {}, streams }),
+      );
     }
     check(method, envelopeCheck(handler), params);
     const { key, epoch, params: inner } = params as { key: string; epoch: number; params: unknown };
@@ -71,19 +81,39 @@ export class Dispatcher {
       await journal.raiseEpoch(epoch);
       this.#refuseStale(epoch);
     }
-    const known = this.#finished(handler, key) ?? this.#running.get(key);
+    const substitute = await this.#withoutHypervisor(handler, params);
+    if (substitute !== undefined) return substitute;
+    const finished = this.#finished(handler, key);
+    const { vmId } = params as { readonly vmId?: string };
+    if (finished !== undefined && vmId !== undefined) this.#options.onOldAnswer?.(vmId);
+    const known = finished ?? this.#running.get(key);
     if (known !== undefined) {
       if (known.method !== method) {
         throw new KvasirError('invalid-request', { reason: `key ${key} belongs to ${known.method}, not to ${method}` });
       }
-      return known.result;
+      return this.#unlessSilent(handler, Promise.resolve(known.result));
     }
+    this.#requireHypervisor(handler);
     const abort = new AbortController();
     const result = this.#runOnce(handler, key, params, { abort, streams });
     // The requester awaits it too; this keeps a failure from counting as unhandled when it does not any more.
     result.catch(() => {});
     this.#running.set(key, { method, result, abort });
-    return result;
+    return this.#unlessSilent(handler, result);
+  }
+
+  async #withoutHypervisor({ withoutHypervisor }: Handler, params: unknown): Promise<unknown> {
+    return this.#options.hypervisor?.isSilent === true ? await withoutHypervisor?.(params) : undefined;
+  }
+
+  /** What is not begun cannot come through when nobody counts on it any more. */
+  #requireHypervisor({ needsHypervisor }: Handler): void {
+    if (needsHypervisor === true) this.#options.hypervisor?.requireAnswers();
+  }
+
+  async #unlessSilent<T>({ needsHypervisor }: Handler, call: Promise<T>): Promise<T> {
+    const { hypervisor } = this.#options;
+    return await (needsHypervisor === true && hypervisor !== undefined ? hypervisor.unlessSilent(call) : call);
   }
 
   /** A domain that was started before the host was booted does not run any more, whatever was answered then. */

@@ -14,7 +14,9 @@ import { KeeperServer, writeMessage } from './lease/keeper-socket.ts';
 import { LeaseKeeper } from './lease/keeper.ts';
 import type { KeeperTime } from './lease/parts.ts';
 import { Probes } from './lease/probes.ts';
-import { FileRenewals, keeperSocket } from './lease/run-files.ts';
+import { endingBoth, HungStarts } from './lease/hung-starts.ts';
+import { PendingStarts } from './lease/pending-starts.ts';
+import { FileRenewals, keeperSocket, startsDirectory } from './lease/run-files.ts';
 import { readUplinks } from './lease/uplinks.ts';
 import { VmProcesses } from './lease/vm-processes.ts';
 import { holdName } from './only-one.ts';
@@ -57,7 +59,10 @@ async function main(path: string, runDirectory: string): Promise<void> {
     bootId,
     time: bootTime,
     openPool: (place) => new ChildPoolIo(place),
-    ender: new VmProcesses(specsDirectory),
+    ender: endingBoth(
+      new VmProcesses(specsDirectory),
+      new HungStarts(new PendingStarts(startsDirectory(runDirectory, hostId))),
+    ),
     watchdog:
       watchdogDevice === null
         ? null

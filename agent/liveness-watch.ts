@@ -11,9 +11,19 @@ import type { Log } from './log.ts';
 
 const tellEveryMs = 1000;
 
+export interface LivenessWatchOptions {
+  readonly clock: Clock;
+  readonly drivers: HostDrivers;
+  /** Null: it answers. */
+  readonly hypervisorSilentMs: () => number | null;
+  readonly notify: (method: string, params: unknown) => void;
+  readonly log: Log;
+}
+
 export class LivenessWatch {
   readonly #clock: Clock;
   readonly #drivers: HostDrivers;
+  readonly #hypervisorSilentMs: () => number | null;
   readonly #notify: (method: string, params: unknown) => void;
   readonly #log: Log;
   /** The last report of each domain. */
@@ -22,9 +32,10 @@ export class LivenessWatch {
   #cancel: () => void = () => {};
   #closed = false;
 
-  constructor(clock: Clock, drivers: HostDrivers, notify: (method: string, params: unknown) => void, log: Log) {
+  constructor({ clock, drivers, hypervisorSilentMs, notify, log }: LivenessWatchOptions) {
     this.#clock = clock;
     this.#drivers = drivers;
+    this.#hypervisorSilentMs = hypervisorSilentMs;
     this.#notify = notify;
     this.#log = log;
   }
@@ -51,10 +62,39 @@ export class LivenessWatch {
     return reason !== null && isOff ? { ...domain, state: 'crashed', reason } : domain;
   }
 
+  /** The last reports. */
+  get lastSeen(): readonly DomainReport[] {
+    return [...this.#known.values()];
+  }
+
+  /** Tells once more what was last seen of it: the manager was told something older since. */
+  tellAgain(vmId: string): void {
+    const domain = this.#known.get(vmId);
+    if (domain === undefined) return;
+    this.#notify('domain-changed', { domain: this.explain(domain), removed: false, because: domain.reason });
+  }
+
+  /** Tells of all domains; what was told of one while they were listed is newer. */
+  async tellAll(): Promise<void> {
+    const before = new Map(this.#known);
+    const domains = await this.#drivers.hypervisor.list();
+    const isNews = (vmId: string): boolean => this.#known.get(vmId) === before.get(vmId);
+    const here = new Set(domains.map(({ vmId }) => vmId));
+    const because = 'the hypervisor answers again';
+    for (const domain of domains.filter(({ vmId }) => isNews(vmId))) {
+      this.#notify('domain-changed', { domain: this.explain(domain), removed: false, because });
+    }
+    for (const domain of [...before.values()].filter(({ vmId }) => !here.has(vmId) && isNews(vmId))) {
+      this.#notify('domain-changed', { domain: this.explain(domain, true), removed: true, because });
+    }
+  }
+
   #tell(): void {
     if (this.#closed) return;
     const report = this.#drivers.liveness.report();
-    if (report !== null) this.#notify('liveness', report);
+    const silentMs = this.#hypervisorSilentMs();
+    const silence = silentMs === null ? {} : { hypervisorSilentMs: silentMs };
+    if (report !== null) this.#notify('liveness', { ...report, ...silence });
     this.#cancel = this.#clock.after(tellEveryMs, () => this.#tell());
   }
 

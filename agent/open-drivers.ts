@@ -61,6 +61,7 @@ export async function openDrivers(
       watchdogDevice: config.watchdogDevice ?? null,
       watchdogTimeoutMs: config.watchdogTimeoutMs ?? null,
       uplinks: config.uplinks,
+      hypervisorSocket: config.libvirtSocket,
       log: stderrLog,
     }),
   };

@@ -16,6 +16,7 @@ export function hypervisorContract(name: string, makeHarness: () => Promise<Hype
     const bed = hypervisorBed(makeHarness);
 
     it('says what the host has', async () => {
+      await bed.first.hypervisor.answers();
       const facts = await bed.first.hypervisor.facts();
       assert.ok(facts.cpus > 0 && facts.memoryMib > 0);
       assert.equal(facts.virtualization === 'kvm', facts.virtualizationReason === null);

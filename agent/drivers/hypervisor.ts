@@ -85,6 +85,8 @@ export interface HypervisorDriver {
   /** Connects; resolves when the hypervisor answers. Reconnects by itself afterwards and then reports every domain anew. */
   open(): Promise<void>;
   close(): Promise<void>;
+  /** Resolves when it answers for all its domains: none of them is held up by a call that hangs. */
+  answers(): Promise<void>;
   facts(): Promise<HypervisorFacts>;
   list(): Promise<DomainReport[]>;
   /** Called for each change within a second, also for domains that somebody else changes. Answers how to stop watching. */

@@ -123,6 +123,24 @@ export function livenessContract(name: string, open: () => Promise<LivenessWorld
       await both();
     });
 
+    it('a start without an answer is ended with the VMs of its pools, and is kept over a restart of the agent', async () => {
+      const [vmId, otherId] = [randomUUID(), randomUUID()];
+      await a.driver.startPending(vmId, [world.poolId]);
+      await a.driver.startPending(otherId, [world.otherPoolId]);
+      await a.restartAgent();
+      assert.deepEqual([...(await a.driver.pendingStarts())].sort(), [vmId, otherId].sort());
+      await both();
+      await a.cutStorage();
+      await until('its end', () => a.driver.endedBecause(vmId) === 'storage lost');
+      assert.deepEqual(await a.driver.pendingStarts(), [otherId]);
+      assert.equal(a.driver.endedBecause(otherId), null);
+      await a.driver.startSettled(otherId);
+      assert.deepEqual(await a.driver.pendingStarts(), []);
+      await a.healStorage();
+      await both();
+      a.driver.forget(vmId);
+    });
+
     it('a host that lost a storage ends its VMs there before its lease is over, and only those', async () => {
       const events: LivenessEvent[] = [];
       const stop = a.driver.watch((event) => events.push(event));

@@ -39,5 +39,13 @@ export interface LivenessDriver {
   endedBecause(vmId: string): string | null;
   /** The VM is started anew (or gone for good): its end is history. */
   forget(vmId: string): void;
+  /**
+   * The hypervisor is about to be asked to start this VM, and may hang over it: until `startSettled`, whatever ends the VMs of these pools
+   * sees to it that it does not start any more either. Kept over restarts of the agent when it resolves.
+   */
+  startPending(vmId: string, poolIds: readonly string[]): Promise<void>;
+  /** It has started, or is known never to. */
+  startSettled(vmId: string): Promise<void>;
+  pendingStarts(): Promise<readonly string[]>;
   watch(listener: (event: LivenessEvent) => void): () => void;
 }

@@ -9,14 +9,11 @@ import { vmHandlers } from './vm.ts';
 import { vmPowerHandlers } from './vm-power.ts';
 
 export function allHandlers(host: HostContext): ReadonlyMap<string, Handler> {
+  const ofDomains = [vmHandlers, vmPowerHandlers, migrationHandlers, guestHandlers];
+  const others = [hostHandlers, storageHandlers, livenessHandlers];
   const handlers = [
-    hostHandlers,
-    storageHandlers,
-    vmHandlers,
-    vmPowerHandlers,
-    migrationHandlers,
-    guestHandlers,
-    livenessHandlers,
+    ...ofDomains.flatMap((group) => group(host)).map((item): Handler => ({ ...item, needsHypervisor: true })),
+    ...others.flatMap((group) => group(host)),
   ];
-  return new Map(handlers.flatMap((group) => group(host)).map((item) => [item.method.name, item]));
+  return new Map(handlers.map((item) => [item.method.name, item]));
 }

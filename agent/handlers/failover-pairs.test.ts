@@ -8,6 +8,7 @@ import { MemoryServed } from '../journal/served.ts';
 import { MemoryVmMetadata } from '../journal/vm-metadata.ts';
 import { MemoryVmSpecs } from '../journal/vm-specs.ts';
 import { KeyedLock } from '../keyed-lock.ts';
+import { StartNotes } from '../start-notes.ts';
 import { noLog } from '../log.ts';
 import { clearLeftovers } from '../reconcile.ts';
 import { domainReport, fakeDrivers } from '../testing/fake-drivers.ts';
@@ -26,7 +27,8 @@ const vm = { vmId, name: 'web', nics, disks: [], cloudInit: null };
 function world() {
   const drivers = fakeDrivers();
   const shared = { drivers, specs: new MemoryVmSpecs(), served: new MemoryServed(), metadata: new MemoryVmMetadata() };
-  const host = { ...shared, locks: new KeyedLock(), clock: systemClock } as unknown as HostContext;
+  const starts = new StartNotes(shared.drivers.liveness);
+  const host = { ...shared, starts, locks: new KeyedLock(), clock: systemClock } as unknown as HostContext;
   const handlers = allHandlers(host);
   const run = (method: AgentMethod, params: unknown) => handlers.get(method.name)!.run(params, {} as HandlerCall);
   const { functions } = drivers.network;

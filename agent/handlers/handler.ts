@@ -10,6 +10,7 @@ import type { Served } from '../journal/served.ts';
 import type { VmMetadataStore } from '../journal/vm-metadata.ts';
 import type { VmSpecs } from '../journal/vm-specs.ts';
 import type { KeyedLock } from '../keyed-lock.ts';
+import type { StartNotes } from '../start-notes.ts';
 
 export interface ProgressReport {
   readonly percent: number;
@@ -44,6 +45,7 @@ export interface HostContext {
   readonly metadata: VmMetadataStore;
   /** Keys: `vm:ID`, `volume:ID`, `image:ID`, `pools`, `networks`. */
   readonly locks: KeyedLock;
+  readonly starts: StartNotes;
   readonly clock: Clock;
   readonly hostname: string;
   readonly versions: Readonly<Record<string, string>>;
@@ -52,12 +54,21 @@ export interface HostContext {
 export interface Handler {
   readonly method: AgentMethod;
   readonly run: (params: unknown, call: HandlerCall) => Promise<unknown>;
+  /** It comes to nothing while the hypervisor does not answer. */
+  readonly needsHypervisor?: boolean;
+  /** What it comes to all the same; undefined: nothing. */
+  readonly withoutHypervisor?: (params: unknown) => Promise<unknown>;
 }
 
 /** Binds typed code to a method; the dispatcher checks params and results against the method's schemas. */
 export function handler<M extends AgentMethod>(
   method: M,
   run: (params: ParamsOf<M>, call: HandlerCall) => Promise<ResultOf<M>>,
+  withoutHypervisor: (params: ParamsOf<M>) => Promise<ResultOf<M> | undefined> = async () => undefined,
 ): Handler {
-  return { method, run: (params, call) => run(params as ParamsOf<M>, call) };
+  return {
+    method,
+    run: (params, call) => run(params as ParamsOf<M>, call),
+    withoutHypervisor: (params) => withoutHypervisor(params as ParamsOf<M>),
+  };
 }

@@ -6,6 +6,7 @@ import { systemClock } from '@kvasir/api/clock.ts';
 import { MemoryServed } from '../journal/served.ts';
 import { MemoryVmSpecs } from '../journal/vm-specs.ts';
 import { KeyedLock } from '../keyed-lock.ts';
+import { StartNotes } from '../start-notes.ts';
 import { domainReport, fakeDrivers } from '../testing/fake-drivers.ts';
 import { FakeLiveness } from '../testing/fake-liveness.ts';
 import type { HandlerCall, HostContext } from './handler.ts';
@@ -31,7 +32,8 @@ async function rig() {
     return attachPort(vmId, port);
   };
   const shared = { drivers: { ...drivers, liveness }, specs, served: new MemoryServed() };
-  const host = { ...shared, locks: new KeyedLock(), clock: systemClock } as unknown as HostContext;
+  const starts = new StartNotes(shared.drivers.liveness);
+  const host = { ...shared, starts, locks: new KeyedLock(), clock: systemClock } as unknown as HostContext;
   const start = vmPowerHandlers(host).find(({ method }) => method.name === vmStart.name)!;
   const starting = start.run({ vmId: id(1), paused: false }, call);
   starting.catch(() => {});
@@ -40,6 +42,7 @@ async function rig() {
     liveness,
     starting,
     goOn: hanging.resolve,
+    hypervisor: drivers.hypervisor,
     state: () => drivers.hypervisor.domains.get(id(1))?.report.state,
   };
 }
@@ -58,4 +61,33 @@ test('a start goes on when the lease of another pool was lost meanwhile', async 
   goOn();
   await starting;
   assert.equal(state(), 'running');
+});
+
+test('a start is noted while the hypervisor is asked, and no longer when it has answered', async () => {
+  const { liveness, starting, goOn, hypervisor } = await rig();
+  const noted: string[][] = [];
+  const start = hypervisor.start.bind(hypervisor);
+  hypervisor.start = (vmId, options) => {
+    noted.push([...liveness.starts]);
+    return start(vmId, options);
+  };
+  goOn();
+  await starting;
+  assert.deepEqual([noted, [...liveness.starts]], [[[id(1)]], []]);
+});
+
+test('a start whose answer was lost stays noted', async () => {
+  const { liveness, starting, goOn, hypervisor } = await rig();
+  hypervisor.start = () => Promise.reject(new Error('the connection broke'));
+  goOn();
+  await assert.rejects(starting, /the connection broke/);
+  assert.deepEqual([...liveness.starts], [id(1)]);
+});
+
+test('a start that was not asked for is not noted', async () => {
+  const { liveness, starting, goOn } = await rig();
+  liveness.blink(id(2));
+  goOn();
+  await assert.rejects(starting);
+  assert.deepEqual([...liveness.starts], []);
 });

@@ -11,9 +11,25 @@ export function vmPowerHandlers(host: HostContext): Handler[] {
   return [
     handler(vmStart, ({ vmId, paused }) =>
       locked(vmId, async () => {
-        await getReady(host, host.specs.get(vmId), () => plugForStart(host, vmId));
+        const vm = host.specs.get(vmId);
+        try {
+          await getReady(host, vm, async () => {
+            await plugForStart(host, vmId);
+            await host.starts.begin(vmId, vm?.disks.map(({ poolId }) => poolId) ?? []);
+          });
+        } catch (error) {
+          await host.starts.answered(vmId);
+          throw error;
+        }
         host.drivers.liveness.forget(vmId);
-        return { state: await hypervisor.start(vmId, { paused }) };
+        try {
+          const state = await hypervisor.start(vmId, { paused });
+          await host.starts.answered(vmId);
+          return { state };
+        } finally {
+          // An error may be the loss of the answer: the hypervisor may be at it still.
+          host.starts.givenUp(vmId);
+        }
       }),
     ),
     handler(vmStop, ({ vmId, timeoutMs }, { signal }) => {

@@ -37,12 +37,19 @@ export function vmHandlers(host: HostContext): Handler[] {
         return { state };
       }),
     ),
-    handler(vmUndefine, ({ vmId }) =>
-      locked(vmId, async () => {
-        await ignoreMissing(hypervisor.undefine(vmId));
-        await clearVm(host, vmId);
-        return {};
-      }),
+    handler(
+      vmUndefine,
+      ({ vmId }) =>
+        locked(vmId, async () => {
+          await ignoreMissing(hypervisor.undefine(vmId));
+          await clearVm(host, vmId);
+          return {};
+        }),
+      // What it is asked for is that the VM does not run here, and that it can be told. What is left here is cleared as leftovers are.
+      async ({ vmId }) => {
+        const ended = host.drivers.liveness.endedBecause(vmId) !== null;
+        return ended && !(await host.starts.isPending(vmId)) ? {} : undefined;
+      },
     ),
     handler(vmResize, ({ vmId, ...size }) =>
       locked(vmId, async () => {

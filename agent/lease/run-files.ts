@@ -11,6 +11,11 @@ export function keeperSocket(runDirectory: string, hostId: string): string {
   return join(runDirectory, `keeper-${hostId}.sock`);
 }
 
+/** Where the agent notes starts that the hypervisor has not answered. */
+export function startsDirectory(runDirectory: string, hostId: string): string {
+  return join(runDirectory, `starts-${hostId}`);
+}
+
 export class FileRenewals implements Renewals {
   readonly #path: string;
   readonly #bootId: string;

@@ -4,6 +4,7 @@ import { emptyOutline, type SliceOutline } from '@kvasir/api/agent/slice-outline
 import { memoryLinkPair } from '@kvasir/api/agent/wire/memory-link.ts';
 import { Peer } from '@kvasir/api/agent/wire/peer.ts';
 import { systemClock } from '@kvasir/api/clock.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
 import { Dispatcher } from '../dispatcher.ts';
 import { flatSlice } from '../drivers/flat-slice.ts';
 import { allHandlers } from '../handlers/all.ts';
@@ -13,6 +14,7 @@ import { MemoryVmMetadata } from '../journal/vm-metadata.ts';
 import { MemoryVmSpecs } from '../journal/vm-specs.ts';
 import { KeyedLock } from '../keyed-lock.ts';
 import { noLog } from '../log.ts';
+import { StartNotes } from '../start-notes.ts';
 import { fakeDrivers } from './fake-drivers.ts';
 
 const ids = Array.from({ length: 9 }, (_, index) => `00000000-0000-4000-8000-00000000000${index}`);
@@ -59,12 +61,39 @@ export const goodSend = {
   bandwidthMibps: null,
 };
 
+/** A hypervisor that is silent when a test says so. */
+export class FakeSilence {
+  isSilent = false;
+  readonly #error = new KvasirError('hypervisor-silent', { seconds: 20 });
+  #fell = Promise.withResolvers<never>();
+
+  fall(): void {
+    this.isSilent = true;
+    this.#fell.promise.catch(() => {});
+    this.#fell.reject(this.#error);
+  }
+
+  answer(): void {
+    this.isSilent = false;
+    this.#fell = Promise.withResolvers();
+  }
+
+  requireAnswers(): void {
+    if (this.isSilent) throw this.#error;
+  }
+
+  async unlessSilent<T>(call: Promise<T>): Promise<T> {
+    return await Promise.race([call, this.#fell.promise]);
+  }
+}
+
 /** The whole way of a request but the link: the dispatcher, all handlers, fake drivers. */
 export function host(before?: { readonly journal: MemoryJournal; readonly bootId: string }) {
   const drivers = fakeDrivers();
   drivers.storage.volumes.add(volumeId);
   const journal = before?.journal ?? new MemoryJournal();
   const progress: Progress[] = [];
+  const oldAnswers: string[] = [];
   const specs = new MemoryVmSpecs();
   const identity = { hostId: ids[8]!, name: 'h1', address: '127.0.0.1' };
   const context = {
@@ -74,10 +103,12 @@ export function host(before?: { readonly journal: MemoryJournal; readonly bootId
     served: new MemoryServed(),
     metadata: new MemoryVmMetadata(),
     locks: new KeyedLock(),
+    starts: new StartNotes(drivers.liveness),
     clock: systemClock,
     hostname: 'h1',
     versions: {},
   };
+  const silence = new FakeSilence();
   const handlers = allHandlers(context);
   const dispatcher = new Dispatcher({
     handlers,
@@ -85,7 +116,9 @@ export function host(before?: { readonly journal: MemoryJournal; readonly bootId
     bootId: before?.bootId ?? 'first boot',
     clock: systemClock,
     log: noLog,
+    hypervisor: silence,
     sendProgress: (report) => progress.push(report),
+    onOldAnswer: (about) => oldAnswers.push(about),
   });
   const { streams } = new Peer(memoryLinkPair()[0], systemClock, 'odd', {
     request: async () => null,
@@ -95,7 +128,9 @@ export function host(before?: { readonly journal: MemoryJournal; readonly bootId
   return {
     drivers,
     journal,
+    silence,
     progress,
+    oldAnswers,
     handlers,
     streams,
     specs,

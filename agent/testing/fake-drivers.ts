@@ -27,6 +27,8 @@ export class FakeHypervisor implements HypervisorDriver {
   readonly calls: string[] = [];
   /** Awaited by `stop` with a timeout and by `sendMigration`, unless their signal fires. */
   gate: Promise<void> = Promise.resolve();
+  /** Awaited by `answers`. */
+  answering: Promise<void> = Promise.resolve();
   /** Answers consoles and pictures. */
   console: () => Duplex = echo;
   picture: Buffer = Buffer.from('picture');
@@ -35,6 +37,10 @@ export class FakeHypervisor implements HypervisorDriver {
 
   async open(): Promise<void> {}
   async close(): Promise<void> {}
+
+  async answers(): Promise<void> {
+    await this.answering;
+  }
 
   async facts() {
     return {

@@ -8,6 +8,7 @@ export class FakeLiveness implements LivenessDriver {
   current: Liveness | null = null;
   readonly lost = new Set<string>();
   readonly ended = new Set<string>();
+  readonly starts = new Set<string>();
   readonly #listeners = new Set<(event: LivenessEvent) => void>();
 
   async open(): Promise<void> {}
@@ -44,6 +45,18 @@ export class FakeLiveness implements LivenessDriver {
 
   forget(vmId: string): void {
     this.ended.delete(vmId);
+  }
+
+  async startPending(vmId: string): Promise<void> {
+    this.starts.add(vmId);
+  }
+
+  async startSettled(vmId: string): Promise<void> {
+    this.starts.delete(vmId);
+  }
+
+  async pendingStarts(): Promise<readonly string[]> {
+    return [...this.starts];
   }
 
   watch(listener: (event: LivenessEvent) => void): () => void {

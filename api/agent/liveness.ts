@@ -83,5 +83,7 @@ export const Liveness = closed({
   peers: Type.Array(closed({ hostId: Id, heardMsAgo: nullable(Type.Integer()) })),
   /** Physical connections of the VM networks. */
   uplinks: Type.Array(closed({ name: Type.String(), up: Type.Boolean() })),
+  /** For how long its hypervisor has not answered; left out: it answers. */
+  hypervisorSilentMs: Type.Optional(Type.Integer({ minimum: 0 })),
 });
 export type Liveness = Static<typeof Liveness>;

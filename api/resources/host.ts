@@ -27,6 +27,7 @@ export const HostHaState = oneOf(
     'management-isolated',
     'storage-lost',
     'network-lost',
+    'hypervisor-lost',
     'dead',
     'fencing',
     'fenced',
@@ -35,7 +36,7 @@ export const HostHaState = oneOf(
   ] as const,
   {
     description:
-      'By what the host has lost: suspect: silent for a moment; management-isolated: silent here, but other hosts see it; dead: silent on every path; fenced: proven not to run; standby: switched off to save power, or being woken',
+      'By what the host has lost: suspect: silent for a moment; management-isolated: silent here, but other hosts see it; hypervisor-lost: its agent is heard, but its hypervisor does not answer; dead: silent on every path; fenced: proven not to run; standby: switched off to save power, or being woken',
   },
 );
 export const Virtualization = oneOf(['kvm', 'emulation', 'simulated'] as const, {

@@ -67,5 +67,6 @@ export type HaAlarm =
   | 'host-isolated'
   | 'storage-lost'
   | 'network-lost'
+  | 'hypervisor-lost'
   | 'operator-needed'
   | 'proof-contradicted';

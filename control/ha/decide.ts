@@ -18,6 +18,7 @@ const incidentStates: readonly HostHaState[] = [
   'management-isolated',
   'storage-lost',
   'network-lost',
+  'hypervisor-lost',
 ];
 
 const alarmOf: Partial<Record<HostHaState, HaAlarm>> = {
@@ -26,6 +27,7 @@ const alarmOf: Partial<Record<HostHaState, HaAlarm>> = {
   'management-isolated': 'host-isolated',
   'storage-lost': 'storage-lost',
   'network-lost': 'network-lost',
+  'hypervisor-lost': 'hypervisor-lost',
 };
 
 export function decide(snapshot: HaSnapshot, now: number): HaAction[] {

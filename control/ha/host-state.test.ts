@@ -45,6 +45,37 @@ describe('a host', () => {
     assert.equal(stateOf(cluster({ h1: { uplink: false }, h2: {}, h3: {} }), 'h1'), 'network-lost');
   });
 
+  it('whose hypervisor does not answer has lost that, and is left as it is', () => {
+    const silent = { hypervisorSilentMs: 20_000 };
+    const [first, second] = [{ ha: { state: 'running', because: null, sinceMs: 0 } }, { incident }] as const;
+    const alone = cluster({ h1: silent, h2: {}, h3: {} }, { hosts: { h1: first }, vms: [vm('a')] });
+    assert.deepEqual(kinds(decide(alone, now)), ['set-state', 'open-incident']);
+    assert.equal(stateOf(alone, 'h1'), 'hypervisor-lost');
+    const ha = { state: 'hypervisor-lost', because: 'x', sinceMs: now - 600_000 } as const;
+    const long = cluster({ h1: silent, h2: {}, h3: {} }, { hosts: { h1: { ...second, ha } }, vms: [vm('a')] });
+    assert.deepEqual(kinds(decide(long, now)), ['alarm']);
+    // Its VMs there have ended: that says more.
+    const both = cluster({ h1: { ...silent, ownMs: 7000 }, h2: {}, h3: {} });
+    assert.equal(stateOf(both, 'h1'), 'storage-lost');
+  });
+
+  it('that lost a storage is told of with the name of the pool', () => {
+    const [first] = decide(cluster({ h1: { ownMs: 7000, ownError: 'EIO' }, h2: {}, h3: {} }), now);
+    assert.ok(first?.kind === 'set-state');
+    assert.equal(first.because, 'it cannot renew its lease in the pool Gold: EIO');
+  });
+
+  it('is as it told the last manager until it has told this one', () => {
+    const manager = { leadingSinceMs: now - 1000 };
+    for (const state of ['storage-lost', 'network-lost', 'hypervisor-lost'] as const) {
+      const h1 = { ha: { state, because: 'x', sinceMs: 0 }, liveness: null, incident };
+      const just = cluster({ h1: {}, h2: {}, h3: {} }, { hosts: { h1 }, manager });
+      assert.equal(stateOf(just, 'h1'), undefined, state);
+      const later = cluster({ h1: {}, h2: {}, h3: {} }, { hosts: { h1 } });
+      assert.equal(stateOf(later, 'h1'), 'running');
+    }
+  });
+
   it('that speaks of another boot is noted', () => {
     const hosts = { h1: { bootId: 'boot-before' } };
     const [action] = decide(cluster({ h1: {}, h2: {}, h3: {} }, { hosts }), now);

@@ -4,6 +4,7 @@
  *   heard, all well ...................... running      silent for a moment ............ suspect
  *   heard, its storage is lost ........... storage-lost silent here, seen elsewhere .... management-isolated
  *   heard, an uplink is down ............. network-lost silent on every path ........... dead, then fencing
+ *   heard, hypervisor does not answer ...... hypervisor-lost
  *   proven dead, not back ................ fenced       taken out by an operator ....... maintenance
  *   switched off to save power ........... standby
  *
@@ -59,7 +60,7 @@ export function judgeHost(host: HostFacts, snapshot: HaSnapshot, doubt: ManagerD
   // Until whoever took it out takes it back: its silence means nothing, and it has no VMs.
   if (isOut(host)) return as(host.ha.state, host.ha.because ?? 'it was taken out');
   if (host.proof !== null && !contradicts(host)) return { ...as('fenced', host.proof.proof.because), heard: false };
-  if (heard) return judgeHeard(host, as);
+  if (heard) return judgeHeard(host, snapshot, doubt, as);
   // Only now: what others see of a host is dear to look up, and seldom asked.
   const { silentMs, lease, peers } = signalsOf(host, snapshot, now);
   const silence = `its agent has been silent for ${seconds(silentMs)}`;
@@ -91,11 +92,29 @@ function stay({ ha, fencing }: HostFacts): HostHaState {
   return ha.state === 'management-isolated' ? ha.state : 'suspect';
 }
 
-function judgeHeard(host: HostFacts, as: (state: HostHaState, because: string) => Verdict): Verdict {
+/** What it told the last manager of: until it has told this one, that goes on. */
+const toldStates: readonly HostHaState[] = ['storage-lost', 'hypervisor-lost', 'network-lost'];
+
+function judgeHeard(
+  host: HostFacts,
+  { cluster }: HaSnapshot,
+  { inGrace }: ManagerDoubt,
+  as: (state: HostHaState, because: string) => Verdict,
+): Verdict {
+  if (inGrace && host.liveness === null && toldStates.includes(host.ha.state))
+    return as(host.ha.state, host.ha.because ?? 'it said so before');
   const [pool] = lostPools(host);
   if (pool !== undefined) {
     const error = host.liveness?.report.own.find((lease) => lease.poolId === pool)?.error;
-    return as('storage-lost', `it cannot renew its lease in the pool ${pool}${error ? `: ${error}` : ''}`);
+    return as(
+      'storage-lost',
+      `it cannot renew its lease in the pool ${cluster.poolNames[pool] ?? pool}${error ? `: ${error}` : ''}`,
+    );
+  }
+  const silentMs = host.liveness?.report.hypervisorSilentMs;
+  if (silentMs !== undefined) {
+    const words = 'what runs there is left as it is, and nothing can be done to it';
+    return as('hypervisor-lost', `its hypervisor does not answer: ${words}`);
   }
   const uplinks = lostUplinks(host);
   if (uplinks.length > 0) return as('network-lost', `the uplink ${uplinks.join(', ')} is down`);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { defaultVmHa } from '@kvasir/api/resources/ha-policy.ts';
 import { rehearse } from './rehearsal.ts';
-import { cluster, now, vm } from './testing/facts.ts';
+import { cluster, now, verified, vm } from './testing/facts.ts';
 
 const ha = (priority: 'high' | 'medium' | 'low', ...dependsOn: string[]) => ({ ...defaultVmHa, priority, dependsOn });
 
@@ -22,6 +22,19 @@ it('a rehearsal says how a host would be proven dead, and why not', () => {
     'ipmi false',
     'lease false',
   ]);
+});
+
+it('a rehearsal counts on no power device that would not be asked', () => {
+  const proofOf = (trust: object) => {
+    const h1 = { fenceDevices: [{ id: 'd1', kind: 'ipmi' as const, ...verified, ...trust }] };
+    return rehearse(cluster({ h1: {}, h2: {}, h3: {} }, { hosts: { h1 } }), 'h1', now).proofs[0]!;
+  };
+  assert.equal(proofOf({}).possible, true);
+  const mistrusted = proofOf({ mistrustedBecause: 'it reads off' });
+  assert.deepEqual([mistrusted.possible, mistrusted.because], [false, 'its device is mistrusted: it reads off']);
+  const unread = proofOf({ seenOnAtMs: null });
+  assert.equal(unread.possible, false);
+  assert.match(unread.because, /never read on/);
 });
 
 it('a rehearsal lists what would start in its order, and the rest with reasons', () => {

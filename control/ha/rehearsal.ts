@@ -4,6 +4,7 @@
  */
 import type { FencingMethod } from '@kvasir/api/resources/ha-policy.ts';
 import { judge } from './decide.ts';
+import { reasonAgainstDevice } from './device-trust.ts';
 import { doubtOf, type Verdict } from './host-state.ts';
 import { lostVms } from './restart.ts';
 import { inOrder, waitsFor } from './restart-order.ts';
@@ -50,8 +51,11 @@ function proofsOf(host: HostFacts, snapshot: HaSnapshot, now: number): Rehearsed
     switch (method) {
       case 'ipmi':
       case 'redfish': {
-        const count = host.fenceDevices.filter(({ kind }) => kind === method).length;
-        if (count === 0) return as(false, `${host.name} has no ${method} device`);
+        const devices = host.fenceDevices.filter(({ kind }) => kind === method);
+        if (devices.length === 0) return as(false, `${host.name} has no ${method} device`);
+        // Only these would be asked.
+        const count = devices.filter((device) => reasonAgainstDevice(device) === undefined).length;
+        if (count === 0) return as(false, reasonAgainstDevice(devices[0]!) ?? '');
         if (heard === 0) return as(false, 'no other host is heard, so the manager would suspect itself');
         return as(true, `${count} ${method} device(s) would be asked to cut its power`);
       }

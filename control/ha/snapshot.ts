@@ -13,6 +13,7 @@ export const hostHaStates = [
   'management-isolated',
   'storage-lost',
   'network-lost',
+  'hypervisor-lost',
   'dead',
   'fencing',
   'fenced',
@@ -29,6 +30,8 @@ export interface HaSnapshot {
     readonly policy: HaPolicy;
     /** So many hosts were lost at once that it may be the manager that is cut off; known since the last decision. */
     readonly suspectsItself: boolean;
+    /** How pools are called, by id; one without a name is called by its id. */
+    readonly poolNames: Readonly<Record<string, string>>;
   };
   readonly hosts: readonly HostFacts[];
   /** Those that were on a host that is not well, those that are being restarted, and what these depend on. */

@@ -23,6 +23,7 @@ function outrightReason(host: PlacementHost, request: PlacementRequest): string 
   if (request.excludeHostIds?.includes(host.id)) return 'is excluded';
   if (host.state === 'joining') return 'has never connected';
   if (host.state === 'down') return 'is down';
+  if (host.hypervisorLost === true) return 'its hypervisor does not answer';
   if (!host.schedulable && request.residentHostId !== host.id) return 'takes no new VMs';
   return undefined;
 }

@@ -66,6 +66,8 @@ export interface PlacementHost {
   readonly name: string;
   readonly state: Host['state'];
   readonly schedulable: boolean;
+  /** Its agent is heard, but nothing can be started there now; left out: it can. */
+  readonly hypervisorLost?: boolean;
   readonly cpus: number;
   readonly memoryMib: number;
   /** Models that libvirt can run here, by its names. */

@@ -49,6 +49,7 @@ livenessContract('keepers as processes', async () => {
         watchdogDevice: null,
         watchdogTimeoutMs: null,
         uplinks: [],
+        hypervisorSocket: join(directory, 'libvirt.sock'),
         log: () => {},
       });
     let driver = make();

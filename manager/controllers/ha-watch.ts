@@ -103,7 +103,10 @@ export class HaWatch {
     if (haState !== 'running') return true;
     const report = signals.liveness(id)?.report;
     if (report === undefined) return silent;
-    const wrong = report.own.some(({ lost, error }) => lost || error !== null) || report.uplinks.some(({ up }) => !up);
+    const wrong =
+      report.own.some(({ lost, error }) => lost || error !== null) ||
+      report.uplinks.some(({ up }) => !up) ||
+      report.hypervisorSilentMs !== undefined;
     return silent || wrong || report.bootId !== bootId;
   }
 

@@ -7,9 +7,11 @@ import { clusterOperations } from '@kvasir/api/resources/cluster.ts';
 import { haOperations } from '@kvasir/api/resources/ha.ts';
 import { hostOperations } from '@kvasir/api/resources/host.ts';
 import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
-import { validProof } from '../store/fence-proofs.ts';
+import { volumeOperations } from '@kvasir/api/resources/volume.ts';
+import { fenceProofs, validProof } from '../store/fence-proofs.ts';
 import { appendTimeline, haIncidents } from '../store/ha-incidents.ts';
 import { hostDomains } from '../store/host-domains.ts';
+import { hostLeftovers } from '../store/host-leftovers.ts';
 import { hostHa, setHostHa } from '../store/host-ha.ts';
 import { type HostRow, hosts } from '../store/hosts.ts';
 import { tasks } from '../store/tasks.ts';
@@ -143,6 +145,31 @@ forEachDatabase('high availability in the API', (open) => {
     assert.equal(task.kind, 'vm-restart');
     assert.equal((await vms.get(world.store.db, id)).reservedHostId, h2.id);
     await assert.rejects(start(), refused('busy', /locked/));
+  });
+
+  it('lets a VM and a volume go whose host is proven dead, so that the host can be removed; that clears them if it is back', async () => {
+    const { store } = world;
+    const { id } = (await vms.find(store.db, { name: 'local' }))!;
+    const disk = (await volumes.find(store.db, { name: 'own-disk' }))!;
+    await store.transaction((tx) => vms.set(tx, { id }, { state: 'unknown' }));
+    const deleteVm = () => admin().call(vmOperations.delete, { params: { vm: id }, query: { ...query, purge: true } });
+    const { endedAt } = (await fenceProofs.find(store.db, { hostId: h1.id }))!;
+    assert.equal(endedAt, null);
+    await store.transaction((tx) => fenceProofs.set(tx, { hostId: h1.id }, { endedAt: 1 }));
+    await assert.rejects(deleteVm(), refused('wrong-state', /may still be running there/));
+    const spare = await store.transaction((tx) => insertVolume(tx, projectId, 'spare', disk.poolId, { hostId: h1.id }));
+    const deleteVolume = () => admin().call(volumeOperations.delete, { params: { volume: spare.id }, query });
+    await assert.rejects(deleteVolume(), refused('host-unreachable', /h1/));
+    await store.transaction((tx) => fenceProofs.set(tx, { hostId: h1.id }, { endedAt: null }));
+
+    const params = async (taskId: string) => (await tasks.get(store.db, taskId)).params;
+    const gone = { vmId: id, hostId: null, stop: false, purge: true, purgeAt: null };
+    const deleteVolumes = [{ volumeId: disk.id, hostId: h1.id }];
+    assert.deepEqual(await params((await deleteVm()).id), { ...gone, deleteVolumes });
+    const noted = (await hostLeftovers.select(store.db, { hostId: h1.id })).map((row) => [row.kind, row.targetId]);
+    assert.deepEqual(noted, [['domain', id]]);
+    assert.deepEqual(await params((await deleteVolume()).id), { volumeId: spare.id, hostId: h1.id });
+    await assert.rejects(deleteVm(), refused('busy', /locked/));
   });
 
   it('shows incidents with their timelines', async () => {

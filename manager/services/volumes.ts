@@ -9,6 +9,7 @@ import { pools } from '../store/pools.ts';
 import { taskIdOf, taskIdsByTarget } from '../store/tasks.ts';
 import { vmDisks, type VmRow, vms } from '../store/vms.ts';
 import { type VolumeRow, volumes } from '../store/volumes.ts';
+import { deletingHost } from '../tasks/deleting-host.ts';
 import { workingHost } from '../tasks/working-host.ts';
 import { actorOf, forbiddenField, isOperator, ownedRow, projectOf, referredRow } from './access.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
@@ -119,7 +120,7 @@ export const deleteVolume: ChangeService<typeof volumeOperations.delete> = async
   }
   const vm = await vmOf(change.tx, row.id);
   if (vm) throw new KvasirError('in-use', { kind: volumes.kind, name: row.name, by: `the VM ${vm.name}` });
-  const hostId = await workingHost(change.tx, await pools.get(change.tx, row.poolId), row.hostId);
+  const hostId = await deletingHost(change.tx, row);
   await volumes.update(change.tx, row.id, { state: 'deleting' }, { now: change.env.clock.now() });
   return startTask(change, { kind: 'volume-delete', params: { volumeId: row.id, hostId }, ...about(row) });
 };

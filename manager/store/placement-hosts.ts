@@ -27,11 +27,13 @@ export async function readPlacementHosts(db: Executor, which: HostSet): Promise<
     .where('reachable', '=', 1)
     .execute();
   const reach = Map.groupBy(reports, ({ hostId }) => hostId);
+  const lost = await db.selectFrom('hostHa').select('hostId').where('state', '=', 'hypervisor-lost').execute();
+  const lostIds = new Set(lost.map(({ hostId }) => hostId));
   const sums = await committedOn(db, which);
   return rows.map(
     (row) =>
       new KnownHost(
-        { ...row, state: row.state as HostRow['state'] },
+        { ...row, state: row.state as HostRow['state'], hypervisorLost: lostIds.has(row.id) },
         (reach.get(row.id) ?? []).map(({ poolId }) => poolId),
         [sumOf(sums.get(row.id) ?? nothing)],
       ),
@@ -39,13 +41,14 @@ export async function readPlacementHosts(db: Executor, which: HostSet): Promise<
 }
 
 type KnownColumns = Pick<Stored<HostRow>, 'id' | 'name' | 'schedulable' | 'cpus' | 'memoryMib' | 'inventory'> &
-  Pick<HostRow, 'state'>;
+  Pick<HostRow, 'state'> & { readonly hypervisorLost: boolean };
 
 export class KnownHost implements PlacementHost {
   readonly id: string;
   readonly name: string;
   readonly state: HostRow['state'];
   readonly schedulable: boolean;
+  readonly hypervisorLost: boolean;
   readonly cpus: number;
   readonly memoryMib: number;
   readonly reachablePoolIds: readonly string[];
@@ -58,6 +61,7 @@ export class KnownHost implements PlacementHost {
     this.name = row.name;
     this.state = row.state;
     this.schedulable = row.schedulable === 1;
+    this.hypervisorLost = row.hypervisorLost;
     this.cpus = row.cpus;
     this.memoryMib = row.memoryMib;
     this.reachablePoolIds = reachablePoolIds;

@@ -36,9 +36,10 @@ export async function readAdmissionHosts(
     }
   }
   const hosts = (await readPlacementHosts(db, { clusterId })).map((host): PlacementHost => {
-    const { id, name, state, schedulable, cpus, memoryMib, cpuModels, reachablePoolIds, networkIds } = host;
+    const { id, name, state, schedulable, hypervisorLost, cpus, memoryMib, cpuModels, reachablePoolIds, networkIds } =
+      host;
     const has = { cpuModels, reachablePoolIds, networkIds, vms: on.get(id) ?? [] };
-    return { id, name, state, schedulable, cpus, memoryMib, ...has };
+    return { id, name, state, schedulable, hypervisorLost, cpus, memoryMib, ...has };
   });
   return { cluster, hosts, vmIds: found.map(({ id }) => id) };
 }

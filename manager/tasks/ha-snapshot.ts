@@ -3,6 +3,7 @@
  * live in the memory of the leading manager. Read in a transaction it is exact, and what is decided on it may be written there.
  */
 import type { Liveness } from '@kvasir/api/agent/liveness.ts';
+import { lostPools } from '@kvasir/control/ha/signals.ts';
 import type { HaSnapshot, HostFacts, LeaseFacts, ManagerFacts } from '@kvasir/control/ha/snapshot.ts';
 import { clusters } from '../store/clusters.ts';
 import type { Executor } from '../store/database.ts';
@@ -52,6 +53,7 @@ export async function readHaSnapshot(
       name: cluster.name,
       policy: policyOf(settings),
       suspectsItself: settings?.suspectsItself ?? false,
+      poolNames: await namesOfLost(db, hosts),
     },
     hosts,
     vms: await readHaVms(db, clusterId, [...new Set([...troubled, ...alsoHostIds])]),
@@ -124,6 +126,13 @@ async function failedAttempts(db: Executor, open: readonly HaIncidentRow[]) {
     failed.set(incidentId, [...others, { deviceId, atMs: finishedAt, reason: error }]);
   }
   return failed;
+}
+
+/** Only of pools that a host cannot renew its lease in: seldom any. */
+async function namesOfLost(db: Executor, hosts: readonly HostFacts[]): Promise<Readonly<Record<string, string>>> {
+  const ids = new Set(hosts.flatMap(lostPools));
+  if (ids.size === 0) return {};
+  return Object.fromEntries((await pools.select(db, { id: [...ids] })).map(({ id, name }) => [id, name]));
 }
 
 /** Its VMs may need care. */

@@ -6,15 +6,21 @@
  * checksum is the image's. Of two tasks that want the same copy one waits and finds it there; should two managers copy
  * at once, the agent's lock and its repeatable import do the same. A copy stays when the task is undone: it is a cache.
  */
+import type { Readable } from 'node:stream';
 import { imageImport } from '@kvasir/api/agent/storage.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Store } from '../store/database.ts';
 import { type ImageCopyRow, imageCopies, type ImageRow, images } from '../store/images.ts';
 import { pools } from '../store/pools.ts';
 import { volumes } from '../store/volumes.ts';
+import { unlessItDies } from './death-watch.ts';
 import type { StepContext } from './kind.ts';
+import { proofFor } from './proven-dead.ts';
 import { whileSending } from './stream-content.ts';
 import { imageSource } from './working-host.ts';
+
+/** No byte came for so long. */
+export const stalledAfterMs = 30_000;
 
 type Place = Pick<ImageCopyRow, 'imageId' | 'poolId' | 'hostId'>;
 
@@ -63,14 +69,52 @@ async function copyImage<P>(context: StepContext<P>, hostId: string, place: Plac
   await announce(context, place);
   const { content, sizeBytes } = await hosts.openImage(source.hostId, { imageId, poolId: source.poolId, format });
   const request = { imageId, poolId, maxVirtualSizeBytes: null, expectedSha256: sha256 };
-  const info = await whileSending(context, hostId, content, (streamId) =>
+  const sending = whileSending(context, hostId, content, (streamId) =>
     call(hostId, imageImport, { ...request, source: { streamId, sizeBytes } }, `${imageId}/${poolId}`),
   );
+  const info = await unlessSourceEnds(context, { hostId: source.hostId, image: image.name, content }, sending);
   // A file that lay there already was not compared by the agent.
   if (info.sha256 !== sha256) {
     throw new KvasirError('bad-image', { reason: `its copy has the SHA-256 ${info.sha256}, not ${sha256}` });
   }
   await store.transaction((tx) => imageCopies.set(tx, place, { state: 'ready' }));
+}
+
+interface Sent {
+  readonly hostId: string;
+  readonly image: string;
+  readonly content: Readable;
+}
+
+/**
+ * The copy, unless nothing comes from its source any more: that is proven dead, though its link looks well, or its storage hangs. The next
+ * try takes another place that holds the image. @throws KvasirError host-unreachable, timeout
+ */
+async function unlessSourceEnds<P, T>(context: StepContext<P>, sent: Sent, copy: Promise<T>): Promise<T> {
+  const { db, clock, signal } = context;
+  const { hostId, image, content } = sent;
+  let [movedMs, isOver] = [clock.now(), false];
+  content.on('data', () => (movedMs = clock.now()));
+  // What the destination does with all of it may take its time.
+  content.once('end', () => (isOver = true));
+  let why = (): KvasirError => new KvasirError('host-unreachable', { host: hostId });
+  const isDead = async (): Promise<boolean> => {
+    if (isOver) return false;
+    if ((await proofFor(db, hostId, {})) !== undefined) return true;
+    if (clock.now() - movedMs < stalledAfterMs) return false;
+    why = () => new KvasirError('timeout', { what: `The next byte of image ${image}`, timeoutMs: stalledAfterMs });
+    return true;
+  };
+  copy.catch(() => {});
+  try {
+    return await unlessItDies(
+      { clock, stopped: signal, isDead },
+      () => copy,
+      () => why(),
+    );
+  } finally {
+    content.destroy();
+  }
 }
 
 /** Written by whoever comes first; it stays until the image goes. */

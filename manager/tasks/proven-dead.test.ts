@@ -10,6 +10,7 @@ import { hostMaintenance } from '../store/host-maintenance.ts';
 import { hosts } from '../store/hosts.ts';
 import { tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
+import { volumes } from '../store/volumes.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import { bootAnew, comeBack, die, dieToItsLeases } from '../testing/host-death.ts';
 import { enqueue, lead, runToEnd, taskEnd } from '../testing/task-runs.ts';
@@ -72,6 +73,23 @@ forEachDatabase('a host that is proven dead', (open, database) => {
     await comeBack(world, world.h1);
     assert.equal(await hostLeftovers.count(world.store.db, {}), 0);
     await world.assertAtRest();
+  });
+
+  test('deletes a volume of its own when it is back, and for all others it is gone at once', async () => {
+    const world = await TaskWorld.open(await open());
+    const scenario = await taskScenarios['volume-delete']['in a local pool']!(world);
+    const taskId = await enqueue(world, scenario);
+    const volumeId = scenario.task.target.id;
+    const place = world.hosts.host(world.h1);
+    assert.ok(place.volumes.has(volumeId));
+    await losing(world, 'volume.delete', die);
+    const task = await endOf(world, taskId);
+    assert.deepEqual([task.state, task.error], ['succeeded', null]);
+    assert.equal(await volumes.find(world.store.db, { id: volumeId }), undefined);
+    assert.ok(place.volumes.has(volumeId), 'it lies there still');
+    await comeBack(world, world.h1);
+    assert.equal(place.volumes.has(volumeId), false);
+    assert.equal(await hostLeftovers.count(world.store.db, {}), 0);
   });
 
   test('by leases that are not those of the VM is waited for', async () => {

@@ -1,5 +1,5 @@
 /** Errors after which it is unknown whether a call took effect, and after which it is worth repeating under its key. */
-const transient: readonly string[] = ['host-unreachable', 'timeout'];
+const transient: readonly string[] = ['host-unreachable', 'hypervisor-silent', 'timeout'];
 
 export function isTransient(code: string): boolean {
   return transient.includes(code);

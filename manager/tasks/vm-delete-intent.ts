@@ -2,12 +2,11 @@
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Ids } from '../ids.ts';
 import type { Executor, Tx } from '../store/database.ts';
-import { pools } from '../store/pools.ts';
 import type { TaskRow } from '../store/tasks.ts';
 import { vmDisks, type VmRow } from '../store/vms.ts';
 import { type VolumeRow, volumes } from '../store/volumes.ts';
+import { deletingHost } from './deleting-host.ts';
 import { enqueueTask } from './enqueue.ts';
-import { workingHost } from './working-host.ts';
 
 const trashPeriodMs = 86_400_000;
 
@@ -22,8 +21,7 @@ export async function enqueueVmDelete(
   const deleteVolumes = [];
   if (purge) {
     for (const volume of disks) {
-      const pool = await pools.get(tx, volume.poolId);
-      deleteVolumes.push({ volumeId: volume.id, hostId: await workingHost(tx, pool, volume.hostId, vm.hostId) });
+      deleteVolumes.push({ volumeId: volume.id, hostId: await deletingHost(tx, volume, vm.hostId) });
     }
   }
   return enqueueTask(tx, seams, {

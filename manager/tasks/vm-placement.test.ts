@@ -9,6 +9,7 @@ import { ClusterSnapshots } from '../store/cluster-snapshots.ts';
 import { clusters } from '../store/clusters.ts';
 import { committedOn } from '../store/commitments.ts';
 import type { Store, Tx } from '../store/database.ts';
+import { setHostHa } from '../store/host-ha.ts';
 import { hosts } from '../store/hosts.ts';
 import { poolHosts } from '../store/pools.ts';
 import { projects } from '../store/projects.ts';
@@ -94,7 +95,7 @@ forEachDatabase('placement of VMs', (open) => {
     );
   });
 
-  it('takes no host that went down, was closed, lost the pool, or is gone since', async () => {
+  it('takes no host that went down, was closed, lost the pool or its hypervisor, or is gone since', async () => {
     const changes: ((tx: Tx, id: string) => Promise<unknown>)[] = [
       (tx, id) => hosts.set(tx, { id }, { state: 'down' }),
       (tx, id) => hosts.set(tx, { id }, { state: 'up', schedulable: false }),
@@ -102,6 +103,7 @@ forEachDatabase('placement of VMs', (open) => {
         hosts
           .set(tx, { id }, { schedulable: true })
           .then(() => poolHosts.set(tx, { hostId: id }, { reachable: false })),
+      (tx, id) => setHostHa(tx, id, { state: 'hypervisor-lost', because: null, since: 1 }),
       (tx, id) => hosts.remove(tx, { id }),
     ];
     for (const change of changes) {

@@ -1,6 +1,6 @@
 /**
- * What a call comes to when its host is proven dead. A file in a pool that others serve is deleted by one of them. Where a task is
- * being taken back, or has no way back, what would be cleared on the host is noted for its return, a domain counts as stopped,
+ * What a call comes to when its host is proven dead. A file in a pool that others serve is deleted by one of them; a volume in the
+ * host's own pool counts as deleted, and is noted for its return. Where a task is being taken back, or has no way back, what would be cleared on the host is noted for its return, a domain counts as stopped,
  * and a change to a definition as made: it is made from the rows again before the VM starts anywhere. Everything else has no
  * substitute.
  */
@@ -62,7 +62,9 @@ export async function withoutHost<M extends AgentMethod>(
     }
     if (method.name === storageList.name) return clearing ? { answer: { volumeIds: [], imageIds: [] } } : undefined;
   }
-  if (!clearing) return undefined;
+  // Nobody wants a volume back whose deletion was asked for: its file goes when its host is back.
+  const asked = method.name === volumeDelete.name;
+  if (!clearing && !asked) return undefined;
   if (place !== undefined) {
     await leaveBehind(situation, [place]);
     return { answer: {} };

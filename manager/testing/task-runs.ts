@@ -1,5 +1,5 @@
 /** Runs one task to its end with a runner of its own, with crashes where a test wants them. */
-import { systemClock } from '@kvasir/api/clock.ts';
+import { type Clock, systemClock } from '@kvasir/api/clock.ts';
 import { systemIds } from '../ids.ts';
 import { acquireLeadership } from '../store/leader.ts';
 import { type TaskRow, tasks } from '../store/tasks.ts';
@@ -25,12 +25,12 @@ export async function enqueue(world: TaskWorld, { task, enqueued }: Scenario): P
 export const unknownErrors: unknown[] = [];
 
 /** Starts a runner as the leader that follows all others. */
-export async function lead(world: TaskWorld, probe?: JournalProbe): Promise<TaskRunner> {
+export async function lead(world: TaskWorld, probe?: JournalProbe, clock: Clock = systemClock): Promise<TaskRunner> {
   const { store, hosts, spool, power } = world;
   const ask = { holder: systemIds.uuid(), now: systemClock.now(), leaseMs: 60_000, isDead: () => true };
   const epoch = (await store.transaction((tx) => acquireLeadership(tx, ask)))!;
   const log = (message: string, details: unknown) => void (probe === undefined && unknownErrors.push(message, details));
-  const seams = { store, hosts, spool, power, clock: systemClock, ids: systemIds, log, retry: impatient, probe };
+  const seams = { store, hosts, spool, power, clock, ids: systemIds, log, retry: impatient, probe };
   const runner = new TaskRunner(seams);
   runner.start(epoch);
   return runner;

@@ -36,7 +36,7 @@ function makeBusyPlan(seed: number): Plan {
   const stories = new Stories(
     chance,
     hosts.map(({ name }) => name),
-    vms.map(({ name }) => name),
+    vms,
     managers,
   );
   const count = chance.between(1, 5);
@@ -65,15 +65,20 @@ function policy(chance: Chance): Partial<HaPolicy> {
   };
 }
 
+interface PlannedVm {
+  readonly name: string;
+  readonly host: string;
+}
+
 class Stories {
   readonly events: PlannedEvent[] = [];
   readonly #chance: Chance;
   readonly #hosts: readonly string[];
-  readonly #vms: readonly string[];
+  readonly #vms: readonly PlannedVm[];
   readonly #managers: number;
   #created = 0;
 
-  constructor(chance: Chance, hosts: readonly string[], vms: readonly string[], managers: number) {
+  constructor(chance: Chance, hosts: readonly string[], vms: readonly PlannedVm[], managers: number) {
     this.#chance = chance;
     this.#hosts = hosts;
     this.#vms = vms;
@@ -91,6 +96,9 @@ class Stories {
       () => this.#managementCut(atMs, host),
       () => this.#storageStall(atMs, host),
       () => this.#storageStall(atMs, host),
+      () => this.#hypervisorHang(atMs, host),
+      () => this.#hypervisorHang(atMs, host),
+      () => this.#hungStart(atMs),
       () => this.#peerCut(atMs, host),
       () => this.#agentKill(atMs, host),
       () => this.#put(atMs, { do: 'kill-keeper', host }),
@@ -138,6 +146,39 @@ class Stories {
     if (chance.happens(0.15)) this.#put(this.#later(atMs, 8000), { do: 'kill-keeper', host });
   }
 
+  /** Alone, or with the storage that it hangs in, or also out of sight. Operators ask on, and what they asked goes on hanging. */
+  #hypervisorHang(atMs: number, host: string): void {
+    const chance = this.#chance;
+    this.#put(atMs, { do: 'hang-hypervisor', host, kind: chance.pick(['calls', 'daemon'] as const) });
+    if (chance.happens(0.8)) this.#put(this.#later(atMs, 60_000), { do: 'mend-hypervisor', host });
+    if (chance.happens(0.6)) this.#operator(this.#later(atMs - 60, 5000));
+    if (chance.happens(0.5)) this.#storageStall(this.#later(atMs - 60, 5000), host);
+    if (chance.happens(0.3)) this.#managementCut(this.#later(atMs, 10_000), host);
+    if (chance.happens(0.2)) this.#agentKill(this.#later(atMs, 20_000), host);
+  }
+
+  /** A start hangs, its host is lost to its leases, somebody starts the VM elsewhere, and all goes on in some order. */
+  #hungStart(atMs: number): void {
+    const chance = this.#chance;
+    const { name: vm, host } = chance.pick(this.#vms);
+    this.#put(atMs - 3000, { do: 'stop-vm', vm });
+    this.#put(atMs, { do: 'start-vm', vm });
+    this.#put(atMs + chance.between(2, 12), {
+      do: 'hang-hypervisor',
+      host,
+      kind: chance.pick(['calls', 'daemon'] as const),
+    });
+    this.#put(atMs, { do: 'power-device', host, mode: 'dead' });
+    const lostMs = atMs + chance.between(100, 3000);
+    this.#put(lostMs, { do: 'cut-management', host, direction: 'both', peers: true });
+    this.#put(lostMs, { do: 'cut-storage', host });
+    if (chance.happens(0.2)) this.#agentKill(this.#later(lostMs, 20_000), host);
+    this.#put(lostMs + chance.between(12_000, 20_000), { do: 'start-vm', vm });
+    for (const mend of ['mend-storage', 'mend-hypervisor', 'mend-management'] as const) {
+      if (chance.happens(0.7)) this.#put(lostMs + chance.between(5000, 45_000), { do: mend, host });
+    }
+  }
+
   /** Alive, but neither management nor storage: nobody can tell it from one without power. */
   #deadHost(atMs: number, host: string): void {
     const chance = this.#chance;
@@ -177,7 +218,7 @@ class Stories {
 
   #operator(atMs: number): void {
     const chance = this.#chance;
-    const vm = chance.pick(this.#vms);
+    const { name: vm } = chance.pick(this.#vms);
     switch (chance.between(0, 4)) {
       case 0:
         this.#put(atMs, { do: 'stop-vm', vm });

@@ -32,6 +32,12 @@ export function perform(world: World, operator: Operator, action: PlannedAction)
     case 'mend-storage':
       world.machine(action.host).sim.healStorage(sharedPath);
       return world.machine(action.host).noteHealth();
+    case 'hang-hypervisor':
+      world.machine(action.host).sim.stall.begin(action.kind);
+      return world.machine(action.host).noteHealth();
+    case 'mend-hypervisor':
+      world.machine(action.host).sim.stall.end();
+      return world.machine(action.host).noteHealth();
     case 'kill-agent':
       return world.machine(action.host).killAgent(action.stayDown);
     case 'start-agent':
@@ -83,6 +89,7 @@ export function heal(world: World, sleeping: ReadonlySet<string>): void {
     machine.setPeersHear(true);
     machine.mend();
     machine.sim.healStorage(sharedPath);
+    machine.sim.stall.end();
     machine.skewMs = 0;
     machine.hangs = false;
     if (!sleeping.has(machine.hostId)) machine.powerOn();

@@ -1,10 +1,11 @@
 /** A plan: everything that is done to one world. Data, so that a failing one is stored, cut down and played again. */
+import type { StallKind } from '@kvasir/agent/drivers/sim/stall.ts';
 import type { BmcMode } from '../world/bmc.ts';
 import type { Population } from '../world/population.ts';
 
 export type PlannedAction =
   | {
-      readonly do: 'power-off' | 'power-on' | 'mend-management' | 'cut-storage' | 'mend-storage';
+      readonly do: 'power-off' | 'power-on' | 'mend-management' | 'cut-storage' | 'mend-storage' | 'mend-hypervisor';
       readonly host: string;
     }
   | {
@@ -14,6 +15,7 @@ export type PlannedAction =
       /** The other hosts do not hear it either. */
       readonly peers: boolean;
     }
+  | { readonly do: 'hang-hypervisor'; readonly host: string; readonly kind: StallKind }
   | { readonly do: 'cut-peers' | 'mend-peers'; readonly hosts: readonly [string, string] }
   | { readonly do: 'kill-agent'; readonly host: string; readonly stayDown: boolean }
   | { readonly do: 'start-agent' | 'kill-keeper'; readonly host: string }

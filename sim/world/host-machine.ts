@@ -81,6 +81,7 @@ export class HostMachine {
       this.#peersHear &&
       this.agentRuns &&
       !sim.isStorageCut('/shared') &&
+      !sim.stall.hangs &&
       !sim.ignoresKills
     );
   }

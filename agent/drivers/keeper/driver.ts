@@ -12,7 +12,8 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import { type KeeperFile, readKeeperFile, writeKeeperFile } from '../../lease/keeper-file.ts';
 import { type FromKeeper, readMessages, writeMessage } from '../../lease/keeper-socket.ts';
 import { isNeverKept } from '../../lease/parts.ts';
-import { keeperSocket } from '../../lease/run-files.ts';
+import { PendingStarts } from '../../lease/pending-starts.ts';
+import { keeperSocket, startsDirectory } from '../../lease/run-files.ts';
 import type { LeasePlace, LivenessDriver, LivenessEvent } from '../liveness.ts';
 
 export interface KeeperDriverOptions {
@@ -27,6 +28,8 @@ export interface KeeperDriverOptions {
   readonly watchdogDevice: string | null;
   readonly watchdogTimeoutMs: number | null;
   readonly uplinks: readonly string[];
+  /** Of the hypervisor's daemon. */
+  readonly hypervisorSocket: string;
   readonly log: (message: string) => void;
 }
 
@@ -39,6 +42,7 @@ export class KeeperDriver implements LivenessDriver {
   readonly #options: KeeperDriverOptions;
   readonly #listeners = new Set<(event: LivenessEvent) => void>();
   readonly #ended = new Set<string>();
+  readonly #starts: PendingStarts;
   #file: KeeperFile | null = null;
   #writing: Promise<unknown> = Promise.resolve();
   #socket: Socket | null = null;
@@ -51,6 +55,7 @@ export class KeeperDriver implements LivenessDriver {
 
   constructor(options: KeeperDriverOptions) {
     this.#options = options;
+    this.#starts = new PendingStarts(startsDirectory(options.runDirectory, options.hostId));
   }
 
   async open(): Promise<void> {
@@ -112,6 +117,18 @@ export class KeeperDriver implements LivenessDriver {
   forget(vmId: string): void {
     if (!this.#ended.delete(vmId) || this.#socket === null) return;
     writeMessage(this.#socket, { kind: 'forget', vmId });
+  }
+
+  startPending(vmId: string, poolIds: readonly string[]): Promise<void> {
+    return this.#starts.note({ vmId, poolIds, socketPath: this.#options.hypervisorSocket });
+  }
+
+  startSettled(vmId: string): Promise<void> {
+    return this.#starts.forget(vmId);
+  }
+
+  async pendingStarts(): Promise<readonly string[]> {
+    return (await this.#starts.all()).map(({ vmId }) => vmId);
   }
 
   watch(listener: (event: LivenessEvent) => void): () => void {

@@ -78,6 +78,10 @@ export class LibvirtDriver implements HypervisorDriver {
     await this.#client.close();
   }
 
+  async answers(): Promise<void> {
+    await this.#client.host.listDomains();
+  }
+
   async facts(): Promise<HypervisorFacts> {
     return readFacts(this.#client, this.#emulator, this.#kvm);
   }

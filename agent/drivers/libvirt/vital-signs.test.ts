@@ -102,3 +102,16 @@ test('a watchdog is noted until the next reset, a panic until the next start', (
   assert.equal(signs.panicked(vmId), false);
   end();
 });
+
+test('processors that spin are no sign of life: a guest that only burns them is quiet', async () => {
+  const { signs, given, pass, end } = bed();
+  await pass(10_000);
+  signs.answered(vmId);
+  given.answers = false;
+  for (let n = 0; n < 4; n += 1) {
+    given.cpuMs += 40_000;
+    await pass(10_000);
+  }
+  assert.deepEqual(signs.of(vmId), { watchdogFired: false, quietMs: 40_000, cpusUsed: 4 });
+  end();
+});

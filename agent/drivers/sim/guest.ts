@@ -61,10 +61,11 @@ export class SimGuestDriver implements GuestDriver {
   #perform<T>(method: keyof GuestDriver, effect: () => T, signal?: AbortSignal): Promise<T> {
     return this.#host.faults.perform(
       `guest.${method}`,
-      () => {
-        this.#host.requirePower();
-        return effect();
-      },
+      () =>
+        this.#host.stall.through(() => {
+          this.#host.requirePower();
+          return effect();
+        }),
       signal,
     );
   }

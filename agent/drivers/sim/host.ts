@@ -13,6 +13,7 @@ import { SimDomain } from './domain.ts';
 import { SimFaults } from './faults.ts';
 import { SimKeeper } from './keeper.ts';
 import type { MigrationJob } from './migration.ts';
+import { SimStall } from './stall.ts';
 import type { SimWorld } from './world.ts';
 
 export interface SimHostOptions {
@@ -47,6 +48,7 @@ export class SimHost {
   readonly hasWatchdog: boolean;
   readonly keeper: SimKeeper;
   readonly faults: SimFaults;
+  readonly stall: SimStall;
   readonly guests: GuestBehaviour = { bootMs: 0, hasAgent: true, obeysShutdown: true, shutdownMs: 0 };
   /** Duration of a migration's copying per GiB of the VM's memory. */
   migrationMsPerGib = 1000;
@@ -78,6 +80,7 @@ export class SimHost {
     this.usableCpuModels = options.usableCpuModels ?? ['qemu64'];
     this.hasWatchdog = options.hasWatchdog ?? true;
     this.faults = new SimFaults(world.clock, world.random);
+    this.stall = new SimStall(world.clock);
     this.keeper = new SimKeeper(this);
   }
 
@@ -103,6 +106,7 @@ export class SimHost {
     this.ports.clear();
     for (const wake of this.#powerWaiters) wake();
     this.faults.release(hostIsOff());
+    this.stall.powerLost(hostIsOff());
   }
 
   powerOn(): void {
@@ -195,8 +199,10 @@ export class SimHost {
 
   tell(domain: SimDomain, removed: boolean, because: string | null): void {
     if (!this.#isOn) return;
-    const event: DomainEvent = { domain: domain.report(this), removed, because };
-    for (const listener of this.#listeners) listener(event);
+    this.stall.tell(domain.vmId, () => {
+      const event: DomainEvent = { domain: domain.report(this), removed, because };
+      for (const listener of this.#listeners) listener(event);
+    });
   }
 
   /** What somebody else does behind Kvasir's back (`virsh destroy`, `virsh start`, a crash of QEMU). */

@@ -40,6 +40,10 @@ export class SimHypervisorDriver implements HypervisorDriver {
     return Promise.resolve();
   }
 
+  answers(): Promise<void> {
+    return this.#perform('answers', () => undefined);
+  }
+
   facts(): Promise<HypervisorFacts> {
     const { cpus, cpuModel, usableCpuModels, memoryMib } = this.#host;
     return this.#perform('facts', () => ({
@@ -267,10 +271,11 @@ export class SimHypervisorDriver implements HypervisorDriver {
   ): Promise<T> {
     return this.#host.faults.perform(
       `hypervisor.${method}`,
-      (fault) => {
-        this.#host.requirePower();
-        return effect(fault);
-      },
+      (fault) =>
+        this.#host.stall.through(() => {
+          this.#host.requirePower();
+          return effect(fault);
+        }),
       signal,
     );
   }

@@ -6,6 +6,7 @@
  * World clocks do not jump here: the keeper of a real host counts by the kernel's clock since boot.
  */
 import type { Liveness, LivenessPlan } from '@kvasir/api/agent/liveness.ts';
+import { endingBoth } from '../../lease/hung-starts.ts';
 import { type KeeperEvent, LeaseKeeper } from '../../lease/keeper.ts';
 import type { KeeperTime, PoolIo, PoolPlace, VmEnder, Watchdog } from '../../lease/parts.ts';
 import type { LeaseRecord, Slot } from '../../lease/record.ts';
@@ -18,6 +19,8 @@ export class SimKeeper {
   plan: { readonly plan: LivenessPlan; readonly places: readonly PoolPlace[] } | null = null;
   /** VMs that were ended and not started since. */
   readonly ended = new Set<string>();
+  /** Pools of VMs whose start the hypervisor has not answered; written by the agent. */
+  readonly starts = new Map<string, readonly string[]>();
   readonly #host: SimHost;
   readonly #heardMs = new Map<string, number>();
   readonly #listeners = new Set<(event: KeeperEvent | 'gone') => void>();
@@ -62,6 +65,7 @@ export class SimKeeper {
     this.#renewals = {};
     this.#heardMs.clear();
     this.ended.clear();
+    this.starts.clear();
   }
 
   listen(listener: (event: KeeperEvent | 'gone') => void): () => void {
@@ -89,7 +93,7 @@ export class SimKeeper {
       bootId: host.bootId,
       time,
       openPool: (place) => new SimPoolIo(host, place),
-      ender: simEnder(host),
+      ender: endingBoth(simEnder(host), endingStarts(host)),
       watchdog: host.hasWatchdog ? this.#watchdog(time) : null,
       renewals: { load: () => this.#renewals, save: (renewals) => (this.#renewals = renewals) },
       log: () => {},
@@ -175,6 +179,23 @@ function simEnder(host: SimHost): VmEnder {
         else host.change(domain, 'crashed', 'storage lost');
       }
       return { vmIds: found.map((domain) => domain.vmId), left: 0 };
+    },
+  };
+}
+
+/** Its daemon is killed, and with it all that it was asked and has not done. */
+function endingStarts(host: SimHost): VmEnder {
+  const starting = ({ poolId }: PoolPlace) =>
+    [...host.keeper.starts].flatMap(([vmId, poolIds]) => (poolIds.includes(poolId) ? [vmId] : []));
+  return {
+    find: async (pool) => starting(pool),
+    end: async (pool) => {
+      const vmIds = starting(pool);
+      if (vmIds.length === 0) return { vmIds, left: 0 };
+      if (host.ignoresKills) return { vmIds, left: 1 };
+      host.stall.daemonKilled();
+      for (const vmId of vmIds) host.keeper.starts.delete(vmId);
+      return { vmIds, left: 0 };
     },
   };
 }

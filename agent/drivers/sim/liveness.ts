@@ -69,6 +69,21 @@ export class SimLivenessDriver implements LivenessDriver {
     this.#host.keeper.ended.delete(vmId);
   }
 
+  startPending(vmId: string, poolIds: readonly string[]): Promise<void> {
+    this.#host.requirePower();
+    this.#host.keeper.starts.set(vmId, poolIds);
+    return Promise.resolve();
+  }
+
+  startSettled(vmId: string): Promise<void> {
+    this.#host.keeper.starts.delete(vmId);
+    return Promise.resolve();
+  }
+
+  pendingStarts(): Promise<readonly string[]> {
+    return Promise.resolve([...this.#host.keeper.starts.keys()]);
+  }
+
   watch(listener: (event: LivenessEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

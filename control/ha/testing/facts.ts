@@ -23,6 +23,7 @@ export interface Look {
   readonly ownError?: string;
   readonly ownLost?: boolean;
   readonly uplink?: boolean;
+  readonly hypervisorSilentMs?: number;
 }
 
 export function cluster(
@@ -72,6 +73,7 @@ export function cluster(
           ? others.map((other) => ({ hostId: other, heardMsAgo: looks[other]!.peersMs ?? 100 }))
           : [],
       uplinks: [{ name: 'eth1', up: look.uplink ?? true }],
+      ...(look.hypervisorSilentMs === undefined ? {} : { hypervisorSilentMs: look.hypervisorSilentMs }),
     };
     return {
       id: name,
@@ -97,6 +99,7 @@ export function cluster(
       name: 'c',
       policy: { ...policy, ...more.policy },
       suspectsItself: more.suspectsItself ?? false,
+      poolNames: { gold: 'Gold' },
     },
     hosts,
     vms: more.vms ?? [],

@@ -38,11 +38,13 @@ const resizeVolume =
     return scenario('volume-resize', target('volume', row), params, check);
   };
 
-const deleteVolume = async (world: TaskWorld): Promise<Scenario> => {
-  const volume = await world.addVolume('deleting');
-  const check = async () => assert.equal(await volumes.find(world.store.db, { id: volume.id }), undefined);
-  return scenario('volume-delete', target('volume', volume), { volumeId: volume.id, hostId: world.h1 }, check);
-};
+const deleteVolume =
+  (local: boolean) =>
+  async (world: TaskWorld): Promise<Scenario> => {
+    const volume = await world.addVolume('deleting', local ? world.localPool : world.sharedPool);
+    const check = async () => assert.equal(await volumes.find(world.store.db, { id: volume.id }), undefined);
+    return scenario('volume-delete', target('volume', volume), { volumeId: volume.id, hostId: world.h1 }, check);
+  };
 
 const importImage =
   (uploaded: boolean) =>
@@ -75,7 +77,7 @@ const deleteImage = async (world: TaskWorld): Promise<Scenario> => {
 export const storageTasks = {
   'volume-create': { 'from an image': createVolume, 'where its image does not lie': createLocalVolume },
   'volume-resize': { attached: resizeVolume(true), free: resizeVolume(false) },
-  'volume-delete': { free: deleteVolume },
+  'volume-delete': { free: deleteVolume(false), 'in a local pool': deleteVolume(true) },
   'image-import': { 'from a file': importImage(false), uploaded: importImage(true) },
   'image-delete': { ready: deleteImage },
 } satisfies Partial<Record<TaskKindName, Scenarios>>;

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { endingBoth, HungStarts } from './hung-starts.ts';
+import { PendingStarts } from './pending-starts.ts';
+
+const listen = `require('node:net').createServer().listen(process.argv[1], () => process.stdout.write('listens'))`;
+
+describe('a start that hangs in the daemon', () => {
+  const root = mkdtempSync(join(tmpdir(), 'kvasir-hung-'));
+  const children: ChildProcess[] = [];
+  after(() => {
+    for (const child of children) child.kill('SIGKILL');
+    rmSync(root, { recursive: true, force: true });
+  });
+  const daemon = async (name: string): Promise<{ readonly child: ChildProcess; readonly socketPath: string }> => {
+    const socketPath = join(root, `${name}-${children.length}.sock`);
+    const child = spawn(process.execPath, ['-e', listen, socketPath], {
+      argv0: name,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    children.push(child);
+    await once(child.stdout, 'data');
+    return { child, socketPath };
+  };
+  const pool = { poolId: 'pool', path: '/pool' };
+  const starts = new PendingStarts(join(root, 'starts'));
+  const hung = new HungStarts(starts);
+  const ended = async (): Promise<readonly [readonly string[], number]> => {
+    const { vmIds, left } = await hung.end(pool);
+    return [vmIds, left];
+  };
+
+  it('is ended with the daemon that was asked, and with no other', async () => {
+    const [asked, other] = [await daemon('libvirtd'), await daemon('libvirtd')];
+    await starts.note({ vmId: 'vm', poolIds: ['pool'], socketPath: asked.socketPath });
+    await starts.note({ vmId: 'elsewhere', poolIds: ['local'], socketPath: other.socketPath });
+    assert.deepEqual(await hung.find(pool), ['vm']);
+    const gone = once(asked.child, 'exit');
+    while ((await ended())[1] > 0);
+    await gone;
+    assert.equal(asked.child.signalCode, 'SIGKILL');
+    assert.deepEqual([other.child.exitCode, other.child.signalCode], [null, null]);
+    assert.deepEqual(await starts.all(), [{ vmId: 'elsewhere', poolIds: ['local'], socketPath: other.socketPath }]);
+    assert.deepEqual(await ended(), [[], 0]);
+  });
+
+  it('is not known to have ended while a program of another kind holds the socket', async () => {
+    const { child, socketPath } = await daemon('virtproxyd');
+    await starts.note({ vmId: 'vm', poolIds: ['pool'], socketPath });
+    assert.deepEqual(await ended(), [['vm'], 1]);
+    assert.deepEqual([child.exitCode, child.signalCode], [null, null]);
+    assert.deepEqual(await hung.find(pool), ['vm']);
+    await starts.forget('vm');
+    assert.deepEqual(await ended(), [[], 0]);
+  });
+
+  it('has ended when the daemon has', async () => {
+    await starts.note({ vmId: 'vm', poolIds: ['pool'], socketPath: join(root, 'nobody.sock') });
+    assert.deepEqual(await ended(), [['vm'], 0]);
+    assert.deepEqual(await hung.find(pool), []);
+  });
+
+  it('counts beside the VMs that run', async () => {
+    const running = { find: async () => ['a', 'b'], end: async () => ({ vmIds: ['a', 'b'], left: 1 }) };
+    const starting = { find: async () => ['b', 'c'], end: async () => ({ vmIds: ['b', 'c'], left: 2 }) };
+    const both = endingBoth(running, starting);
+    assert.deepEqual(await both.find(pool), ['a', 'b', 'c']);
+    assert.deepEqual(await both.end(pool), { vmIds: ['a', 'b', 'c'], left: 3 });
+  });
+});

@@ -1,0 +1,48 @@
+/**
+ * Starts of VMs that the hypervisor's daemon was asked for and has not answered: a file each, written by the agent, read by the keeper.
+ * Such a VM may have no process yet that could be ended, and get one long after others took it over; see `hung-starts.ts`.
+ */
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export interface PendingStart {
+  readonly vmId: string;
+  readonly poolIds: readonly string[];
+  /** Of the daemon that was asked. */
+  readonly socketPath: string;
+}
+
+const ending = '.json';
+
+export class PendingStarts {
+  readonly #directory: string;
+
+  /** On a file system that is empty after a reboot. */
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  async note(start: PendingStart): Promise<void> {
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    const path = this.#path(start.vmId);
+    await writeFile(`${path}.new`, JSON.stringify(start), { mode: 0o600 });
+    await rename(`${path}.new`, path);
+  }
+
+  async forget(vmId: string): Promise<void> {
+    await rm(this.#path(vmId), { force: true });
+  }
+
+  async all(): Promise<PendingStart[]> {
+    const names = await readdir(this.#directory).catch(() => []);
+    const read = async (name: string): Promise<PendingStart[]> => {
+      const text = await readFile(join(this.#directory, name), 'utf8').catch(() => undefined);
+      return text === undefined ? [] : [JSON.parse(text) as PendingStart];
+    };
+    return (await Promise.all(names.filter((name) => name.endsWith(ending)).map(read))).flat();
+  }
+
+  #path(vmId: string): string {
+    return join(this.#directory, `${vmId}${ending}`);
+  }
+}
