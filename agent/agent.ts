@@ -78,6 +78,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
     locks: new KeyedLock(),
     clock,
     hostname: options.hostname,
+    bootId: options.bootId,
     versions: { agent: options.agentVersion, ...options.versions },
   };
   await Promise.race([serveAgain(host, log), clock.sleep(serveAgainMs)]);

@@ -46,6 +46,8 @@ export interface HostContext {
   readonly locks: KeyedLock;
   readonly clock: Clock;
   readonly hostname: string;
+  /** Of the host, new with each boot. */
+  readonly bootId: string;
   readonly versions: Readonly<Record<string, string>>;
 }
 

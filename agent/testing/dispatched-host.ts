@@ -76,6 +76,7 @@ export function host(before?: { readonly journal: MemoryJournal; readonly bootId
     locks: new KeyedLock(),
     clock: systemClock,
     hostname: 'h1',
+    bootId: 'boot-1',
     versions: {},
   };
   const handlers = allHandlers(context);
