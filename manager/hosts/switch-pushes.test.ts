@@ -268,4 +268,18 @@ forEachDatabase('slices for hosts', (open) => {
     assert.ok(told.length > 0);
     assert.deepEqual(new Set(told), new Set([false]));
   });
+
+  it('say whose a port is where a network with names is shared, and nothing of the name of what is in the trash', async () => {
+    const { vm, port } = await addVm(hostIds[2]!);
+    const own = async () => {
+      await world.hosts.calls.switchReady(hostIds[2]!, { everywhere: false });
+      const { name, projectId } = last(2).ports.find(({ nicId }) => nicId === port.id)!;
+      return { name, projectId };
+    };
+    assert.deepEqual(await own(), { name: vm.name, projectId: undefined });
+    await world.store.transaction((tx) => networks.set(tx, { id: networkId }, { domain: 'x.test', shared: true }));
+    assert.deepEqual(await own(), { name: vm.name, projectId: vm.projectId });
+    await world.store.transaction((tx) => vms.set(tx, { id: vm.id }, { trashedAt: 1 }));
+    assert.deepEqual(await own(), { name: null, projectId: vm.projectId });
+  });
 });

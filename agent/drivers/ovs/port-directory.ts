@@ -75,11 +75,12 @@ export class PortDirectory {
     };
   }
 
+  /** What is known of its network's names to a port: those of its own project. */
   zone(port: SlicePort): DnsZone {
     const network = this.network(port);
     const here = this.#slice.ports.filter(({ networkId }) => networkId === port.networkId);
-    const hosts = [...here, ...(network?.remotePorts ?? [])].flatMap(({ name, addresses }) =>
-      name === null ? [] : [{ name, addresses }],
+    const hosts = [...here, ...(network?.remotePorts ?? [])].flatMap(({ name, addresses, projectId }) =>
+      name === null || projectId !== port.projectId ? [] : [{ name, addresses }],
     );
     return { domain: network?.domain ?? null, hosts };
   }
