@@ -66,7 +66,7 @@ describe('gateways', () => {
     });
     const moved = new Set<string>();
     fc.assert(
-      fc.property(fc.array(event, { maxLength: 60 }), (events) => {
+      fc.property(fc.array(event, { maxLength: 60, size: 'max' }), (events) => {
         const world = new Cloud(names);
         for (const { what, at } of events) {
           world[what](at);

@@ -6,6 +6,7 @@ import type { UplinkReport } from '@kvasir/api/agent/host.ts';
 import { operatorProof } from '@kvasir/control/ha/fence-proof.ts';
 import { settledAfterMs } from '@kvasir/control/ha/network-loss.ts';
 import { systemIds } from '../ids.ts';
+import { eventsAfter } from '../store/events.ts';
 import { recordProof } from '../store/fence-proofs.ts';
 import { hostMaintenance } from '../store/host-maintenance.ts';
 import { hosts } from '../store/hosts.ts';
@@ -99,6 +100,12 @@ forEachDatabase('the gateway of a router', (open) => {
     );
     assert.match(moved!.message, /leads out by host \S+: .*its uplink vm0 is down/);
     assert.deepEqual([ending!.kind, moved!.kind, more], ['router.gateway-ending', 'router.gateway-moved', []]);
+    const told = (await eventsAfter(world.store.db, 0)).filter(({ projectId }) => projectId === world.projectId);
+    assert.deepEqual(
+      told.map(({ message }) => message),
+      ['Router edge leads out by another host: connections to the outside have to be made anew'],
+      'nothing of hosts and cables',
+    );
   });
 
   it('goes on where it was when that host can again, and an answer to an earlier question counts no more', async () => {

@@ -130,14 +130,18 @@ export class Gateways {
     if (isDown && from !== null && (await hosts.find(tx, { id: from }))?.state === 'up') return;
     await routers.set(tx, { id: routerId }, { gatewayHostId: hostId, gatewayEnding: what === 'end' });
     const { name } = await hosts.get(tx, hostId);
+    const target = { kind: 'router', id: router.id, name: router.name };
+    const at = this.#seams.clock.now();
+    // Hosts and their cables are no matter of the project's.
     await appendEvent(tx, {
-      at: this.#seams.clock.now(),
-      ...wordsOf(what, router.name, name, because),
+      ...{ at, target, ...wordsOf(what, router.name, name, because) },
       severity: from === null || what === 'go-on' ? 'info' : 'warning',
-      target: { kind: 'router', id: router.id, name: router.name },
-      projectId: router.projectId,
       details: { hostId, fromHostId: from },
     });
+    if (what !== 'serve' || from === null) return;
+    const message = `Router ${router.name} leads out by another host: connections to the outside have to be made anew`;
+    const { projectId } = router;
+    await appendEvent(tx, { at, target, kind: 'router.translation-lost', severity: 'warning', message, projectId });
   }
 
   async #requireLead(tx: Tx): Promise<void> {
