@@ -50,7 +50,10 @@ export class PortDirectory {
       address,
       prefixLength,
       gateway: subnet.gateway,
-      dnsServers: [...(network.domain === null ? [] : [serviceAddress]), ...subnet.dnsServers],
+      dnsServers: [
+        ...(network.domain === null ? [] : [serviceAddress]),
+        ...subnet.dnsServers.filter((server) => !server.includes(':')),
+      ],
       hostName: port.name,
       domain: network.domain,
       mtu: network.mtu,
