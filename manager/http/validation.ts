@@ -9,6 +9,7 @@ import type { Operation } from '@kvasir/api/operation.ts';
 import { type FieldError, KvasirError } from '@kvasir/api/errors.ts';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { type SchemaError, withoutNulls, wordsOf } from './field-words.ts';
 
 type Part = 'params' | 'query' | 'body' | 'response';
 /** Checks one part; the answer is empty when it is valid. */
@@ -65,16 +66,9 @@ function compileCheck(part: Part, schema: TSchema): Check {
     if (strange) return [strange];
     if (validator.Check(value)) return [];
     const fields: FieldError[] = [];
-    for (const error of validator.Errors(value)) fields.push(...toFields(part, error));
+    for (const error of withoutNulls(validator.Errors(value))) fields.push(...toFields(part, error));
     return unique(fields);
   };
-}
-
-interface SchemaError {
-  readonly keyword: string;
-  readonly instancePath: string;
-  readonly params: unknown;
-  readonly message: string;
 }
 
 function toFields(part: Part, error: SchemaError): FieldError[] {
@@ -94,7 +88,7 @@ function toFields(part: Part, error: SchemaError): FieldError[] {
     case 'boolean':
       return []; // the shadow of additionalProperties
     default:
-      return [{ path: at, message: error.message }];
+      return [{ path: at, message: wordsOf(error) }];
   }
 }
 
