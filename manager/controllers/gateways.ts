@@ -145,7 +145,8 @@ export class Gateways {
   }
 
   async #requireLead(tx: Tx): Promise<void> {
-    const epoch = this.#seams.epoch();
+    // That of the whole round: what was decided on was known in this one.
+    const epoch = this.#epoch;
     if (epoch === undefined || (await currentEpoch(tx)) !== epoch) throw new KvasirError('not-leader');
   }
 }
