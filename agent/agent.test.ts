@@ -106,7 +106,7 @@ describe('an agent that starts', () => {
     const drivers = fakeDrivers();
     const served = new MemoryServed();
     const pool = { poolId: id(1), name: 'p', kind: 'directory', path: '/p', shared: true } as const;
-    await served.set({ pools: [pool], networks: { generation: 7, slice: emptySlice } });
+    await served.set({ pools: [pool], networks: { generation: 7, bootId: 'boot', slice: emptySlice } });
     const { agent } = await start(drivers, { served });
     assert.deepEqual(
       [drivers.storage.pools, drivers.network.applied?.generation],
@@ -122,7 +122,7 @@ describe('an agent that starts', () => {
     const inner = { routerId: id(2), name: 'edge', macAddress: '52:54:00:00:00:01', interfaces: [] };
     const slice = { ...emptySlice, routers: [{ ...inner, gateway: { ...gateway, ...outer } }] };
     const served = new MemoryServed();
-    await served.set({ networks: { generation: 7, slice } });
+    await served.set({ networks: { generation: 7, bootId: 'boot', slice } });
     let now = 0;
     const clock = {
       ...systemClock,

@@ -83,6 +83,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
     starts: new StartNotes(drivers.liveness),
     clock,
     hostname: options.hostname,
+    bootId: options.bootId,
     versions: { agent: options.agentVersion, ...options.versions },
   };
   await Promise.race([serveAgain(host, log), clock.sleep(serveAgainMs)]);

@@ -1,4 +1,5 @@
 /** What an agent puts in order when it starts: what it serves, ports of VMs that are not here any more, ports that VMs lack. */
+import { withoutGateways } from './drivers/without-gateways.ts';
 import type { HostContext } from './handlers/handler.ts';
 import { replugPorts } from './handlers/vm-parts.ts';
 import type { ServedNetworks } from './journal/served.ts';
@@ -25,12 +26,16 @@ export async function clearLeftovers(host: HostContext, log: Log): Promise<void>
   }
 }
 
-/** With what was in force before, or sessions would go on that it allowed and this one does not. */
-async function applyAgain({ drivers, served, locks }: HostContext, networks: ServedNetworks): Promise<void> {
-  const { generation, slice, before } = networks;
+/**
+ * With what was in force before, or sessions would go on that it allowed and this one does not. In another boot without gateways:
+ * while the host was off another one may have taken them over, and only the manager knows.
+ */
+async function applyAgain({ drivers, served, locks, bootId }: HostContext, networks: ServedNetworks): Promise<void> {
+  const { generation, before } = networks;
+  const slice = networks.bootId === bootId ? networks.slice : withoutGateways(networks.slice);
   await locks.run('networks', async () => {
     await drivers.network.apply(generation, slice, before ?? slice);
-    if (before) await served.set({ networks: { generation, slice, before: null } });
+    if (before || slice !== networks.slice) await served.set({ networks: { generation, bootId, slice, before: null } });
   });
 }
 

@@ -54,6 +54,8 @@ test('labels, lists, objects and "none"', async () => {
     { sizeGib: 1, bus: 'scsi' },
     { volume: 'v' },
   ]);
+  await assert.rejects(parse(create, 'disks', 'size=1GiB,size=2GiB'), /"size" stands there twice/);
+  await assert.rejects(parse(create, 'disks', 'size=1GiB,sizeGib=2'), /"sizeGib" stands there twice/);
   assert.equal(await parse(projectOperations.update, 'quota-memory', 'none'), null);
   assert.equal(await parse(projectOperations.update, 'quota-memory', '2GiB'), 2048);
 });

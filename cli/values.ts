@@ -38,7 +38,7 @@ export async function parseValue(
     case 'words':
       return given.flatMap((one) => one.split(',')).filter((one) => one !== '');
     case 'record':
-      return parseRecord(name, given);
+      return Object.fromEntries(parsePairs(name, given));
     case 'objects':
       return (await Promise.all(given.map((one) => parseObjects(name, field, one, source)))).flat();
     case 'json':
@@ -98,15 +98,14 @@ export function parseSize(name: string, text: string, unit: 'mib' | 'gib', whole
   return value;
 }
 
-function parseRecord(name: string, given: readonly string[]): Record<string, string> {
-  const entries = given
+function parsePairs(name: string, given: readonly string[]): (readonly [string, string])[] {
+  return given
     .filter((one) => one !== '')
     .map((one) => {
       const equals = one.indexOf('=');
       if (equals < 1) throw new UsageError(`${name}: "${one}" is not written as key=value`);
       return [one.slice(0, equals), one.slice(equals + 1)] as const;
     });
-  return Object.fromEntries(entries);
 }
 
 /** Commas part the fields of an object, so a list in it is written with `+`. */
@@ -125,10 +124,13 @@ async function parseObjects(name: string, field: Field, given: string, source: V
   }
   const fields = itemFields(field.schema.items ?? {});
   const object: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(parseRecord(name, text.split(',')))) {
+  for (const [key, value] of parsePairs(name, text.split(','))) {
     const known = fields.find((one) => one.path[0] === key || one.flag === key || one.aliases.includes(key));
     if (!known) {
       throw new UsageError(`${name}: there is no "${key}"; there are ${fields.map((one) => one.flag).join(', ')}`);
+    }
+    if ((known.path[0] ?? '') in object) {
+      throw new UsageError(`${name}: "${key}" stands there twice; give ${name} once more for each further one`);
     }
     object[known.path[0] ?? ''] = parseWithin(`${name} ${key}`, known, value);
   }

@@ -138,7 +138,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const controllers = [
     upkeep(env, log),
     revival(env, log),
-    gateways(env, log),
+    gateways({ ...env, calls: hosts.calls, epoch: () => leadership.epoch }, log),
     leftovers({ ...env, calls: hosts.calls }, log),
     ha,
     failures,

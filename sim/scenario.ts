@@ -21,6 +21,8 @@ export interface Expectation {
   readonly untouched?: readonly string[];
   /** On which hosts these VMs ran, one after the other. */
   readonly ranOn?: Readonly<Record<string, readonly string[]>>;
+  /** Which hosts were chosen to translate for these routers, one after the other. */
+  readonly gateways?: Readonly<Record<string, readonly string[]>>;
   /** None of the VMs ran on the host any more at this moment. */
   readonly emptied?: { readonly host: string; readonly byMs: number };
   /** How tasks ended, as "vm-create a1", and until when. */
@@ -63,7 +65,13 @@ async function look(world: World, untilMs: number, expect: Expectation): Promise
   const { db } = world.store;
   const before = (atMs: number): boolean => atMs - world.startedMs < untilMs;
   const restarts = (await tasks.select(db, { kind: 'vm-restart' })).filter((task) => before(task.createdAt));
-  const kinds = new Set((await events.select(db, {})).filter(({ at }) => before(at)).map(({ kind }) => kind));
+  const told = (await events.select(db, {}, 'seq')).filter(({ at }) => before(at));
+  const kinds = new Set(told.map(({ kind }) => kind));
+  const served = told.filter(({ kind }) => kind === 'router.gateway-moved');
+  const gatewaysOf = (router: string): string[] =>
+    served.flatMap(({ targetName, details }) =>
+      targetName === router ? [world.nameOf(String(details['hostId']))] : [],
+    );
   const stopped = new Set(world.runs.filter(({ running, atMs }) => !running && atMs < untilMs).map(({ vmId }) => vmId));
   const began = world.runs.filter(({ running, atMs }) => running && atMs < untilMs);
   const hostsOf = (name: string): string[] =>
@@ -77,6 +85,7 @@ async function look(world: World, untilMs: number, expect: Expectation): Promise
     events: (expect.events ?? []).filter((kind) => kinds.has(kind)),
     untouched: (expect.untouched ?? []).filter((name) => !stopped.has(world.populated?.vmIds.get(name) ?? '')),
     ranOn: Object.fromEntries(Object.keys(expect.ranOn ?? {}).map((name) => [name, hostsOf(name)])),
+    gateways: Object.fromEntries(Object.keys(expect.gateways ?? {}).map((name) => [name, gatewaysOf(name)])),
   };
   const asked = Object.entries(all).filter(([key]) => key in expect);
   return { ...(Object.fromEntries(asked) as Expectation), ...emptied(world, expect), ...(await ended(world, expect)) };

@@ -48,6 +48,8 @@ export interface HostContext {
   readonly starts: StartNotes;
   readonly clock: Clock;
   readonly hostname: string;
+  /** Of the host, new with each boot. */
+  readonly bootId: string;
   readonly versions: Readonly<Record<string, string>>;
 }
 

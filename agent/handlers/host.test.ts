@@ -24,10 +24,10 @@ function sent(generation: number, { groups }: NetworkSlice): ParamsOf<typeof net
 }
 
 /** An agent's process: what it serves outlives it. */
-function agent(served = new MemoryServed()) {
+function agent(served = new MemoryServed(), bootId = 'boot-1') {
   const drivers = fakeDrivers();
   const identity = { hostId: 'h1' };
-  const context = { drivers, served, identity, locks: new KeyedLock() } as unknown as HostContext;
+  const context = { drivers, served, identity, bootId, locks: new KeyedLock() } as unknown as HostContext;
   const { run } = hostHandlers(context).find(({ method }) => method === networkApply)!;
   const apply = (generation: number, slice: NetworkSlice) => run(sent(generation, slice), {} as HandlerCall);
   return { drivers, served, apply, serveAgain: () => serveAgain(context, noLog) };
@@ -39,14 +39,14 @@ it('a slice is on disk before it is in force, together with the one that it take
   const gate = Promise.withResolvers<void>();
   drivers.network.gate = gate.promise;
   drivers.network.apply = async (generation, slice) => {
-    assert.deepEqual(served.lists.networks, { generation, slice, before: first });
+    assert.deepEqual(served.lists.networks, { generation, bootId: 'boot-1', slice, before: first });
     await gate.promise;
     return [];
   };
   const applied = apply(2, second);
   gate.resolve();
   await applied;
-  assert.deepEqual(served.lists.networks, { generation: 2, slice: second, before: null });
+  assert.deepEqual(served.lists.networks, { generation: 2, bootId: 'boot-1', slice: second, before: null });
 });
 
 it('an agent that ended in between applies the newer one, and knows what was in force', async () => {
@@ -58,7 +58,7 @@ it('an agent that ended in between applies the newer one, and knows what was in 
   const next = agent(dying.served);
   await next.serveAgain();
   assert.deepEqual(next.drivers.network.applied, { generation: 2, slice: second, before: first });
-  assert.deepEqual(next.served.lists.networks, { generation: 2, slice: second, before: null });
+  assert.deepEqual(next.served.lists.networks, { generation: 2, bootId: 'boot-1', slice: second, before: null });
 });
 
 it('one that fails is kept, and the next one still knows what was in force', async () => {
@@ -66,10 +66,28 @@ it('one that fails is kept, and the next one still knows what was in force', asy
   await apply(1, first);
   drivers.network.gate = Promise.reject(new Error('the switch is away'));
   await assert.rejects(apply(2, second), /away/);
-  assert.deepEqual(served.lists.networks, { generation: 2, slice: second, before: first });
+  assert.deepEqual(served.lists.networks, { generation: 2, bootId: 'boot-1', slice: second, before: first });
   drivers.network.gate = Promise.resolve();
   await apply(3, third);
   assert.deepEqual(drivers.network.applied, { generation: 3, slice: third, before: first });
+});
+
+it('a host that was booted translates for no router before it is told to: another one may have taken over', async () => {
+  const gateway = { here: true, vtep: '10.0.0.1', externalNetworkId: 'x', macAddress: '52:54:00:00:00:02' };
+  const outer = { address: '203.0.113.2', prefixLength: 24, nextHop: null, snat: true, floating: [] };
+  const inner = { routerId: 'r', name: 'edge', macAddress: '52:54:00:00:00:01', interfaces: [] };
+  const slice = { ...emptySlice, routers: [{ ...inner, gateway: { ...gateway, ...outer } }] };
+  const served = new MemoryServed();
+  await served.set({ networks: { generation: 1, bootId: 'boot-1', slice } });
+  const same = agent(served);
+  await same.serveAgain();
+  assert.deepEqual(same.drivers.network.applied?.slice, slice);
+  const booted = agent(served, 'boot-2');
+  await booted.serveAgain();
+  assert.deepEqual(booted.drivers.network.applied?.slice.routers, [{ ...inner, gateway: null }]);
+  const again = agent(served, 'boot-2');
+  await again.serveAgain();
+  assert.deepEqual(again.drivers.network.applied?.slice.routers, [{ ...inner, gateway: null }]);
 });
 
 it('an older one is refused, also by an agent that has not applied any', async () => {

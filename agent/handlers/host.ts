@@ -54,9 +54,10 @@ export function hostHandlers(host: HostContext): Handler[] {
         }
         // What is wanted comes first, or an agent that ends in between goes back to an older one.
         const before = known?.before ?? known?.slice ?? null;
-        await host.served.set({ networks: { generation, slice, before } });
+        const { bootId } = host;
+        await host.served.set({ networks: { generation, bootId, slice, before } });
         const cuts = await network.apply(generation, slice, before);
-        await host.served.set({ networks: { generation, slice, before: null } });
+        await host.served.set({ networks: { generation, bootId, slice, before: null } });
         return { generation, missing: [], ...(cuts.length > 0 ? { cuts: [...cuts] } : {}) };
       }),
     ),

@@ -13,6 +13,8 @@ export interface ServedLists {
 
 export interface ServedNetworks {
   readonly generation: number;
+  /** The host's boot in which it was taken; left out by earlier releases. */
+  readonly bootId?: string;
   /** Kept before it is applied. */
   readonly slice: NetworkSlice;
   /** What was in force when this one was taken, as long as it is not certain that this one is; null or left out: it is. */

@@ -106,6 +106,7 @@ export function host(before?: { readonly journal: MemoryJournal; readonly bootId
     starts: new StartNotes(drivers.liveness),
     clock: systemClock,
     hostname: 'h1',
+    bootId: 'boot-1',
     versions: {},
   };
   const silence = new FakeSilence();

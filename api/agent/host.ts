@@ -51,6 +51,10 @@ export const UplinkReport = closed({
 });
 export type UplinkReport = Static<typeof UplinkReport>;
 
+/** The bridge for networks without a switch, by what connects it to the physical network. */
+export const DefaultUplink = closed({ nics: Type.Array(Type.String()), up: Type.Boolean() });
+export type DefaultUplink = Static<typeof DefaultUplink>;
+
 export const Inventory = closed({
   hostname: Type.String(),
   address: Type.String(),
@@ -67,6 +71,8 @@ export const Inventory = closed({
   tunnelAddress: Type.Optional(nullable(Type.String({ maxLength: 45 }))),
   nics: Type.Optional(Type.Array(NicReport)),
   uplinks: Type.Optional(Type.Array(UplinkReport)),
+  /** null or left out: nothing that it could tell of. */
+  defaultUplink: Type.Optional(nullable(DefaultUplink)),
   physicalFunctions: Type.Optional(Type.Array(PhysicalFunction)),
 });
 export type Inventory = Static<typeof Inventory>;

@@ -8,7 +8,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { closed, Id, nullable } from '../schema.ts';
-import { Inventory, NicReport, PhysicalFunction, PoolReport, UplinkReport } from './host.ts';
+import { DefaultUplink, Inventory, NicReport, PhysicalFunction, PoolReport, UplinkReport } from './host.ts';
 import { DomainReport } from './vm.ts';
 
 export const linkProtocolVersion = 1;
@@ -76,6 +76,7 @@ export const NetworkChanged = closed({
   tunnelAddress: nullable(Type.String({ maxLength: 45 })),
   nics: Type.Array(NicReport),
   uplinks: Type.Array(UplinkReport),
+  defaultUplink: Type.Optional(nullable(DefaultUplink)),
   physicalFunctions: Type.Optional(Type.Array(PhysicalFunction)),
 });
 export type NetworkChanged = Static<typeof NetworkChanged>;

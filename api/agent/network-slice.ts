@@ -35,11 +35,18 @@ export const SliceSubnet = closed({
 });
 export type SliceSubnet = Static<typeof SliceSubnet>;
 
+/**
+ * Whose the port is, in a network that has names and that several projects share: names are known within one project only. Left out: all
+ * ports of the network are of one.
+ */
+export const PortProject = Type.Optional(Id);
+
 /** A port of the network that is on another host, or behind a registered foreign VTEP. */
 export const SliceRemotePort = closed({
   macAddress: MacAddress,
   addresses: Type.Array(Address),
   name: nullable(Type.String({ description: 'For DNS' })),
+  projectId: PortProject,
   /** All of these get its frames (two while it moves). Of VXLAN networks only; else empty. */
   vteps: Type.Array(Address),
 });
@@ -92,6 +99,7 @@ export const SlicePort = closed({
   addresses: Type.Array(Address),
   /** Host name that DHCP and DNS give; null: none. */
   name: nullable(Type.String()),
+  projectId: PortProject,
   /** Only its own MAC and addresses may be sent from. */
   antiSpoofing: Type.Boolean(),
   /** false: no security group applies, everything passes. true with no group: nothing comes in or goes out but DHCP and ARP. */

@@ -7,6 +7,7 @@ import { type Static, Type } from 'typebox';
 import { closed, Id, MacAddress, nullable } from '../schema.ts';
 import {
   type NetworkSlice,
+  PortProject,
   SliceGroup,
   SliceMirror,
   SliceNetwork,
@@ -24,6 +25,7 @@ export const NetworkMember = closed({
   macAddress: MacAddress,
   addresses: Type.Array(Address),
   name: nullable(Type.String()),
+  projectId: PortProject,
   /** Two while it moves. `vtep` null: it takes no part in tunnels. */
   places: Type.Array(closed({ hostId: Id, vtep: nullable(Address) }), { minItems: 1, maxItems: 2 }),
 });

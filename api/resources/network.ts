@@ -32,7 +32,7 @@ export const Cidr = Type.String({
 export const NetworkKind = oneOf(['flat', 'vlan', 'vxlan'] as const);
 const Segment = Type.Integer({ minimum: 1, maximum: 16_777_214, description: 'VLAN id or VNI' });
 const Mtu = Type.Integer({ minimum: 576, maximum: 9216 });
-const Domain = Type.String({
+export const Domain = Type.String({
   pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$',
   maxLength: 190,
   description: 'VMs are known by DNS as NAME.DOMAIN',

@@ -23,7 +23,7 @@ import { Cidr } from './network.ts';
 
 const PortNumber = Type.Integer({ minimum: 0, maximum: 65_535 });
 const IcmpNumber = Type.Integer({ minimum: 0, maximum: 255 });
-const Protocol = Type.String({
+export const Protocol = Type.String({
   pattern: '^(tcp|udp|icmp|icmpv6|sctp|[0-9]{1,3})$',
   description: 'tcp, udp, sctp, icmp, icmpv6 or the number of an IP protocol',
 });

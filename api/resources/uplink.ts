@@ -4,7 +4,7 @@ import { noContent, operation, resource } from '../operation.ts';
 import { closed, common, Id, listQuery, Name, NameOrId, nullable, oneOf, page } from '../schema.ts';
 import { BondMode } from './switch.ts';
 
-const InterfaceName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$', maxLength: 15 });
+export const InterfaceName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$', maxLength: 15 });
 
 export const UplinkState = closed({
   up: Type.Boolean(),

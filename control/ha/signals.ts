@@ -154,6 +154,6 @@ export function lostPools({ liveness, leasePlan }: HostFacts): string[] {
     .filter((poolId) => poolIds.includes(poolId));
 }
 
-export function lostUplinks({ liveness }: HostFacts): string[] {
+export function lostUplinks({ liveness }: Pick<HostFacts, 'liveness'>): string[] {
   return (liveness?.report.uplinks ?? []).filter(({ up }) => !up).map(({ name }) => name);
 }

@@ -11,7 +11,7 @@ const group = (n: number) => id(500 + n);
 
 function network(n: number, facts: Partial<WorldNetwork> = {}): WorldNetwork {
   const base = { networkId: id(100 + n), name: `n${n}`, kind: 'vxlan' as const, segment: 100 + n, switchId: null };
-  return { ...base, mtu: 1450, domain: null, subnets: [], externalVteps: [], ...facts };
+  return { ...base, mtu: 1450, domain: null, shared: false, subnets: [], externalVteps: [], ...facts };
 }
 
 function port(n: number, on: number, facts: Partial<WorldPort> = {}): WorldPort {
@@ -22,6 +22,7 @@ function port(n: number, on: number, facts: Partial<WorldPort> = {}): WorldPort 
     macAddress: `52:54:00:00:${(n >> 8).toString(16).padStart(2, '0')}:${(n & 255).toString(16).padStart(2, '0')}`,
     addresses: [`10.0.${on + (n >> 8)}.${n & 255}`],
     name: `vm${n}`,
+    projectId: id(3000 + (n % 2)),
     antiSpoofing: true,
     filtered: true,
     securityGroupIds: [group(n % 3)],
@@ -127,6 +128,24 @@ describe('slices', () => {
           assert.deepEqual(new Set(slice.addressSets.map(({ groupId }) => groupId)), new Set(named));
         }
       }),
+    );
+  });
+
+  it('say whose a port is where several projects share a network that has names, and nowhere else', () => {
+    const on = [
+      network(1, { domain: 'red.test', shared: true }),
+      network(2, { domain: 'red.test' }),
+      network(3, { shared: true }),
+    ];
+    const ports = [0, 1, 2].flatMap((n) => [port(2 * n, n + 1), port(2 * n + 1, n + 1, { hostId: id(2) })]);
+    const slice = sliceFor(id(1), world({ networks: on, ports }));
+    assert.deepEqual(
+      slice.ports.map(({ projectId }) => projectId),
+      [id(3000), undefined, undefined],
+    );
+    assert.deepEqual(
+      slice.networks.map(({ remotePorts: [remote] }) => remote?.projectId),
+      [id(3001), undefined, undefined],
     );
   });
 

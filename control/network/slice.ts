@@ -63,7 +63,7 @@ export class Slices {
   }
 
   of(hostId: string): HostSlice {
-    const ports = (this.#portsByHost.get(hostId) ?? []).map((port) => portAt(port, hostId));
+    const ports = (this.#portsByHost.get(hostId) ?? []).map((port) => portAt(port, hostId, this.#projectOf(port)));
     const hosted = new Set(ports.map(({ networkId }) => networkId));
     const routers = new Set([
       ...(this.#routersByGateway.get(hostId) ?? []),
@@ -98,7 +98,7 @@ export class Slices {
   #network(network: WorldNetwork): OutlineNetwork {
     const known = this.#outlines.get(network.networkId);
     if (known !== undefined) return known;
-    const { kind, domain, externalVteps, subnets, ...facts } = network;
+    const { kind, domain, externalVteps, subnets, shared: _shared, ...facts } = network;
     const vxlan = kind === 'vxlan';
     // On a wire everybody finds everybody; elsewhere only names are of use to others.
     const ports = vxlan || domain !== null ? (this.#portsByNetwork.get(network.networkId) ?? []) : [];
@@ -120,7 +120,14 @@ export class Slices {
 
   #member(port: WorldPort): NetworkMember {
     const places = hostsOf(port).map((hostId) => ({ hostId, vtep: this.#tunnels.get(hostId) ?? null }));
-    return { macAddress: port.macAddress, addresses: [...port.addresses], name: port.name, places };
+    const { macAddress, addresses, name } = port;
+    return { macAddress, addresses: [...addresses], name, ...this.#projectOf(port), places };
+  }
+
+  /** Where it says whom a name is for. */
+  #projectOf({ networkId, projectId }: WorldPort): { readonly projectId?: string } {
+    const network = this.#networks.get(networkId);
+    return network?.shared === true && network.domain !== null ? { projectId } : {};
   }
 
   #group(group: SliceGroup): string {
@@ -184,11 +191,13 @@ function hostsOf({ hostId, incomingHostId }: WorldPort): string[] {
 }
 
 function portAt(
-  { hostId, incomingHostId: _incoming, createdAt: _createdAt, ...port }: WorldPort,
+  { hostId, incomingHostId: _incoming, createdAt: _createdAt, projectId: _project, ...port }: WorldPort,
   here: string,
+  of: { readonly projectId?: string },
 ): SlicePort {
   return {
     ...port,
+    ...of,
     addresses: [...port.addresses],
     securityGroupIds: [...port.securityGroupIds].sort(),
     // Where no address is known, none can be held against it.

@@ -48,13 +48,25 @@ describe('subnets', () => {
 
   it('say what is wrong with them', () => {
     const faults = {
-      '/cidr': [{ cidr: '10.0.0.0/31' }, { cidr: '224.0.0.0/8' }, { cidr: 'fd00::/48' }, { cidr: 'ff00::/64' }],
+      '/cidr': [
+        { cidr: '10.0.0.0/31' },
+        { cidr: '224.0.0.0/8' },
+        { cidr: 'fd00::/48' },
+        { cidr: 'ff00::/64' },
+        { cidr: '169.254.169.0/24' },
+        { cidr: '169.0.0.0/8' },
+        { cidr: 'fe80::/64' },
+      ],
       '/gateway': [
         { cidr: '10.0.0.0/24', gateway: '10.0.0.0' },
         { cidr: '10.0.0.0/24', gateway: '' },
       ],
       '/allocationFrom': [{ cidr: '10.0.0.0/24', allocationFrom: '10.0.0.255' }],
-      '/dnsServers/1': [{ cidr: '10.0.0.0/24', dnsServers: ['10.0.0.3', 'x'] }],
+      '/dnsServers/1': [
+        { cidr: '10.0.0.0/24', dnsServers: ['10.0.0.3', 'x'] },
+        { cidr: '10.0.0.0/24', dnsServers: ['10.0.0.3', 'fd00::53'] },
+        { cidr: 'fd00::/64', dnsServers: ['fd00::53', '10.0.0.3'] },
+      ],
     };
     for (const [path, requests] of Object.entries(faults)) {
       for (const request of requests) {

@@ -43,6 +43,7 @@ export interface SubnetFault {
 }
 
 const defaultLeaseSeconds = 86_400;
+const linkLocal = [parseCidr('169.254.0.0/16')!, parseCidr('fe80::/10')!];
 
 /** The whole subnet in its one form, or what is wrong with the request. */
 export function planSubnet(request: SubnetRequest): Subnet | SubnetFault {
@@ -55,6 +56,9 @@ export function planSubnet(request: SubnetRequest): Subnet | SubnetFault {
   }
   const usable = usableOf(cidr);
   if (!isUnicast(cidr)) return { path: '/cidr', message: 'is no block of unicast addresses' };
+  if (linkLocal.some((block) => overlap(block, cidr))) {
+    return { path: '/cidr', message: 'has link-local addresses, which are every network’s own, metadata among them' };
+  }
   const gateway = gatewayOf(request.gateway, { family, value: usable.from });
   if (gateway === undefined) return { path: '/gateway', message: 'is no address' };
   if (gateway !== null && !isUsable(cidr, gateway)) {
@@ -79,6 +83,8 @@ export function planSubnet(request: SubnetRequest): Subnet | SubnetFault {
   for (const [index, server] of (request.dnsServers ?? []).entries()) {
     const parsed = parseAddress(server);
     if (parsed === undefined) return { path: `/dnsServers/${index}`, message: 'is no address' };
+    if (parsed.family !== family)
+      return { path: `/dnsServers/${index}`, message: `is not of ${family}, as the subnet is` };
     dnsServers.push(formatAddress(parsed));
   }
   return {

@@ -15,12 +15,15 @@ export interface WorldNetwork {
   readonly switchId: string | null;
   readonly mtu: number;
   readonly domain: string | null;
+  /** Ports of it are of several projects. */
+  readonly shared: boolean;
   readonly subnets: readonly SliceSubnet[];
   readonly externalVteps: readonly string[];
 }
 
 /** A NIC, or a VLAN of a trunk (`guestVlan`). */
-export interface WorldPort extends Omit<SlicePort, 'phase'> {
+export interface WorldPort extends Omit<SlicePort, 'phase' | 'projectId'> {
+  readonly projectId: string;
   readonly createdAt: number;
   /** Where its VM is. */
   readonly hostId: string | null;

@@ -1,13 +1,14 @@
 /**
- * One host answers for the outer addresses of a router, whatever is cut: the gateway host that lost its management but not its VM
- * network ends its part before another takes over, and the death of the manager ends nothing.
+ * One host answers for the outer addresses of a router, whatever is cut: a gateway host ends its part before another takes over, when it
+ * lost its VM network and when it lost its management, also when the plug is pulled; and the death of the manager ends nothing.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
+import { eventOperations } from '@kvasir/api/resources/event.ts';
 import type { Router } from '@kvasir/api/resources/router.ts';
 import { attempt, run } from '@kvasir/lab/command.ts';
-import { cable } from '@kvasir/lab/layout.ts';
+import { cable, insideHost } from '@kvasir/lab/layout.ts';
 import { until } from '@kvasir/lab/processes.ts';
 import { useCloud } from './testing/cloud.ts';
 import { type Capture, startCapture, tcpdump } from './testing/switch/capture.ts';
@@ -47,6 +48,17 @@ describe('networks are routed by one host', { timeout: 600_000 }, () => {
       (await capture.stop()).length > 0 ? name : '',
     );
     return (await Promise.all(stopped)).filter((name) => name !== '');
+  };
+
+  const carrier = (name: string): Promise<string> =>
+    cloud()
+      .lab.host(name)
+      .exec(['cat', `/sys/class/net/${insideHost.uplink}/carrier`]);
+  /** Its bridge forwards by more than nothing: an agent was there since its boot. */
+  const isProgrammed = async (name: string): Promise<boolean> => {
+    const dump = ['ovs-ofctl', '-O', 'OpenFlow14', 'dump-flows', insideHost.integrationBridge];
+    const { stdout } = await cloud().lab.host(name).tryExec(dump);
+    return stdout.split('\n').filter((line) => line.includes('cookie=')).length > 20;
   };
 
   before(async () => {
@@ -104,5 +116,52 @@ describe('networks are routed by one host', { timeout: 600_000 }, () => {
     for (let asked = 0; asked < 5; asked += 1) assert.equal(await answers(), 1);
     assert.deepEqual(await heard(healed), [second]);
     assert.equal((await router()).gatewayHostName, second);
+  });
+
+  it('a gateway host without its VM network gives its place to another, and does not take it back', async () => {
+    const first = (await router()).gatewayHostName!;
+    await cloud().lab.cut(first, ['vm']);
+    const cutAt = performance.now();
+    await until('the router answers by another host', 60_000, async () => (await answers()) === 1);
+    console.log(`without an answer for ${Math.round(performance.now() - cutAt)} ms after the VM network was cut`);
+    const second = (await router()).gatewayHostName!;
+    assert.notEqual(second, first);
+    let most = 0;
+    await cloud().lab.heal(first, ['vm']);
+    await until('the first host has its network again', 30_000, async () => {
+      most = Math.max(most, await answers());
+      return (await carrier(first)).trim() === '1';
+    });
+    assert.equal(most, 1, 'at no time two');
+    const healed = await listen();
+    for (let asked = 0; asked < 8; asked += 1) assert.equal(await answers(), 1);
+    assert.deepEqual(await heard(healed), [second]);
+    assert.equal((await router()).gatewayHostName, second);
+    const { items } = await cloud().client.call(eventOperations.list, { query: { target: (await router()).id } });
+    const [moved] = items.filter(({ kind }) => kind === 'router.gateway-moved').toReversed();
+    assert.match(moved!.message, new RegExp(`leads out by host ${second}: .* uplink .* is down`));
+  });
+
+  it('a gateway host that lost its power and boots again does not answer beside the one that took over', async () => {
+    const first = (await router()).gatewayHostName!;
+    await cloud().lab.powerOff(first);
+    await until('another gateway host', 90_000, async () => (await router()).gatewayHostName !== first);
+    const second = (await router()).gatewayHostName!;
+    await until('the router answers again', 30_000, async () => (await answers()) === 1);
+    // The manager is away: what the booted host does then is its own decision.
+    await cloud().lab.killManager();
+    await cloud().lab.powerOn(first);
+    let most = 0;
+    await until('its agent has programmed the switch', 60_000, async () => {
+      most = Math.max(most, await answers());
+      return await isProgrammed(first);
+    });
+    assert.equal(most, 1, 'at no time two');
+    const booted = await listen();
+    for (let asked = 0; asked < 4; asked += 1) assert.equal(await answers(), 1);
+    assert.deepEqual(await heard(booted), [second]);
+    await cloud().cloud.startManager();
+    await cloud().untilHost(first, 'up');
+    assert.equal(await answers(), 1);
   });
 });

@@ -25,6 +25,8 @@ export interface CallOptions {
   readonly timeoutMs?: number;
   /** How long to wait for a host that is not connected; default 5 s. */
   readonly reconnectMs?: number;
+  /** Only on this link: what is said to the host of this moment may be wrong for the one that comes back. */
+  readonly link?: HostLink;
 }
 
 const shortCallMs = 60_000;
@@ -56,6 +58,8 @@ export class HostCalls {
   ): Promise<ResultOf<M>> {
     const key = options.key ?? this.#newKey();
     for (;;) {
+      if (options.link !== undefined && this.#hub.find(hostId) !== options.link)
+        throw await this.#hub.unreachable(hostId);
       const link = await this.#hub
         .wait(hostId, options.reconnectMs ?? defaultReconnectMs, options.signal)
         .catch((error: unknown) => {

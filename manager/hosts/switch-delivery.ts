@@ -2,7 +2,9 @@
  * Brings slices to hosts, one after the other at each: of those that wait the newest alone is sent.
  *
  * Invariants: at one host generations only grow; what a host has taken on its link is not sent again, neither whole slices nor
- * documents. What is not known for certain (a link that broke, a call without an answer) counts as not there.
+ * documents. What is not known for certain (a link that broke, a call without an answer) counts as not there. A slice goes to the link
+ * that the host had before the slice was made, or nowhere: a host that comes back gets a new one first, for what was right before
+ * may be wrong now (another host may translate for its routers).
  */
 import { networkApply, type PortCuts } from '@kvasir/api/agent/network.ts';
 import { digestsOf, type SliceDocument, type SliceOutline } from '@kvasir/api/agent/slice-outline.ts';
@@ -16,6 +18,8 @@ export interface SliceToSend extends HostSlice {
   readonly generation: number;
   /** Of the outline; equal ones mean equal slices. */
   readonly hash: string;
+  /** Of the host, when the world was read; undefined: it had none. */
+  readonly link: HostLink | undefined;
 }
 
 /** What is to be at a host; a newer one takes its place while it waits. */
@@ -95,24 +99,21 @@ export class SwitchDelivery {
     line.busy = false;
   }
 
-  async #send(hostId: string, { generation, outline, documents, hash }: Parcel): Promise<void> {
-    const link = this.#hub.find(hostId);
-    const taken = link && this.#taken.get(link);
+  async #send(hostId: string, { generation, outline, documents, hash, link }: Parcel): Promise<void> {
+    if (link === undefined || this.#hub.find(hostId) !== link) throw await this.#hub.unreachable(hostId);
+    const taken = this.#taken.get(link);
     if (taken !== undefined && taken.generation > generation) return;
     if (taken?.hash === hash) {
-      this.#taken.set(link!, { ...taken, generation });
+      this.#taken.set(link, { ...taken, generation });
       return;
     }
-    if (link !== undefined) this.#taken.delete(link);
+    this.#taken.delete(link);
     const digests = digestsOf(outline);
     let lacks = [...digests].filter((digest) => taken?.digests.has(digest) !== true);
     for (let attempt = 1; ; attempt += 1) {
       const sent = named(lacks, documents);
-      const { missing, cuts = [] } = await this.#calls.call(hostId, networkApply, {
-        generation,
-        outline,
-        documents: sent,
-      });
+      const order = { generation, outline, documents: sent };
+      const { missing, cuts = [] } = await this.#calls.call(hostId, networkApply, order, { link });
       if (missing.length === 0) {
         await this.#believe(hostId, outline, cuts);
         break;
@@ -120,8 +121,7 @@ export class SwitchDelivery {
       if (attempt === attempts) throw new KvasirError('host-failed', { reason: 'It lacks what it was sent' });
       lacks = missing;
     }
-    // On a link that came meanwhile it is not known who took it.
-    if (link !== undefined && this.#hub.find(hostId) === link) this.#taken.set(link, { generation, hash, digests });
+    this.#taken.set(link, { generation, hash, digests });
   }
 
   /** About ports that the host has, or had until now: one that has just moved away may have been cut before. */

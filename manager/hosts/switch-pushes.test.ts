@@ -252,4 +252,34 @@ forEachDatabase('slices for hosts', (open) => {
     assert.ok(pictures <= 2, `${pictures} pictures for a burst of 12`);
     assert.equal(last(0).addressSets[0]!.addresses.length, await ports.count(world.store.db));
   });
+
+  it('are for the host as it was: one that comes back is told what is right then, and nothing of before', async () => {
+    const { vm, port } = await addVm(hostIds[1]!);
+    agents[1]!.answers.set('network.apply', () => new Promise(() => {}));
+    const count = applied(1).length;
+    const ready = world.hosts.calls.switchReady(hostIds[1]!, { everywhere: false });
+    while (applied(1).length === count) await world.store.transaction(async () => {});
+    assert.ok(last(1).ports.some(({ nicId }) => nicId === port.id));
+    await world.store.transaction((tx) => vms.remove(tx, { id: vm.id }));
+    agents[1] = await world.connect(hostIds[1]!);
+    await ready;
+    await world.settle();
+    const told = applied(1).map(({ outline }) => outline.ports.some(({ nicId }) => nicId === port.id));
+    assert.ok(told.length > 0);
+    assert.deepEqual(new Set(told), new Set([false]));
+  });
+
+  it('say whose a port is where a network with names is shared, and nothing of the name of what is in the trash', async () => {
+    const { vm, port } = await addVm(hostIds[2]!);
+    const own = async () => {
+      await world.hosts.calls.switchReady(hostIds[2]!, { everywhere: false });
+      const { name, projectId } = last(2).ports.find(({ nicId }) => nicId === port.id)!;
+      return { name, projectId };
+    };
+    assert.deepEqual(await own(), { name: vm.name, projectId: undefined });
+    await world.store.transaction((tx) => networks.set(tx, { id: networkId }, { domain: 'x.test', shared: true }));
+    assert.deepEqual(await own(), { name: vm.name, projectId: vm.projectId });
+    await world.store.transaction((tx) => vms.set(tx, { id: vm.id }, { trashedAt: 1 }));
+    assert.deepEqual(await own(), { name: null, projectId: vm.projectId });
+  });
 });

@@ -50,6 +50,8 @@ interface WantedPicture {
 
 /** 2^53 leaves room for 90 million epochs. */
 const generationsPerEpoch = 100_000_000;
+/** For a host that is not connected just now. */
+const reconnectMs = 5000;
 const retryMs = 30_000;
 /** Everything is looked through this often even if nobody says that something changed. */
 const roundMs = 30_000;
@@ -111,6 +113,20 @@ export class SwitchPushes {
    * connected and answer within some seconds. @throws KvasirError host-unreachable, timeout, not-leader, host-failed
    */
   async ready(hostId: string, { everywhere }: { readonly everywhere: boolean }): Promise<void> {
+    const { hub } = this.#options;
+    for (;;) {
+      const link = await hub.wait(hostId, reconnectMs);
+      try {
+        return await this.#bring(hostId, everywhere);
+      } catch (error) {
+        if (!(error instanceof KvasirError) || error.code !== 'host-unreachable') throw error;
+        // It went away meanwhile: when it is back, it is told anew.
+        if (hub.find(hostId) === link) throw error;
+      }
+    }
+  }
+
+  async #bring(hostId: string, everywhere: boolean): Promise<void> {
     const others = everywhere ? this.#options.hub.connectedHosts().filter((id) => id !== hostId) : [];
     const { queued } = await this.#picture([hostId, ...others]);
     const own = queued.get(hostId);
@@ -173,7 +189,8 @@ export class SwitchPushes {
 
   /** Reads the world and queues what these hosts shall have. */
   async #make(hostIds: readonly string[]): Promise<Picture> {
-    const { store, epoch } = this.#options;
+    const { store, epoch, hub } = this.#options;
+    const links = new Map(hostIds.map((hostId) => [hostId, hub.find(hostId)]));
     const { world, generation } = await store.transaction(async (tx) => {
       const world = await readSwitchWorld(tx, hostIds.length > fewHosts ? undefined : hostIds);
       const current = epoch();
@@ -191,7 +208,8 @@ export class SwitchPushes {
       const concernsOthers =
         outline.addressSets.length > 0 ||
         outline.networks.some(({ kind, domain }) => kind === 'vxlan' || domain !== null);
-      const delivered = this.#delivery.queue(hostId, { generation, outline, documents, hash });
+      const content = { generation, outline, documents, hash, link: links.get(hostId) };
+      const delivered = this.#delivery.queue(hostId, content);
       queued.set(hostId, { delivered, concernsOthers });
     }
     return { queued, size: world.ports.length };

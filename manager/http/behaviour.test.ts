@@ -89,9 +89,9 @@ forEachDatabase('API', (open) => {
       [
         'invalid-request',
         [
-          { path: '/body/name', message: `must be ${name}` },
-          { path: '/body/clone', message: 'must be one of linked, full' },
-          { path: '/body/bootOrder/0', message: 'must be one of disk, network, cdrom' },
+          { path: '/body/name', message: `must have ${name}` },
+          { path: '/body/clone', message: 'must be one of: linked, full' },
+          { path: '/body/bootOrder/0', message: 'must be one of: disk, network, cdrom' },
         ],
       ],
     );

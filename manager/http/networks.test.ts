@@ -46,6 +46,8 @@ forEachDatabase('distributed switch', (open) => {
       await assert.rejects(network('bad', { subnets }), refused('invalid-request', path));
     }
     await assert.rejects(network('bad', { mtu: 1451 }), refused('invalid-request', '/body/mtu'));
+    const vteps = (...externalVteps: string[]) => network('bad', { externalVteps }, 'system-admin');
+    await assert.rejects(vteps('192.0.2.1', 'fd00::1'), refused('invalid-request', '/body/externalVteps/1'));
   });
 
   it('lets operators bind networks to switches, whose uplinks decide where VMs can be', async () => {

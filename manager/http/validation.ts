@@ -7,9 +7,9 @@
  */
 import type { Operation } from '@kvasir/api/operation.ts';
 import { type FieldError, KvasirError } from '@kvasir/api/errors.ts';
-import { namePattern, uuidPattern } from '@kvasir/api/schema.ts';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { type SchemaError, withoutNulls, wordsOf } from './field-words.ts';
 
 type Part = 'params' | 'query' | 'body' | 'response';
 /** Checks one part; the answer is empty when it is valid. */
@@ -66,32 +66,14 @@ function compileCheck(part: Part, schema: TSchema): Check {
     if (strange) return [strange];
     if (validator.Check(value)) return [];
     const fields: FieldError[] = [];
-    for (const error of validator.Errors(value)) fields.push(...toFields(part, error));
+    for (const error of withoutNulls(validator.Errors(value))) fields.push(...toFields(part, error));
     return unique(fields);
   };
 }
 
-interface SchemaError {
-  readonly keyword: string;
-  readonly instancePath: string;
-  readonly params: unknown;
-  readonly message: string;
-}
-
-/** For people: the patterns that a person meets most. */
-const patternWords: ReadonlyMap<string, string> = new Map([
-  [uuidPattern, 'must be a UUID in lower case'],
-  [namePattern, 'must be 1 to 63 letters, digits, dots, dashes and underscores, and begin with a letter or digit'],
-]);
-
 function toFields(part: Part, error: SchemaError): FieldError[] {
   const at = `/${part}${error.instancePath}`;
-  const params = error.params as {
-    requiredProperties?: string[];
-    additionalProperties?: string[];
-    allowedValues?: unknown[];
-    pattern?: string;
-  };
+  const params = error.params as { requiredProperties?: string[]; additionalProperties?: string[]; limit?: number };
   switch (error.keyword) {
     case 'required':
       return (params.requiredProperties ?? []).map((key) => ({
@@ -103,14 +85,10 @@ function toFields(part: Part, error: SchemaError): FieldError[] {
         path: `${at}/${pointer(key)}`,
         message: 'is not a known field',
       }));
-    case 'enum':
-      return [{ path: at, message: `must be one of ${(params.allowedValues ?? []).join(', ')}` }];
-    case 'pattern':
-      return [{ path: at, message: patternWords.get(params.pattern ?? '') ?? error.message }];
     case 'boolean':
       return []; // the shadow of additionalProperties
     default:
-      return [{ path: at, message: error.message }];
+      return [{ path: at, message: wordsOf(error) }];
   }
 }
 

@@ -110,6 +110,8 @@ export function planVteps(kind: Kind, asked: readonly string[]): string[] {
   return asked.map((text, index) => {
     const parsed = parseAddress(text);
     if (parsed === undefined) throw invalidField(`/body/externalVteps/${index}`, 'is no address');
+    if (parsed.family !== 'ipv4')
+      throw invalidField(`/body/externalVteps/${index}`, 'is no IPv4 address, which tunnels need');
     return formatAddress(parsed);
   });
 }

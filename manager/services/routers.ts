@@ -52,6 +52,7 @@ export const createRouter: OpenService<typeof routerOperations.create> = nudging
     externalMacAddress: await freeMacAddress(change),
     snat: body.snat ?? true,
     gatewayHostId: null,
+    gatewayEnding: false,
   });
   await announceLife(change, 'created', routers.kind, row);
   if (body.externalNetwork !== undefined) await leadOut(change, project, row, body.externalNetwork);
@@ -166,7 +167,7 @@ async function closeOff(change: Change, row: RouterRow, asked: string | null): P
   if (asked === network.id || asked === network.name) return;
   await refuseFloating(change, row);
   await networkAddresses.remove(change.tx, { networkId: network.id, routerId: row.id });
-  const none = { externalNetworkId: null, externalAddress: null, gatewayHostId: null };
+  const none = { externalNetworkId: null, externalAddress: null, gatewayHostId: null, gatewayEnding: false };
   await routers.update(change.tx, row.id, none, { now: change.env.clock.now() });
 }
 
@@ -220,6 +221,6 @@ async function routerView(call: Call, row: RouterRow) {
     externalAddress,
     snat,
     gatewayHostName: host?.name ?? null,
-    ready: externalNetworkId === null || row.gatewayHostId !== null,
+    ready: externalNetworkId === null || (row.gatewayHostId !== null && !row.gatewayEnding),
   };
 }

@@ -14,6 +14,7 @@ import { powerSaving } from './migrations/0010-power-saving.ts';
 import { networkQuotas } from './migrations/0011-network-quotas.ts';
 import { powerDeviceTrust } from './migrations/0012-power-device-trust.ts';
 import { hostLeftovers } from './migrations/0013-host-leftovers.ts';
+import { gatewayHandover } from './migrations/0014-gateway-handover.ts';
 
 export interface Migration {
   /** Sorts and names it for ever: `0001-first-slice`. */
@@ -36,6 +37,7 @@ const migrations: readonly Migration[] = [
   networkQuotas,
   powerDeviceTrust,
   hostLeftovers,
+  gatewayHandover,
 ];
 
 export async function migrate(store: Store): Promise<void> {

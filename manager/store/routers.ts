@@ -16,6 +16,8 @@ export interface RouterRow extends Versioned {
   readonly snat: boolean;
   /** The host that translates now; chosen by a controller. */
   readonly gatewayHostId: string | null;
+  /** That host is to end its part, and has perhaps not done so yet: nobody is told to translate. */
+  readonly gatewayEnding: boolean;
 }
 
 export const routers = new Table<RouterRow>({
@@ -33,6 +35,7 @@ export const routers = new Table<RouterRow>({
     externalMacAddress: 'text',
     snat: 'flag',
     gatewayHostId: 'text',
+    gatewayEnding: 'flag',
   },
 });
 

@@ -35,6 +35,8 @@ export async function readPorts(db: Executor, { hostIds, networkIds }: PortScope
       'ports.vnicType',
       'ports.createdAt',
       'vms.name',
+      'vms.projectId',
+      'vms.trashedAt',
       'vms.hostId',
       'vms.reservedHostId',
     ])
@@ -77,7 +79,9 @@ export async function readPorts(db: Executor, { hostIds, networkIds }: PortScope
       nicId: row.id,
       createdAt: row.createdAt,
       vmId: row.vmId,
-      name: hostName(row.name),
+      // Another one of its project may have the name of what is in the trash.
+      name: row.trashedAt === null ? hostName(row.name) : null,
+      projectId: row.projectId,
       antiSpoofing: row.antiSpoofing === 1,
       filtered: row.portSecurity === 1,
       securityGroupIds: (groups.get(row.id) ?? []).map(({ groupId }) => groupId),

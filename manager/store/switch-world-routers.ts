@@ -52,11 +52,12 @@ function gatewayOf(
   external: ReadonlyMap<string, NetworkRow>,
   floating: NonNullable<WorldRouter['gateway']>['floating'],
 ): WorldRouter['gateway'] {
-  const { gatewayHostId, externalNetworkId, externalAddress, externalMacAddress, snat } = router;
+  const { gatewayHostId, gatewayEnding, externalNetworkId, externalAddress, externalMacAddress, snat } = router;
   const network = externalNetworkId === null ? undefined : external.get(externalNetworkId);
   const address = externalAddress === null ? undefined : parseAddress(externalAddress);
   const subnet = address && network?.subnets.find((one) => contains(cidrOf(one), address));
-  if (gatewayHostId === null || network === undefined || externalAddress === null || subnet === undefined) return null;
+  if (gatewayHostId === null || gatewayEnding) return null;
+  if (network === undefined || externalAddress === null || subnet === undefined) return null;
   return {
     hostId: gatewayHostId,
     externalNetworkId: network.id,

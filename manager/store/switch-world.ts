@@ -104,7 +104,7 @@ async function readGroups(db: Executor, ports: readonly WorldPort[] | undefined)
 }
 
 function networkOf(row: NetworkRow): WorldNetwork {
-  const { id, name, kind, segment, switchId, mtu, domain, externalVteps } = row;
+  const { id, name, kind, segment, switchId, mtu, domain, shared, externalVteps } = row;
   const subnets = row.subnets
     .map(({ cidr, gateway, dhcp, dnsServers, leaseSeconds }) => ({
       cidr,
@@ -114,7 +114,7 @@ function networkOf(row: NetworkRow): WorldNetwork {
       leaseSeconds,
     }))
     .sort((a, b) => familyOf(a).localeCompare(familyOf(b)));
-  return { networkId: id, name, kind, segment, switchId, mtu, domain, subnets, externalVteps };
+  return { networkId: id, name, kind, segment, switchId, mtu, domain, shared, subnets, externalVteps };
 }
 
 function ruleOf(row: SecurityGroupRuleRow): SliceGroup['rules'][number] {

@@ -2,6 +2,7 @@
 import type { HaPolicy } from '@kvasir/api/resources/ha-policy.ts';
 import { Chance } from '../world/chance.ts';
 import type { Plan, PlannedAction, PlannedEvent } from './plan.ts';
+import { leadOutIn } from './lead-out.ts';
 import { savePowerIn } from './save-power.ts';
 
 /** After the grace of the first leader. */
@@ -11,8 +12,13 @@ const spanMs = 40_000;
 /** In one of so many worlds hosts sleep when nothing needs them. */
 const savesPowerEach = 4;
 
+/** In one of so many worlds routers lead out; not in those that save power. */
+const leadsOutEach = 4;
+const leadsOutRest = 2;
+
 export function makePlan(seed: number): Plan {
   const plan = makeBusyPlan(seed);
+  if (seed % leadsOutEach === leadsOutRest) return leadOutIn(plan, new Chance(`routers ${seed}`));
   return seed % savesPowerEach === 0 ? savePowerIn(plan, new Chance(`power ${seed}`)) : plan;
 }
 

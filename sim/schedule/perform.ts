@@ -4,6 +4,8 @@ import type { Operator } from '../world/operator.ts';
 import type { World } from '../world/world.ts';
 import type { PlannedAction } from './plan.ts';
 
+const vmUplink = 'vm0';
+
 export function perform(world: World, operator: Operator, action: PlannedAction): void {
   if (!action.do.endsWith('-vm') || action.do === 'crash-vm') world.tell(`plan: ${inWords(action)}`);
   switch (action.do) {
@@ -38,6 +40,10 @@ export function perform(world: World, operator: Operator, action: PlannedAction)
     case 'mend-hypervisor':
       world.machine(action.host).sim.stall.end();
       return world.machine(action.host).noteHealth();
+    case 'cut-vm-network':
+    case 'mend-vm-network':
+      world.machine(action.host).sim.uplinks.set(vmUplink, action.do === 'mend-vm-network');
+      return;
     case 'kill-agent':
       return world.machine(action.host).killAgent(action.stayDown);
     case 'start-agent':
@@ -90,6 +96,7 @@ export function heal(world: World, sleeping: ReadonlySet<string>): void {
     machine.mend();
     machine.sim.healStorage(sharedPath);
     machine.sim.stall.end();
+    if (machine.sim.uplinks.has(vmUplink)) machine.sim.uplinks.set(vmUplink, true);
     machine.skewMs = 0;
     machine.hangs = false;
     if (!sleeping.has(machine.hostId)) machine.powerOn();

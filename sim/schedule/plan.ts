@@ -9,6 +9,11 @@ export type PlannedAction =
       readonly host: string;
     }
   | {
+      /** The carrier of what connects its VM networks. */
+      readonly do: 'cut-vm-network' | 'mend-vm-network';
+      readonly host: string;
+    }
+  | {
       readonly do: 'cut-management';
       readonly host: string;
       readonly direction: 'to-manager' | 'to-host' | 'both';

@@ -6,6 +6,7 @@ import { hostHa } from '@kvasir/manager/store/host-ha.ts';
 import { hostStandby } from '@kvasir/manager/store/host-standby.ts';
 import { hosts } from '@kvasir/manager/store/hosts.ts';
 import { lastEventSeq } from '@kvasir/manager/store/events.ts';
+import { routers } from '@kvasir/manager/store/routers.ts';
 import { vms } from '@kvasir/manager/store/vms.ts';
 import type { World } from '../world/world.ts';
 
@@ -40,6 +41,12 @@ export async function unrest(world: World): Promise<string[]> {
     if (state !== (asleep.has(id) ? 'down' : 'up')) reasons.push(`${name} is ${state}`);
   for (const { hostId, state } of await hostHa.select(db)) {
     if (state !== (asleep.has(hostId) ? 'standby' : 'running')) reasons.push(`${world.nameOf(hostId)} is ${state}`);
+  }
+  for (const { id, name, gatewayHostId } of await routers.select(db)) {
+    const serving = [...world.machines.values()].filter(({ sim }) =>
+      sim.slice.routers.some(({ routerId, gateway }) => routerId === id && gateway?.here === true),
+    );
+    if (serving.length !== 1 || serving[0]!.hostId !== gatewayHostId) reasons.push(`router ${name} is not served`);
   }
   if ((await clusterHa.select(db)).some(({ suspectsItself }) => suspectsItself))
     reasons.push('the manager suspects itself');

@@ -27,7 +27,14 @@ export class SafetyWatch {
   }
 
   async look(): Promise<Violation | undefined> {
-    return this.#twice() ?? this.#leaders() ?? (await this.#fenced()) ?? this.#reset() ?? (await this.#proven());
+    return (
+      this.#twice() ??
+      this.#gateways() ??
+      this.#leaders() ??
+      (await this.#fenced()) ??
+      this.#reset() ??
+      (await this.#proven())
+    );
   }
 
   /** Once more over all that was done, when all is over. */
@@ -41,6 +48,21 @@ export class SafetyWatch {
     if (first === undefined) return undefined;
     const where = first.hostIds.map((id) => this.#world.nameOf(id)).join(' and ');
     return this.#violation('runs-twice', `${this.#world.vmName(first.vmId)} runs on ${where}`);
+  }
+
+  #gateways(): Violation | undefined {
+    const where = new Map<string, string>();
+    for (const { name, sim } of this.#world.machines.values()) {
+      if (!sim.isOn) continue;
+      for (const router of sim.slice.routers) {
+        if (router.gateway?.here !== true) continue;
+        const other = where.get(router.routerId);
+        if (other !== undefined)
+          return this.#violation('two-gateways', `${router.name} is served by ${other} and ${name}`);
+        where.set(router.routerId, name);
+      }
+    }
+    return undefined;
   }
 
   #leaders(): Violation | undefined {

@@ -11,6 +11,8 @@ export type ViolationKind =
   | 'healthy-host-fenced'
   /** A host was switched off to save power with VMs on it, or one that sleeps is taken for lost or has VMs. */
   | 'standby'
+  /** Two hosts translated for one router, so that both answered for its addresses. */
+  | 'two-gateways'
   /** Two managers hold themselves for the leader at the same moment. */
   | 'two-leaders'
   /** A VM that should run did not come back in time. */

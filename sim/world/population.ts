@@ -10,8 +10,10 @@ import { fenceDevices } from '@kvasir/manager/store/fence-devices.ts';
 import { setClusterHa, setVmHa } from '@kvasir/manager/store/ha-settings.ts';
 import { hosts } from '@kvasir/manager/store/hosts.ts';
 import { clusterLeases, defaultLeases } from '@kvasir/manager/store/leases.ts';
+import { networks, plainNetwork } from '@kvasir/manager/store/networks.ts';
 import { pools } from '@kvasir/manager/store/pools.ts';
 import { projects } from '@kvasir/manager/store/projects.ts';
+import { routers } from '@kvasir/manager/store/routers.ts';
 import { firstRevision } from '@kvasir/manager/store/versioned.ts';
 import { type VmRow, vmDisks, vms } from '@kvasir/manager/store/vms.ts';
 import { volumes } from '@kvasir/manager/store/volumes.ts';
@@ -33,6 +35,8 @@ export interface Population {
   /** How the cluster saves power; left out: not at all. */
   readonly powerSaving?: Partial<PowerSavingPolicy>;
   readonly leases?: { readonly leaseMs?: number; readonly killAfterMs?: number; readonly renewEveryMs?: number };
+  /** Routers that lead out by some host; left out: none. */
+  readonly routers?: number;
   /** Whether hosts have power devices. */
   readonly devices: boolean;
   /** Hosts whose devices control another machine: that host, or null for one that is off and no host. */
@@ -82,6 +86,7 @@ export async function populate(
         bmcs.rewire(machines.get(name)!.hostId, other === null ? null : machines.get(other)!.hostId);
       }
     }
+    await addRouters(tx, projectId, population.routers ?? 0, fresh);
     const vmIds = new Map<string, string>();
     for (const planned of population.vms) {
       const machine = machines.get(planned.host)!;
@@ -90,6 +95,30 @@ export async function populate(
     }
     return { clusterId, projectId, poolId: pool.id, vmIds };
   });
+}
+
+async function addRouters(
+  tx: Tx,
+  projectId: string,
+  count: number,
+  fresh: () => ReturnType<typeof firstRevision>,
+): Promise<void> {
+  if (count === 0) return;
+  const told = { description: '', labels: {}, projectId };
+  const range = { cidr: '203.0.113.0/24', allocationFrom: '203.0.113.2', allocationTo: '203.0.113.254' };
+  const subnet = { ...range, gateway: '203.0.113.1', dhcp: false, dnsServers: [], leaseSeconds: 3600 };
+  const network = await networks.insert(tx, {
+    ...{ ...fresh(), ...told, ...plainNetwork, name: 'outside', kind: 'flat', mtu: 1500 },
+    ...{ external: true, shared: true, subnets: [subnet] },
+  });
+  for (let number = 1; number <= count; number += 1) {
+    const macAddress = `52:54:00:ee:00:0${number}`;
+    await routers.insert(tx, {
+      ...{ ...fresh(), ...told, name: `r${number}`, macAddress, externalMacAddress: `52:54:00:ee:01:0${number}` },
+      ...{ externalNetworkId: network.id, externalAddress: `203.0.113.${10 + number}`, snat: true },
+      ...{ gatewayHostId: null, gatewayEnding: false },
+    });
+  }
 }
 
 async function addHost(

@@ -20,7 +20,7 @@ import { readPhysicalFunctions } from './sriov/physical-functions.ts';
 import { portCounters } from './counters.ts';
 import { deviceName } from './device-name.ts';
 import { wantedFunction } from './direct-port.ts';
-import { readNics, uplinkReport } from './network-report.ts';
+import { defaultUplinkReport, readNics, uplinkReport } from './network-report.ts';
 import { pluggedNics } from './rows/plugged-nics.ts';
 import { bondName, type PluggedNic } from './rows/wanted-switch.ts';
 import type { SwitchKeeper } from './switch-keeper.ts';
@@ -190,7 +190,8 @@ export class OvsNetworkDriver implements NetworkDriver {
         }),
       );
       const physicalFunctions = await readPhysicalFunctions(this.#sysfs);
-      return { tunnelAddress: this.#parts.tunnelAddress, nics, uplinks, physicalFunctions };
+      const defaultUplink = defaultUplinkReport(this.#parts.uplinkBridge, rows);
+      return { tunnelAddress: this.#parts.tunnelAddress, nics, uplinks, defaultUplink, physicalFunctions };
     });
   }
 

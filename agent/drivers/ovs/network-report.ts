@@ -1,7 +1,7 @@
 /** What a host tells of its connections: NICs that an uplink could use, and how the uplinks of its switches are. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { NicReport, UplinkReport } from '@kvasir/api/agent/host.ts';
+import type { DefaultUplink, NicReport, UplinkReport } from '@kvasir/api/agent/host.ts';
 import type { SliceUplink } from '@kvasir/api/agent/network-slice.ts';
 import { optionalString } from '@kvasir/ovs/ovsdb-values.ts';
 import type { CurrentRows, Found } from './rows/current.ts';
@@ -69,6 +69,19 @@ export function uplinkReport(
     members,
     reason: reasonOf(uplink, rows, nics),
   };
+}
+
+/** A bridge without a NIC tells nothing: what connects it (a bridge behind it, a tunnel of the administrator's) is not seen from here. */
+export function defaultUplinkReport(bridgeName: string | null, rows: CurrentRows): DefaultUplink | null {
+  const bridge = bridgeName === null ? undefined : rows.byName('Bridge', bridgeName);
+  if (bridge === undefined) return null;
+  const nics = rows
+    .portsOf(bridge)
+    .flatMap((port) => rows.interfacesOf(port))
+    .filter(({ row }) => row.type === '' || row.type === 'system' || row.type === 'dpdk')
+    .map(({ row }) => ({ name: String(row.name), up: optionalString(row.link_state) === 'up' }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  return nics.length === 0 ? null : { nics: nics.map(({ name }) => name), up: nics.some(({ up }) => up) };
 }
 
 function activeMember(uplink: SliceUplink, rows: CurrentRows): string | null {

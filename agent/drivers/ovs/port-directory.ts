@@ -50,7 +50,10 @@ export class PortDirectory {
       address,
       prefixLength,
       gateway: subnet.gateway,
-      dnsServers: [...(network.domain === null ? [] : [serviceAddress]), ...subnet.dnsServers],
+      dnsServers: [
+        ...(network.domain === null ? [] : [serviceAddress]),
+        ...subnet.dnsServers.filter((server) => !server.includes(':')),
+      ],
       hostName: port.name,
       domain: network.domain,
       mtu: network.mtu,
@@ -75,11 +78,12 @@ export class PortDirectory {
     };
   }
 
+  /** What is known of its network's names to a port: those of its own project. */
   zone(port: SlicePort): DnsZone {
     const network = this.network(port);
     const here = this.#slice.ports.filter(({ networkId }) => networkId === port.networkId);
-    const hosts = [...here, ...(network?.remotePorts ?? [])].flatMap(({ name, addresses }) =>
-      name === null ? [] : [{ name, addresses }],
+    const hosts = [...here, ...(network?.remotePorts ?? [])].flatMap(({ name, addresses, projectId }) =>
+      name === null || projectId !== port.projectId ? [] : [{ name, addresses }],
     );
     return { domain: network?.domain ?? null, hosts };
   }

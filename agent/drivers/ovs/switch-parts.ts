@@ -54,6 +54,7 @@ export interface SwitchParts {
   readonly cuts: PendingCuts;
   readonly functions: VirtualFunctions;
   readonly bridge: string;
+  readonly uplinkBridge: string | null;
   readonly tunnelAddress: string | null;
   /** The switch runs in user space; see `TapOptions`. */
   readonly hush: boolean;
@@ -130,7 +131,7 @@ export function switchParts(options: OvsNetworkOptions): SwitchParts {
   const services =
     options.metadataOf === undefined ? null : new Services({ directory, metadataOf: options.metadataOf });
   return {
-    ...{ db, control, keeper, flows, cuts, functions, bridge, tunnelAddress, hush, run, timeoutMs },
+    ...{ db, control, keeper, flows, cuts, functions, bridge, uplinkBridge, tunnelAddress, hush, run, timeoutMs },
     close: () => {
       answers.close();
       neighbours.close();

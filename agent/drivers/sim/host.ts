@@ -93,7 +93,7 @@ export class SimHost {
     return `${this.hostId}-boot-${this.#boots}`;
   }
 
-  /** A power failure, at once. Ports are gone with their taps; what hangs ends. */
+  /** A power failure, at once. Ports are gone with their taps, and so is what the switch was told; what hangs ends. */
   powerOff(): void {
     if (!this.#isOn) return;
     this.#isOn = false;
@@ -104,6 +104,7 @@ export class SimHost {
       else if (domain.isActive) this.change(domain, 'stopped', null);
     }
     this.ports.clear();
+    this.slice = emptySlice;
     for (const wake of this.#powerWaiters) wake();
     this.faults.release(hostIsOff());
     this.stall.powerLost(hostIsOff());

@@ -65,7 +65,7 @@ export async function insertSwitchRows(tx: Tx, n: number, around: SwitchRowsArou
     targetKey: 1,
   });
   const macs = { macAddress: '52:54:00:00:00:01', externalMacAddress: '52:54:00:00:00:02' };
-  const way = { externalNetworkId: null, externalAddress: null, snat: true, gatewayHostId: null };
+  const way = { externalNetworkId: null, externalAddress: null, snat: true, gatewayHostId: null, gatewayEnding: false };
   const router = await routers.insert(tx, { ...fresh(), ...described, ...macs, ...way, name: `router${n}`, projectId });
   const leg = { networkId: inner.id, family: 'ipv4' as const, address: '10.1.0.1', prefixLength: 24 };
   await routerInterfaces.insert(tx, { routerId: router.id, ...leg });

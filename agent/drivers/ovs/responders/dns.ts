@@ -51,9 +51,11 @@ function look(question: Question, { domain, hosts }: DnsZone): Found {
   if (name === own) return { code: code.ok, records: [] };
   if (!name.endsWith(`.${own}`)) return { code: code.refused, records: [] };
   const label = name.slice(0, -own.length - 1);
-  const host = hosts.find((item) => item.name.toLowerCase() === label);
-  if (host === undefined) return { code: code.noSuchName, records: [] };
-  const records = host.addresses.map((item) =>
+  const named = hosts.filter((item) => item.name.toLowerCase() === label);
+  if (named.length === 0) return { code: code.noSuchName, records: [] };
+  // All of them, on whatever host they are and in one order: every host answers alike.
+  const addresses = [...new Set(named.flatMap((item) => item.addresses))].sort();
+  const records = addresses.map((item) =>
     item.includes(':') ? { type: type.aaaa, data: ipv6Bytes(item) } : { type: type.a, data: ipv4Bytes(item) },
   );
   return { code: code.ok, records: records.filter((record) => wants(question, record.type)) };

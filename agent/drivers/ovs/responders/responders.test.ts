@@ -110,10 +110,11 @@ describe('names', () => {
   const ask = (
     name: string,
     type: number,
+    within = zone,
   ): { readonly code: number; readonly answers: number; readonly bytes: Buffer } => {
     const labels = name.split('.').map((label) => Buffer.concat([Buffer.of(label.length), Buffer.from(label)]));
     const head = Buffer.from([0, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    const bytes = answerDns(Buffer.concat([head, ...labels, Buffer.of(0, 0, type, 0, 1)]), zone)!;
+    const bytes = answerDns(Buffer.concat([head, ...labels, Buffer.of(0, 0, type, 0, 1)]), within)!;
     return { code: bytes[3]! & 0xf, answers: bytes.readUInt16BE(6), bytes };
   };
 
@@ -127,6 +128,22 @@ describe('names', () => {
     assert.deepEqual([ask('web.red.example', 15).code, ask('web.red.example', 15).answers], [0, 0]);
     assert.equal(ask('5.0.0.10.in-addr.arpa', 12).answers, 1);
     assert.equal(ask(`5.${'0.'.repeat(29)}d.f.ip6.arpa`, 12).answers, 1);
+  });
+
+  it('lead to all addresses of all that have the name, in one order', () => {
+    const one = { name: 'twin', addresses: ['10.0.0.9', '10.0.0.7'] };
+    const other = { name: 'Twin', addresses: ['10.0.0.8', '10.0.0.7'] };
+    const told = [
+      [one, other],
+      [other, one],
+    ].map((hosts) => {
+      const { answers, bytes } = ask('twin.red.example', 1, { ...zone, hosts });
+      return [answers, ...[3, 2, 1].map((n) => bytes.at(bytes.length - 16 * (n - 1) - 1))];
+    });
+    assert.deepEqual(told, [
+      [3, 7, 8, 9],
+      [3, 7, 8, 9],
+    ]);
   });
 
   it('are unknown within the domain and refused outside', () => {
