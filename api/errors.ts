@@ -39,6 +39,7 @@ export const errorTable = {
   internal: { status: 500, message: 'An internal error happened; the log has it under {logId}' },
   'host-unreachable': { status: 503, message: 'The host "{host}" is not connected' },
   'hypervisor-silent': { status: 503, message: 'The hypervisor of the host has not answered for {seconds} s' },
+  'pool-unreachable': { status: 503, message: 'The host does not reach pool "{pool}": {reason}' },
   'host-dead': { status: 503, message: 'The host "{host}" died meanwhile: it is proven dead' },
   'not-leader': { status: 503, message: 'This manager is not the leader now; try again' },
   'stale-epoch': { status: 503, message: 'The command carries epoch {epoch}, but the host already knows {known}' },

@@ -85,7 +85,7 @@ export function storageContract(
       assert.equal(reports[0]?.reachable, true);
       assert.equal(reports[1]?.reachable, false);
       assert.ok((reports[1]?.reason ?? '').length > 0);
-      await assert.rejects(driver.createVolume(volume({ poolId: other.poolId }), call()), { code: 'host-failed' });
+      await assert.rejects(driver.createVolume(volume({ poolId: other.poolId }), call()), { code: 'pool-unreachable' });
       await driver.applyPools([pool()]);
     });
 

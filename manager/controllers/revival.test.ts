@@ -102,7 +102,7 @@ describe('deciding about parked tasks', () => {
     parkedAt: 0,
     revivals,
   });
-  const up = [{ id: 'h1', name: 'h1', state: 'up', dead: false }] as const;
+  const up = [{ id: 'h1', name: 'h1', state: 'up', dead: false, lacks: [] }] as const;
 
   test('pauses grow', () => {
     const dueAt = (revivals: number) => {
@@ -119,6 +119,11 @@ describe('deciding about parked tasks', () => {
     assert.equal(decideRevivals([parked(0)], dead, Infinity).length, 1, 'it goes on without it');
     assert.deepEqual(decideRevivals([{ ...parked(0), state: 'undoing' }], up, Infinity), []);
     assert.deepEqual(decideRevivals([{ ...parked(0), error: { ...error, code: 'host-failed' } }], up, Infinity), []);
+    const pool = { code: 'pool-unreachable', message: '', details: { hostId: 'h1', poolId: 'p1', pool: 'fast' } };
+    const lacking = { ...parked(0), error: pool };
+    assert.deepEqual(decideRevivals([lacking], [{ ...up[0], lacks: ['p1'] }], Infinity), []);
+    const [revival] = decideRevivals([lacking], [{ ...up[0], lacks: ['p2'] }], Infinity);
+    assert.equal(revival?.because, 'the host h1 reaches the pool fast');
     const elsewhere = { ...parked(0), error: { ...error, details: {} } };
     assert.deepEqual(decideRevivals([elsewhere], up, Infinity), []);
   });

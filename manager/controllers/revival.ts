@@ -1,16 +1,17 @@
 /**
- * Lets parked tasks try again that were parked only because a host was away, when that host is up, or when it is proven dead and
- * is not needed any more: not without end, and with longer pauses each time. Whatever was parked for another reason waits for an operator, and so does a task that has
- * been tried often enough.
+ * Lets parked tasks try again that were parked only because a host was away, or did not reach a pool: when that host is up and reaches
+ * it, or when it is proven dead and is not needed any more. Not without end, and with longer pauses each time. Whatever was parked for
+ * another reason waits for an operator, and so does a task that has been tried often enough.
  */
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Executor, Store, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
 import { validProofs } from '../store/fence-proofs.ts';
 import { type HostRow, hosts } from '../store/hosts.ts';
+import { poolHosts } from '../store/pools.ts';
 import { type TaskRow, tasks } from '../store/tasks.ts';
 import { retryTask } from '../tasks/retry.ts';
-import { isTransient } from '../tasks/transient.ts';
+import { mayPass } from '../tasks/transient.ts';
 import { type Log, Rounds } from './rounds.ts';
 
 const everyMs = 5000;
@@ -18,7 +19,11 @@ const mostRevivals = 8;
 const firstPauseMs = 5000;
 
 export type ParkedTask = Pick<TaskRow, 'id' | 'kind' | 'state' | 'error' | 'parkedAt' | 'revivals'>;
-export type KnownHost = Pick<HostRow, 'id' | 'name' | 'state'> & { readonly dead: boolean };
+export type KnownHost = Pick<HostRow, 'id' | 'name' | 'state'> & {
+  readonly dead: boolean;
+  /** Pools that it should reach and does not. */
+  readonly lacks: readonly string[];
+};
 
 export interface Revival {
   readonly taskId: string;
@@ -28,14 +33,15 @@ export interface Revival {
 
 export function decideRevivals(parked: readonly ParkedTask[], known: readonly KnownHost[], now: number): Revival[] {
   return parked.flatMap(({ id, state, error, parkedAt, revivals }) => {
-    if (state !== 'parked' || error === null || !isTransient(error.code) || revivals >= mostRevivals) return [];
+    if (state !== 'parked' || error === null || !mayPass(error.code) || revivals >= mostRevivals) return [];
     const host = known.find((one) => one.id === error.details['hostId']);
     const proven = host?.dead === true;
     const pauseMs = firstPauseMs * 2 ** revivals;
-    if (host === undefined || !(host.state === 'up' || proven) || (parkedAt ?? 0) + pauseMs > now) return [];
-    return [
-      { taskId: id, revivals: revivals + 1, because: `the host ${host.name} is ${proven ? 'proven dead' : 'up'}` },
-    ];
+    const { poolId, pool } = error.details as { readonly poolId?: string; readonly pool?: string };
+    const able = host?.state === 'up' && (poolId === undefined || !host.lacks.includes(poolId));
+    if (host === undefined || !(able || proven) || (parkedAt ?? 0) + pauseMs > now) return [];
+    const how = proven ? 'is proven dead' : poolId === undefined ? 'is up' : `reaches the pool ${pool ?? poolId}`;
+    return [{ taskId: id, revivals: revivals + 1, because: `the host ${host.name} ${how}` }];
   });
 }
 
@@ -78,7 +84,11 @@ async function apply(tx: Tx, taskId: string, now: number): Promise<boolean> {
 
 async function knownHosts(db: Executor): Promise<KnownHost[]> {
   const proofs = await validProofs(db);
-  return (await hosts.select(db)).map((row) => ({ ...row, dead: proofs.has(row.id) }));
+  const lacking = await poolHosts.select(db, { reachable: false });
+  return (await hosts.select(db)).map((row) => {
+    const lacks = lacking.filter(({ hostId }) => hostId === row.id).map(({ poolId }) => poolId);
+    return { ...row, dead: proofs.has(row.id), lacks };
+  });
 }
 
 export function revival(seams: RevivalSeams, log: Log): Rounds {

@@ -16,7 +16,7 @@ import type { HostCalls, Step, StepContext, TaskProgress, UploadSpool } from './
 import { clearWayFor } from './leftover-clearing.ts';
 import type { PowerControl } from './power-control.ts';
 import { type Concern, hostDead, proofFor } from './proven-dead.ts';
-import { isTransient } from './transient.ts';
+import { isTransient, mayPass } from './transient.ts';
 import { type Situation, withoutHost } from './without-host.ts';
 
 export interface ContextSeams {
@@ -136,7 +136,7 @@ async function atHost<T>(hostId: string, call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {
-    if (!(error instanceof KvasirError) || !isTransient(error.code)) throw error;
+    if (!(error instanceof KvasirError) || !mayPass(error.code)) throw error;
     const told = new KvasirError(error.code, { ...error.details, hostId }, error.fields, { cause: error });
     told.message = error.message;
     throw told;

@@ -184,7 +184,7 @@ export class SimStorageDriver implements StorageDriver {
     if (pool === undefined) throw new KvasirError('not-found', { kind: 'pool', id: poolId });
     const reason = this.#whyUnreachable(pool);
     if (reason === null) return this.#directory(pool);
-    throw new KvasirError('host-failed', { reason: `pool ${pool.name} is not reachable: ${reason}` });
+    throw new KvasirError('pool-unreachable', { poolId, pool: pool.name, reason });
   }
 
   #findImage(directory: SimDirectory, imageId: string): ImageInfo | undefined {

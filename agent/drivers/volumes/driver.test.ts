@@ -71,8 +71,8 @@ describe('directory storage driver', () => {
       await driver.createVolume(kept, call());
       await rename(path, `${path}.unmounted`);
       await mkdir(path);
-      await assert.rejects(driver.deleteVolume(kept), { code: 'host-failed' });
-      await assert.rejects(driver.locate(kept), { code: 'host-failed' });
+      await assert.rejects(driver.deleteVolume(kept), { code: 'pool-unreachable' });
+      await assert.rejects(driver.locate(kept), { code: 'pool-unreachable' });
       const [report] = await driver.applyPools([pool]);
       assert.equal(report?.reachable, false);
       assert.match(report?.reason ?? '', /mounted/);

@@ -71,13 +71,13 @@ export class DirectoryPool {
     return this.#measuring;
   }
 
-  /** Throws `host-failed` unless the pool's own directory is there. */
+  /** Throws `pool-unreachable` unless the pool's own directory is there. */
   async require(): Promise<void> {
     try {
       await within(this.#check());
     } catch (error) {
-      const reason = `pool ${this.spec.name} is not reachable: ${words(error)}`;
-      throw new KvasirError('host-failed', { reason }, undefined, { cause: error });
+      const { poolId, name: pool } = this.spec;
+      throw new KvasirError('pool-unreachable', { poolId, pool, reason: words(error) }, undefined, { cause: error });
     }
   }
 
