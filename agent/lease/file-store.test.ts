@@ -84,7 +84,7 @@ describe('a slot', () => {
 
 describe('an observation', () => {
   const shown = (changes: Partial<LeaseRecord> = {}): Slot => ({ kind: 'record', record: record(changes) });
-  const unchanged = (seen: Observations): number | undefined => seen.all()[0]?.unchangedMs;
+  const unchanged = (seen: Observations): number | undefined => seen.all(10_000)[0]?.unchangedMs;
 
   it('counts from the end of the first read to the start of the last', () => {
     const seen = new Observations();
@@ -105,9 +105,16 @@ describe('an observation', () => {
     assert.equal(unchanged(seen), 990);
   });
 
+  it('tells since when nothing was read any more', () => {
+    const seen = new Observations();
+    seen.take('h1', shown(), 0, 10);
+    seen.take('h1', shown(), 1000, 1010);
+    assert.equal(seen.all(9000)[0]?.readMsAgo, 8000);
+  });
+
   it('takes no other host’s record for its own', () => {
     const seen = new Observations();
     seen.take('h1', shown({ hostId: 'h9' }), 0, 10);
-    assert.deepEqual(seen.all(), []);
+    assert.deepEqual(seen.all(10), []);
   });
 });

@@ -120,9 +120,9 @@ export class LeaseKeeper {
       lost: lease.isLost,
     }));
     const seen = [...this.#pools.values()].flatMap((lease) =>
-      lease.observations.all().map(({ hostId, record, unchangedMs }) => {
+      lease.observations.all(now).map(({ hostId, record, unchangedMs, readMsAgo }) => {
         const { counter, bootId, guarded, leaseMs } = record;
-        return { poolId: lease.poolId, hostId, counter, bootId, guarded, leaseMs, unchangedMs };
+        return { poolId: lease.poolId, hostId, counter, bootId, guarded, leaseMs, unchangedMs, readMsAgo };
       }),
     );
     return {

@@ -11,6 +11,14 @@ interface Seen {
   untilMs: number;
 }
 
+export interface Observation {
+  readonly hostId: string;
+  readonly record: LeaseRecord;
+  readonly unchangedMs: number;
+  /** Since the last read that told. */
+  readonly readMsAgo: number;
+}
+
 export class Observations {
   readonly #seen = new Map<string, Seen>();
 
@@ -37,11 +45,12 @@ export class Observations {
     for (const hostId of this.#seen.keys()) if (!hostIds.has(hostId)) this.#seen.delete(hostId);
   }
 
-  all(): { readonly hostId: string; readonly record: LeaseRecord; readonly unchangedMs: number }[] {
+  all(nowMs: number): Observation[] {
     return [...this.#seen].map(([hostId, { record, sinceMs, untilMs }]) => ({
       hostId,
       record,
       unchangedMs: Math.max(0, Math.floor(untilMs - sinceMs)),
+      readMsAgo: Math.max(0, Math.ceil(nowMs - untilMs)),
     }));
   }
 }

@@ -61,6 +61,8 @@ export const LeaseSeen = closed({
   leaseMs: Type.Integer(),
   /** For how long the reporting host, reading all the time, has seen the same counter. */
   unchangedMs: Type.Integer(),
+  /** Since the start of the last read of it: a storage that hangs shows nothing new. Agents of before do not say it. */
+  readMsAgo: Type.Optional(Type.Integer()),
 });
 export type LeaseSeen = Static<typeof LeaseSeen>;
 

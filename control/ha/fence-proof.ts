@@ -72,6 +72,8 @@ export interface LeaseObservation {
   readonly leaseMs: number;
   /** For how long the observer, reading all the time, has seen the same record. */
   readonly unchangedMs: number;
+  /** When it was read last, on the manager's clock; null: the observer does not say. */
+  readonly readAtMs: number | null;
   /** The observer's own last renewal in that pool, as it said in the same report; null: none. */
   readonly ownRenewedMsAgo: number | null;
 }

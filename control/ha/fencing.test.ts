@@ -113,10 +113,10 @@ describe('fencing', () => {
 
   it('by another boot only when the host spoke of the old one until it fell silent', () => {
     const policy = { isolation: 'restart', isolationAfterMs: 0 } as const;
-    const proofs = (toldMsAgo: number) => {
+    const proofs = (toldMsAgo: number, readMsAgo = 200) => {
       const ha = { state: 'management-isolated', because: 'x', sinceMs: now - 60_000 } as const;
       const snapshot = cluster(
-        { h1: { ...isolated, bootId: 'boot-new' }, h2: {}, h3: {} },
+        { h1: { ...isolated, bootId: 'boot-new' }, h2: { readMsAgo }, h3: { readMsAgo } },
         { hosts: { h1: { ha, incident } }, policy },
       );
       const hosts = snapshot.hosts.map((host) =>
@@ -128,6 +128,25 @@ describe('fencing', () => {
     };
     assert.deepEqual(proofs(isolated.silentMs!), ['rebooted']);
     assert.deepEqual(proofs(isolated.silentMs! + 5000), [], 'it was heard without saying which boot that was');
+    for (const readMsAgo of [isolated.silentMs! - 900, 60_000])
+      assert.deepEqual(proofs(isolated.silentMs!, readMsAgo), [], 'read before, it may be the boot before this one');
+  });
+
+  it('by its lease, whatever a host saw of it whose storage has hung since', () => {
+    const silent = { ...dead, leaseMs: 10_000 };
+    const kindsOf = (h3: { readonly readMsAgo: number }) => {
+      const snapshot = cluster({ h1: silent, h2: {}, h3: {} }, { hosts: { h1: { ...lost.h1, fenceDevices: [] } } });
+      const hosts = snapshot.hosts.map((host) => {
+        if (host.id !== 'h3') return host;
+        const seen = host.liveness!.report.seen.map((lease) => ({ ...lease, unchangedMs: 300, ...h3 }));
+        return { ...host, liveness: { ...host.liveness!, report: { ...host.liveness!.report, seen } } };
+      });
+      return decide({ ...snapshot, hosts }, now).flatMap((action) =>
+        action.kind === 'record-proof' ? [action.proof.kind] : [],
+      );
+    };
+    assert.deepEqual(kindsOf({ readMsAgo: 200 }), [], 'it sees it alive');
+    assert.deepEqual(kindsOf({ readMsAgo: 12_000 }), ['lease-expired']);
   });
 
   it('calls an operator once when nothing is left to try', () => {

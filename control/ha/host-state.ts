@@ -128,14 +128,21 @@ export function contradicts(host: HostFacts): boolean {
 
 /**
  * The host has been booted anew, as its lease tells although its agent is not heard: the new boot's id. Only when it spoke of the
- * old boot until it fell silent: one that was heard again since may have been told to start VMs in the new one.
+ * old boot until it fell silent: one that was heard again since may have been told to start VMs in the new one. And only as it was
+ * read after that: before, it may be the slot of the boot before this one.
  */
 export function newBoot(host: HostFacts, snapshot: HaSnapshot, now: number): string | undefined {
   const { liveness, lastHeartbeatMs } = host;
   if (host.bootId === null || liveness?.report.bootId !== host.bootId) return undefined;
   if ((lastHeartbeatMs ?? 0) - liveness.atMs > toldWithinMs) return undefined;
   const seen = leaseObservations(host, snapshot, now);
-  const fresh = seen.find(({ bootId, unchangedMs }) => bootId !== host.bootId && unchangedMs < 2 * heartbeatMs);
+  const fresh = seen.find(
+    ({ bootId, unchangedMs, readAtMs }) =>
+      bootId !== host.bootId &&
+      unchangedMs < 2 * heartbeatMs &&
+      readAtMs !== null &&
+      readAtMs > (lastHeartbeatMs ?? 0) + crossingMs,
+  );
   return fresh?.bootId;
 }
 

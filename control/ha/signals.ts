@@ -5,6 +5,7 @@
  * silence; a host that does not report freshly, or that does not renew its own lease, is no witness of another's silence (though
  * still of its life).
  */
+import type { LeaseSeen, Liveness } from '@kvasir/api/agent/liveness.ts';
 import type { LeaseObservation } from './fence-proof.ts';
 import type { HaSnapshot, HostFacts, LeaseFacts } from './snapshot.ts';
 
@@ -53,13 +54,21 @@ function leaseSign(host: HostFacts, snapshot: HaSnapshot, now: number): Sign {
   const aliveMs = snapshot.cluster.policy.suspectAfterMs + slackMs;
   let sign: Sign = 'unknown';
   for (const { liveness } of witnesses(host, snapshot, now)) {
-    for (const seen of liveness!.report.seen) {
-      if (seen.hostId !== host.id) continue;
+    for (const seen of leasesSeen(host, liveness!.report)) {
       if (seen.unchangedMs + (now - liveness!.atMs) < aliveMs) return 'alive';
       if (renewsWell(liveness!.report.own, seen.poolId, host.leasePlan)) sign = 'silent';
     }
   }
   return sign;
+}
+
+/**
+ * What a witness says of this host's leases. One whose storage hangs goes on telling what it saw last, which says nothing of now: that
+ * the lease was alive then, or that it was of an earlier boot.
+ */
+function leasesSeen({ id, leasePlan }: HostFacts, report: Liveness): LeaseSeen[] {
+  const lateMs = renewalsLate * (leasePlan?.renewEveryMs ?? 1000);
+  return report.seen.filter(({ hostId, readMsAgo = 0 }) => hostId === id && readMsAgo <= lateMs);
 }
 
 function renewsWell(
@@ -100,7 +109,7 @@ export function lastSignOfLife(
   for (const { liveness } of witnesses(host, snapshot, now)) {
     const { atMs, report } = liveness!;
     const ages = [
-      ...report.seen.filter(({ hostId }) => hostId === host.id).map(({ unchangedMs }) => unchangedMs),
+      ...leasesSeen(host, report).map(({ unchangedMs }) => unchangedMs),
       ...report.peers.filter(({ hostId }) => hostId === host.id).map(({ heardMsAgo }) => heardMsAgo),
     ];
     for (const age of ages) {
@@ -124,19 +133,18 @@ export function leaseObservations(
 ): LeaseObservation[] {
   const reporters = witnesses(host, snapshot, now).filter(({ liveness }) => liveness!.atMs > afterMs);
   return reporters.flatMap(({ id, name, liveness }) => {
-    const { seen, own } = liveness!.report;
-    return seen
-      .filter((lease) => lease.hostId === host.id)
-      .map(({ poolId, bootId, guarded, leaseMs, unchangedMs }) => ({
-        observerId: id,
-        observerName: name,
-        poolId,
-        bootId,
-        guarded,
-        leaseMs,
-        unchangedMs,
-        ownRenewedMsAgo: own.find((lease) => lease.poolId === poolId)?.renewedMsAgo ?? null,
-      }));
+    const { atMs, report } = liveness!;
+    return leasesSeen(host, report).map(({ poolId, bootId, guarded, leaseMs, unchangedMs, readMsAgo }) => ({
+      observerId: id,
+      observerName: name,
+      poolId,
+      bootId,
+      guarded,
+      leaseMs,
+      unchangedMs,
+      readAtMs: readMsAgo === undefined ? null : atMs - readMsAgo,
+      ownRenewedMsAgo: report.own.find((lease) => lease.poolId === poolId)?.renewedMsAgo ?? null,
+    }));
   });
 }
 

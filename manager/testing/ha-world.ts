@@ -255,6 +255,7 @@ export class HaWorld {
         guarded: true,
         leaseMs: defaultLeases.leaseMs,
         unchangedMs: age(hostId),
+        readMsAgo: 0,
       })),
       peers: others.map(([hostId]) => ({ hostId, heardMsAgo: age(hostId) })),
       uplinks: [],

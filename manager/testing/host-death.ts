@@ -25,7 +25,7 @@ export async function die(world: TaskWorld, hostId: string): Promise<void> {
 export async function dieToItsLeases(world: TaskWorld, hostId: string): Promise<void> {
   await lose(world, hostId);
   const seen = { observerId: world.h2, observerName: 'h2', poolId: world.sharedPool, bootId: systemIds.uuid() };
-  const lease = { guarded: true, leaseMs: 1000, unchangedMs: 100_000, ownRenewedMsAgo: 0 };
+  const lease = { guarded: true, leaseMs: 1000, unchangedMs: 100_000, readAtMs: 1, ownRenewedMsAgo: 0 };
   const rule = { leaseMs: 1000, renewEveryMs: 100 };
   const found = leaseExpiredProof({ hostId, hostName: 'it', bootId: null }, [{ ...seen, ...lease }], rule, 1);
   assert.ok('proof' in found);

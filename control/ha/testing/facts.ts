@@ -22,6 +22,8 @@ export interface Look {
   readonly ownMs?: number | null;
   readonly ownError?: string;
   readonly ownLost?: boolean;
+  /** Since it read the leases of others. */
+  readonly readMsAgo?: number;
   readonly uplink?: boolean;
   readonly hypervisorSilentMs?: number;
 }
@@ -66,6 +68,7 @@ export function cluster(
             guarded: looks[other]!.guarded ?? true,
             leaseMs: 9000,
             unchangedMs: looks[other]!.leaseMs ?? 400,
+            readMsAgo: look.readMsAgo ?? 200,
           }))
         : [],
       peers:
