@@ -93,8 +93,8 @@ class Evacuation {
         if (!mayStay(vm)) stuck.push(`${vm.name}: ${failure.reason}`);
         continue;
       }
-      // High availability starts it again, here or elsewhere; then it can move.
-      if (vm.state === 'crashed' && (await openRestart(db, vm.id)) !== undefined) waits = true;
+      // High availability starts it again, here or elsewhere; then it can move. Where it finds no place, this host may be the one.
+      if (vm.state === 'crashed' && (await openRestart(db, vm.id))?.reason === null) waits = true;
       if (mayStay(vm) && vm.state !== 'stopped') continue;
       if (free <= 0) {
         waits = true;
