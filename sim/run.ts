@@ -126,8 +126,6 @@ class Play {
     // That policy wants the VMs of an isolated host off.
     if (this.#plan.policy.isolation === 'shutdown') return;
     const machines = [...world.machines.values()];
-    // On a host without networks nothing that its storage cost it is started before both are back.
-    if (machines.some(({ sim }) => [...sim.uplinks.values()].includes(false))) return;
     const asleep = await sleeping(world);
     const awake = machines.filter(({ hostId }) => !asleep.has(hostId));
     const lost = awake.filter(

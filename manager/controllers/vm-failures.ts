@@ -8,6 +8,7 @@
 import type { DomainReport } from '@kvasir/api/agent/vm.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
+import type { HostHaState } from '@kvasir/control/ha/snapshot.ts';
 import {
   decideVmFailures,
   type FailingVm,
@@ -38,6 +39,9 @@ export interface VmFailureSeams {
   /** Restarts were listed. */
   readonly nudge: () => void;
 }
+
+/** That its networks are away is no reason to leave a VM of it as it is. */
+const wellStates: readonly HostHaState[] = ['running', 'network-lost'];
 
 export const vmFailureRoundMs = 1000;
 
@@ -102,7 +106,7 @@ async function readFacts(
       id: row.id,
       name: row.name,
       hostName: host?.name ?? '',
-      hostWell: host?.state === 'up' && (haOf.get(host.id) ?? 'running') === 'running',
+      hostWell: host?.state === 'up' && wellStates.includes(haOf.get(host.id) ?? 'running'),
       state: row.state,
       stateReason: row.stateReason,
       desiredState: row.desiredState,
