@@ -19,6 +19,7 @@ import { dialManager } from './link/dial.ts';
 import { stderrLog } from './log.ts';
 import { holdHost } from './only-one.ts';
 import { openDrivers } from './open-drivers.ts';
+import { systemGoesDown } from './system-shutdown.ts';
 
 const usage = `The process on each host.
 
@@ -38,6 +39,8 @@ run may stand in its config.json as well.`;
 
 class UsageError extends Error {}
 
+/** Before systemd loses its patience (deploy/kvasir-agent.service). */
+const endLeasesWithinMs = 12_000;
 const defaultDirectory = '/var/lib/kvasir/agent';
 const joinFlags = {
   manager: { type: 'string' },
@@ -141,6 +144,14 @@ async function run(argv: readonly string[]): Promise<void> {
     stop.signal.addEventListener('abort', () => clearInterval(alive));
   });
   await agent.close();
+  if (await systemGoesDown()) {
+    const ended = await drivers.liveness.end(endLeasesWithinMs);
+    stderrLog(
+      ended
+        ? 'the system goes down: all leases are taken back'
+        : 'the system goes down with leases that could not be taken back',
+    );
+  }
   release();
 }
 

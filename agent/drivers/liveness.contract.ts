@@ -175,5 +175,16 @@ export function livenessContract(name: string, open: () => Promise<LivenessWorld
       assert.equal(a.driver.endedBecause(lost), null);
       stop();
     });
+
+    it('a host that goes down has taken its promises back before, and nobody starts what kept them again', async () => {
+      await until('b sees a', () => seen(b, a));
+      assert.equal(await a.driver.end(10_000), true);
+      await until('b sees it unguarded, or no more', () => seen(b, a)?.guarded !== true);
+      await delay(2 * world.terms.renewEveryMs);
+      const last = seen(b, a)?.counter;
+      await delay(world.terms.leaseMs);
+      assert.equal(seen(b, a)?.counter, last);
+      assert.ok(a.isRunning(await a.startVm(world.poolId)), 'the host was not reset');
+    });
   });
 }

@@ -25,6 +25,11 @@ export interface LivenessDriver {
   /** Lets go of it; leases are renewed on. */
   close(): Promise<void>;
   /**
+   * The host goes down on purpose: every promise is taken back and the watchdog stopped, so that the end of what keeps the leases
+   * resets nothing. Answers whether that was done in time; on a storage that hangs it cannot be.
+   */
+  end(withinMs: number): Promise<boolean>;
+  /**
    * Keeps these leases from now on, also over restarts of agent and host. Resolves when the plan is kept on disk. A pool
    * without a place is reported with an error and not renewed. Errors: `host-failed`.
    */

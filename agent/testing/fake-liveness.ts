@@ -13,6 +13,9 @@ export class FakeLiveness implements LivenessDriver {
 
   async open(): Promise<void> {}
   async close(): Promise<void> {}
+  async end(): Promise<boolean> {
+    return true;
+  }
 
   /** The lease of a pool is lost, and back at once. */
   blink(poolId: string): void {

@@ -128,7 +128,7 @@ export class HostMachine {
     clock.after(chance.between(100, shutDownFromMs), () => {
       if (!isSame()) return;
       this.#endAgent();
-      sim.keeper.stop();
+      void sim.keeper.stop();
       this.noteHealth();
     });
     if (!this.hangs) clock.after(offMs, () => void (isSame() && this.powerOff('it has shut down')));

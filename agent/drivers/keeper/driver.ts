@@ -3,10 +3,12 @@
  * Starts another one at once when it dies: until then nobody renews the leases, and the watchdog runs.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Liveness, LivenessPlan } from '@kvasir/api/agent/liveness.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { type KeeperFile, readKeeperFile, writeKeeperFile } from '../../lease/keeper-file.ts';
@@ -78,6 +80,16 @@ export class KeeperDriver implements LivenessDriver {
     return Promise.resolve();
   }
 
+  async end(withinMs: number): Promise<boolean> {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    const socket = this.#socket;
+    if (socket === null) return this.#file?.plan == null;
+    const gone = once(socket, 'close').then(() => true);
+    writeMessage(socket, { kind: 'stop' });
+    return await Promise.race([gone, delay(withinMs, false, { ref: false })]);
+  }
+
   apply(plan: LivenessPlan, places: readonly LeasePlace[]): Promise<void> {
     return this.#change({ plan }, places);
   }
@@ -134,11 +146,6 @@ export class KeeperDriver implements LivenessDriver {
   watch(listener: (event: LivenessEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  /** Ends the keeper properly: it takes its promises back and stops the watchdog. */
-  stopKeeper(): void {
-    if (this.#socket !== null) writeMessage(this.#socket, { kind: 'stop' });
   }
 
   get #path(): string {

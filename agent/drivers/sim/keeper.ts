@@ -45,8 +45,9 @@ export class SimKeeper {
   }
 
   /** Ends in order: takes its promises back first, as long as that takes. */
-  stop(): void {
-    void this.#keeper?.stop().then(() => this.kill());
+  async stop(): Promise<void> {
+    await this.#keeper?.stop();
+    this.kill();
   }
 
   /** kill -9: nothing is taken back, the watchdog runs on. */

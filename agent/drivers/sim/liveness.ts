@@ -33,6 +33,13 @@ export class SimLivenessDriver implements LivenessDriver {
     return Promise.resolve();
   }
 
+  async end(withinMs: number): Promise<boolean> {
+    const { keeper, world } = this.#host;
+    await this.close();
+    const ended = keeper.stop().then(() => true);
+    return await Promise.race([ended, world.clock.sleep(withinMs).then(() => false)]);
+  }
+
   apply(plan: LivenessPlan, places: readonly LeasePlace[]): Promise<void> {
     this.#host.requirePower();
     this.#host.keeper.plan = { plan, places };
