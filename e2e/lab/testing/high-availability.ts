@@ -52,9 +52,13 @@ export class HaCloud {
   /** All hosts up and well, their leases guarded and the VMs of the test where they run for good. */
   async untilQuiet(timeoutMs = 60_000): Promise<void> {
     const { client, lab } = this.cloud;
+    let last: readonly Host[] = [];
     await until('all hosts up and well', timeoutMs, async () => {
-      const hosts = (await client.call(hostOperations.list, {})).items;
-      return hosts.every(({ state, ha }) => state === 'up' && ha.state === 'running');
+      last = (await client.call(hostOperations.list, {})).items;
+      return last.every(({ state, ha }) => state === 'up' && ha.state === 'running');
+    }).catch((error: Error) => {
+      const seen = last.map(({ name, state, ha }) => `${name} ${state}, ${ha.state}: ${ha.because}`);
+      throw new Error(`${error.message}; last seen: ${seen.join('; ')}`, { cause: error });
     });
     await until('incidents closed', timeoutMs, async () => {
       return (await client.call(haOperations.list, { query: { open: true } })).items.length === 0;
