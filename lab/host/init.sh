@@ -155,7 +155,8 @@ start_open_vswitch() {
   supervise ovsdb-server ovsdb-server "$database" --remote=punix:/run/openvswitch/db.sock \
     --remote=db:Open_vSwitch,Open_vSwitch,manager_options --unixctl=/run/openvswitch/ovsdb-server.ctl --pidfile=/run/openvswitch/ovsdb-server.pid &
   for ((tries = 0; tries < 1000; tries++)); do [[ -S /run/openvswitch/db.sock ]] && break; pause 0.01; done
-  ovs-vsctl --no-wait -- init -- set Open_vSwitch . "external_ids:system-id=$name" \
+  # The socket is there a moment before anybody listens on it.
+  ovs-vsctl --retry --timeout=30 --no-wait -- init -- set Open_vSwitch . "external_ids:system-id=$name" \
     other_config:n-handler-threads=1 other_config:n-revalidator-threads=1
   supervise ovs-vswitchd ovs-vswitchd unix:/run/openvswitch/db.sock --unixctl=/run/openvswitch/ovs-vswitchd.ctl \
     --pidfile=/run/openvswitch/ovs-vswitchd.pid &
