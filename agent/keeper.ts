@@ -86,14 +86,19 @@ async function main(path: string, runDirectory: string): Promise<void> {
     probes.apply(plan);
     log(`keeps ${plan.pools.length} leases, ${plan.peers.length} peers (generation ${plan.generation})`);
   };
-  const reload = async (): Promise<string | null> => {
-    try {
-      file = await readKeeperFile(path);
-      apply();
-      return null;
-    } catch (error) {
-      return String(error);
-    }
+  let reloaded: Promise<string | null> = Promise.resolve(null);
+  // One after the other: of two reads at once the older could end last, and would stand.
+  const reload = (): Promise<string | null> => {
+    reloaded = reloaded.then(async () => {
+      try {
+        file = await readKeeperFile(path);
+        apply();
+        return null;
+      } catch (error) {
+        return String(error);
+      }
+    });
+    return reloaded;
   };
   const stop = async (): Promise<void> => {
     log('is asked to stop: takes its promises back first');
