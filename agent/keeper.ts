@@ -8,6 +8,7 @@ import { setPriority, uptime } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Liveness } from '@kvasir/api/agent/liveness.ts';
 import { ChildPoolIo } from './lease/child-pool-io.ts';
+import { KeyedLock } from './keyed-lock.ts';
 import { DeviceWatchdog } from './lease/device-watchdog.ts';
 import { readKeeperFile } from './lease/keeper-file.ts';
 import { KeeperServer, writeMessage } from './lease/keeper-socket.ts';
@@ -86,10 +87,10 @@ async function main(path: string, runDirectory: string): Promise<void> {
     probes.apply(plan);
     log(`keeps ${plan.pools.length} leases, ${plan.peers.length} peers (generation ${plan.generation})`);
   };
-  let reloaded: Promise<string | null> = Promise.resolve(null);
   // One after the other: of two reads at once the older could end last, and would stand.
-  const reload = (): Promise<string | null> => {
-    reloaded = reloaded.then(async () => {
+  const reading = new KeyedLock();
+  const reload = (): Promise<string | null> =>
+    reading.run('file', async () => {
       try {
         file = await readKeeperFile(path);
         apply();
@@ -98,8 +99,6 @@ async function main(path: string, runDirectory: string): Promise<void> {
         return String(error);
       }
     });
-    return reloaded;
-  };
   const stop = async (): Promise<void> => {
     log('is asked to stop: takes its promises back first');
     await keeper.stop();
