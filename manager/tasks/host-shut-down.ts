@@ -12,7 +12,8 @@ type Seams = Pick<StepContext<unknown>, 'db' | 'power' | 'clock' | 'signal'>;
 const lookEveryMs = 1000;
 /** The agent of a system that shuts down falls silent well before. */
 const silentWithinMs = 15_000;
-const offWithinMs = 120_000;
+/** One that is not off by then hangs: with its agent gone nothing can have begun there. */
+const offWithinMs = 30_000;
 
 /**
  * Answers whether the host shut down. Nobody waits for it any more once `check`, which is called again and again meanwhile, throws:
@@ -53,7 +54,8 @@ export async function shutDownHost(
 }
 
 /**
- * For a host that may be shutting down: it cannot be switched on before it is off. Waits for that, or until it looks as if it stays on.
+ * For a host that may be shutting down, and is needed: it cannot be switched on before it is off. Waits for that, or until it looks as
+ * if it stays on; one that hangs on its way has its power cut.
  * @throws KvasirError fencing-failed when no device says what the power is
  */
 export async function offOrStaying({ db, power, clock, signal }: Seams, host: HostRow): Promise<void> {
@@ -61,7 +63,12 @@ export async function offOrStaying({ db, power, clock, signal }: Seams, host: Ho
   for (;;) {
     const { reading } = await byAnyDevice(db, host, 'read', (id) => power.powerState(id, signal));
     const isHeard = (await hosts.get(db, host.id)).state === 'up';
-    if (reading.state === 'off' || clock.now() - beganMs >= (isHeard ? silentWithinMs : offWithinMs)) return;
+    const waitedMs = clock.now() - beganMs;
+    if (reading.state === 'off' || (isHeard && waitedMs >= silentWithinMs)) return;
+    if (!isHeard && waitedMs >= offWithinMs) {
+      await byAnyDevice(db, host, 'switched off', (id) => power.powerOff(id, signal));
+      return;
+    }
     await clock.sleep(lookEveryMs, signal);
   }
 }
