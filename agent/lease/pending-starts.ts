@@ -2,8 +2,9 @@
  * Starts of VMs that the hypervisor's daemon was asked for and has not answered: a file each, written by the agent, read by the keeper.
  * Such a VM may have no process yet that could be ended, and get one long after others took it over; see `hung-starts.ts`.
  */
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeKeptFile } from '@kvasir/api/kept-file.ts';
 
 export interface PendingStart {
   readonly vmId: string;
@@ -24,9 +25,7 @@ export class PendingStarts {
 
   async note(start: PendingStart): Promise<void> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    const path = this.#path(start.vmId);
-    await writeFile(`${path}.new`, JSON.stringify(start), { mode: 0o600 });
-    await rename(`${path}.new`, path);
+    await writeKeptFile(this.#path(start.vmId), JSON.stringify(start));
   }
 
   async forget(vmId: string): Promise<void> {
