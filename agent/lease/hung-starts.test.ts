@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -71,5 +71,22 @@ describe('a start that hangs in the daemon', () => {
     const both = endingBoth(running, starting);
     assert.deepEqual(await both.find(pool), ['a', 'b', 'c']);
     assert.deepEqual(await both.end(pool), { vmIds: ['a', 'b', 'c'], left: 3 });
+  });
+
+  it('is not taken for none when its note cannot be read, and what runs is ended all the same', async () => {
+    writeFileSync(join(root, 'starts', 'torn.json'), '{');
+    mkdirSync(join(root, 'starts', 'unreadable.json'));
+    let ends = 0;
+    const end = async (): Promise<{ readonly vmIds: readonly string[]; readonly left: number }> => {
+      ends += 1;
+      return { vmIds: [], left: 0 };
+    };
+    const both = endingBoth({ find: async () => [], end }, hung);
+    await assert.rejects(both.end(pool), /EISDIR/);
+    rmSync(join(root, 'starts', 'unreadable.json'), { recursive: true });
+    await assert.rejects(both.end(pool), SyntaxError);
+    rmSync(join(root, 'starts', 'torn.json'));
+    assert.deepEqual(await both.end(pool), { vmIds: [], left: 0 });
+    assert.equal(ends, 3);
   });
 });

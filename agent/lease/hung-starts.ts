@@ -49,10 +49,12 @@ export function endingBoth(one: VmEnder, other: VmEnder): VmEnder {
   return {
     find: async (pool) => [...new Set([...(await one.find(pool)), ...(await other.find(pool))])],
     end: async (pool) => {
-      // Starts first: what they begin meanwhile has a process by then.
-      const starts = await other.end(pool);
+      // Starts first: what they begin meanwhile has a process by then. Whatever becomes of them, what runs is ended.
+      const [starts] = await Promise.allSettled([other.end(pool)]);
       const running = await one.end(pool);
-      return { vmIds: [...new Set([...running.vmIds, ...starts.vmIds])], left: running.left + starts.left };
+      if (starts.status === 'rejected') throw starts.reason;
+      const { vmIds, left } = starts.value;
+      return { vmIds: [...new Set([...running.vmIds, ...vmIds])], left: running.left + left };
     },
   };
 }

@@ -2,9 +2,9 @@
  * Starts of VMs that the hypervisor's daemon was asked for and has not answered: a file each, written by the agent, read by the keeper.
  * Such a VM may have no process yet that could be ended, and get one long after others took it over; see `hung-starts.ts`.
  */
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeKeptFile } from '@kvasir/api/kept-file.ts';
+import { readKeptFile, writeKeptFile } from '@kvasir/api/kept-file.ts';
 
 export interface PendingStart {
   readonly vmId: string;
@@ -32,13 +32,19 @@ export class PendingStarts {
     await rm(this.#path(vmId), { force: true });
   }
 
+  /** @throws when there is a note that cannot be read: then it is not known which starts there are */
   async all(): Promise<PendingStart[]> {
-    const names = await readdir(this.#directory).catch(() => []);
-    const read = async (name: string): Promise<PendingStart[]> => {
-      const text = await readFile(join(this.#directory, name), 'utf8').catch(() => undefined);
-      return text === undefined ? [] : [JSON.parse(text) as PendingStart];
-    };
-    return (await Promise.all(names.filter((name) => name.endsWith(ending)).map(read))).flat();
+    const names = (await this.#names()).filter((name) => name.endsWith(ending));
+    const texts = await Promise.all(names.map((name) => readKeptFile(join(this.#directory, name))));
+    return texts.filter((text) => text !== undefined).map((text) => JSON.parse(text) as PendingStart);
+  }
+
+  /** None before the first note. */
+  async #names(): Promise<string[]> {
+    return readdir(this.#directory).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
   }
 
   #path(vmId: string): string {

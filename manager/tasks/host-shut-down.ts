@@ -11,7 +11,7 @@ type Seams = Pick<StepContext<unknown>, 'db' | 'power' | 'clock' | 'signal'>;
 
 const lookEveryMs = 1000;
 /** The agent of a system that shuts down falls silent well before. */
-const silentWithinMs = 15_000;
+const agentSilentWithinMs = 15_000;
 /** One that is not off by then hangs: with its agent gone nothing can have begun there. */
 const offWithinMs = 30_000;
 
@@ -64,7 +64,7 @@ export async function offOrStaying({ db, power, clock, signal }: Seams, host: Ho
     const { reading } = await byAnyDevice(db, host, 'read', (id) => power.powerState(id, signal));
     const isHeard = (await hosts.get(db, host.id)).state === 'up';
     const waitedMs = clock.now() - beganMs;
-    if (reading.state === 'off' || (isHeard && waitedMs >= silentWithinMs)) return;
+    if (reading.state === 'off' || (isHeard && waitedMs >= agentSilentWithinMs)) return;
     if (!isHeard && waitedMs >= offWithinMs) {
       await byAnyDevice(db, host, 'switched off', (id) => power.powerOff(id, signal));
       return;

@@ -28,7 +28,7 @@ type Context = StepContext<TaskParams<'host-standby'>>;
 
 const lookEveryMs = 300;
 /** Heartbeats stay away well before. */
-const silentWithinMs = 30_000;
+const heartbeatsEndWithinMs = 30_000;
 
 /** A host whose device does not answer is not emptied for nothing. */
 const checkPower = defineStep('host-standby', {
@@ -113,7 +113,7 @@ const powerOff = defineStep('host-standby', {
 const fallSilent = defineStep('host-standby', {
   name: 'fall-silent',
   run: async ({ db, params, clock, signal }) => {
-    const deadline = clock.now() + silentWithinMs;
+    const deadline = clock.now() + heartbeatsEndWithinMs;
     for (;;) {
       const host = await hosts.get(db, params.hostId);
       if (host.state !== 'up') return;
