@@ -102,7 +102,7 @@ export class Devices {
     const moreMib = size.memoryMib - spec.memoryMib;
     if (moreMib < 0 || moreMib % memoryBlockMib !== 0 || size.memoryMib > spec.maxMemoryMib) return false;
     try {
-      if (size.cpus !== spec.cpus) await this.#client.device.setVcpus(vmId, size.cpus, VcpuFlags.VIR_DOMAIN_VCPU_LIVE);
+      // Memory first: it is refused more often (no slot is left), and what was given before that would stay.
       if (moreMib > 0) {
         await this.#client.device.attach(
           vmId,
@@ -110,6 +110,7 @@ export class Devices {
           DeviceFlags.VIR_DOMAIN_DEVICE_MODIFY_LIVE,
         );
       }
+      if (size.cpus !== spec.cpus) await this.#client.device.setVcpus(vmId, size.cpus, VcpuFlags.VIR_DOMAIN_VCPU_LIVE);
       return true;
     } catch (error) {
       // The guest or this machine type cannot; the definition is changed all the same.
