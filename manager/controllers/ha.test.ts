@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { operatorProof } from '@kvasir/control/ha/fence-proof.ts';
 import { systemIds } from '../ids.ts';
+import { clusters } from '../store/clusters.ts';
 import { recordProof, validProof } from '../store/fence-proofs.ts';
 import { haIncidents, haRestarts } from '../store/ha-incidents.ts';
 import { setClusterHa, setVmHa } from '../store/ha-settings.ts';
@@ -124,6 +125,29 @@ forEachDatabase('high availability', (open, database) => {
     const proof = operatorProof({ hostId: h1, hostName: 'h1', bootId: null }, word, world.clock.now());
     await world.store.transaction((tx) => recordProof(tx, systemIds.uuid(), proof, null));
     await world.until('it runs again', () => world.runs(vm.id));
+  });
+
+  promised('takes no power-off for a proof that cost a host of another cluster its power', async (world) => {
+    const { h1, clusterId } = world.tasks;
+    const vm = await world.runningVm(h1);
+    const [other, x1] = [systemIds.uuid(), systemIds.uuid()];
+    await world.store.transaction(async (tx) => {
+      await clusters.insert(tx, { ...(await clusters.get(tx, clusterId)), id: other, name: 'other' });
+      await hosts.insert(tx, { ...(await hosts.get(tx, h1)), id: x1, name: 'x1', clusterId: other });
+      await setClusterHa(tx, clusterId, { policy: { fencing: ['ipmi'] } });
+    });
+    world.lives.set(x1, { heard: true, alive: true, bootId: 'boot-of-x1' });
+    world.wiring.set(h1, x1);
+    await world.pass(5000);
+    // Nobody sees it any more, and it lives on.
+    Object.assign(world.lives.get(h1)!, { heard: false, alive: false });
+    const told = async (kind: string) => (await world.eventKinds()).includes(kind);
+    await world.until('its device is mistrusted', () => told('fence-device.mistrusted'));
+    await world.until('an operator is called', () => told('ha.operator-needed'));
+    await world.pass(30_000);
+    assert.deepEqual(world.powerOffs, [h1], 'it is not told again');
+    assert.equal(await validProof(world.store.db, h1), undefined);
+    assert.equal((await world.vm(vm.id)).hostId, h1);
   });
 
   promised('fences nobody when half of the hosts are lost at once', async (world) => {

@@ -23,7 +23,7 @@ import { recordProof } from '../store/fence-proofs.ts';
 import { appendTimeline, fenceAttempts } from '../store/ha-incidents.ts';
 import { hosts } from '../store/hosts.ts';
 import { currentEpoch } from '../store/leader.ts';
-import { type HaSnapshotSeams, type HostSignals, readHaSnapshot } from '../tasks/ha-snapshot.ts';
+import { type HaSnapshotSeams, type HostSignals, readHaSnapshot, readHostsElsewhere } from '../tasks/ha-snapshot.ts';
 import { mistrustDevice } from './device-mistrust.ts';
 import { applyAll, type PowerOff } from './ha-apply.ts';
 import { Telling } from './ha-timeline.ts';
@@ -211,7 +211,8 @@ export class HaController {
     const now = clock.now();
     const snapshot = await readHaSnapshot(tx, this.#snapshotSeams(), row.clusterId);
     const host = snapshot.hosts.find(({ id }) => id === hostId)!;
-    const judged = judgePowerOff(host, cut, snapshot, now);
+    const elsewhere = await readHostsElsewhere(tx, this.#seams.signals, row.clusterId);
+    const judged = judgePowerOff(host, cut, snapshot, now, elsewhere);
     if ('missing' in judged && judged.mistrust === true) await mistrustDevice(tx, cut.deviceId, judged.missing, now);
     if (!('evidence' in judged)) return judged;
     const proof = powerOffProof({ hostId, hostName: host.name, bootId: host.bootId }, judged.evidence);
