@@ -158,7 +158,7 @@ export function lostVms(host: HostFacts, verdict: Verdict, snapshot: HaSnapshot)
   const { policy } = snapshot.cluster;
   const isolated = verdict.state === 'management-isolated' && policy.isolation === 'restart';
   const lost =
-    ['dead', 'fencing'].includes(verdict.state) || (verdict.state === 'fenced' && policy.isolation !== 'shutdown');
+    ['dead', 'fencing'].includes(verdict.state) || (verdict.state === 'fenced' && !wasShutDown(host, policy));
   const starved = verdict.state === 'storage-lost' && policy.storageLost === 'restart';
   if (!isolated && !lost && !starved) return [];
   return inOrder(
@@ -172,4 +172,11 @@ export function lostVms(host: HostFacts, verdict: Verdict, snapshot: HaSnapshot)
         (starved ? stoppedStates.includes(vm.state) : vm.lastSeen === 'running' || vm.lastSeen === 'paused'),
     ),
   );
+}
+
+/** The cluster had it switched off because it was isolated, and its VMs are to be off. */
+function wasShutDown({ incident, proof }: HostFacts, { isolation }: HaSnapshot['cluster']['policy']): boolean {
+  const alarms = incident?.alarms ?? [];
+  const byCluster = proof?.proof.kind === 'power-off' || proof?.proof.kind === 'lease-expired';
+  return isolation === 'shutdown' && byCluster && alarms.includes('host-isolated') && !alarms.includes('host-lost');
 }

@@ -8,6 +8,7 @@ import { clusters } from '../store/clusters.ts';
 import { recordProof, validProof } from '../store/fence-proofs.ts';
 import { haIncidents, haRestarts } from '../store/ha-incidents.ts';
 import { setClusterHa, setVmHa } from '../store/ha-settings.ts';
+import { hostDomains } from '../store/host-domains.ts';
 import { hosts } from '../store/hosts.ts';
 import { taskLocks, tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
@@ -87,6 +88,62 @@ forEachDatabase('high availability', (open, database) => {
     assert.ok(await world.runs(vm.id, h1));
     assert.ok((await world.eventKinds()).includes('ha.host-isolated'));
   });
+
+  promised('switches an isolated host off and leaves its VMs off, where the cluster wants that', async (world) => {
+    const { h1, clusterId } = world.tasks;
+    const vm = await world.runningVm(h1);
+    const policy = { isolation: 'shutdown', isolationAfterMs: 1000 } as const;
+    await world.store.transaction((tx) => setClusterHa(tx, clusterId, { policy }));
+    world.lives.get(h1)!.heard = false;
+    await world.until('it is proven off', async () => (await world.haState(h1)) === 'fenced');
+    await world.pass(30_000);
+    assert.deepEqual(world.powerOffs, [h1]);
+    assert.deepEqual([(await world.vm(vm.id)).hostId, (await world.vm(vm.id)).state], [h1, 'unknown']);
+    assert.equal(await haRestarts.count(world.store.db), 0);
+    assert.ok(!(await world.eventKinds()).includes('ha.host-lost'));
+  });
+
+  promised('restarts the VMs of a host that is dead, also where isolated ones are only switched off', async (world) => {
+    const { h1, h2, clusterId } = world.tasks;
+    await world.store.transaction((tx) => setClusterHa(tx, clusterId, { policy: { isolation: 'shutdown' } }));
+    const vm = await world.runningVm(h1);
+    const late = await world.runningVm(h2);
+    world.powerLoss(h1);
+    await world.until('it runs again', async () => (await world.vm(vm.id)).hostId !== h1 && (await world.runs(vm.id)));
+    assert.equal(await world.haState(h1), 'fenced');
+    // It had just arrived there by a migration when the host died.
+    world.tasks.hosts.host(h2).domains.delete(late.id);
+    await world.store.transaction(async (tx) => {
+      await vms.set(tx, { id: late.id }, { hostId: h1, state: 'unknown' });
+      const seen = { name: late.id, state: 'running', managed: true, vmId: late.id, seenAt: 1 };
+      await hostDomains.insert(tx, { hostId: h1, domainId: late.id, ...seen });
+      await hostDomains.remove(tx, { hostId: h2, domainId: late.id });
+    });
+    await world.until(
+      'that one, too',
+      async () => (await world.vm(late.id)).hostId !== h1 && (await world.runs(late.id)),
+    );
+  });
+
+  promised(
+    'restarts the VMs of a host on an operator’s word alone, also where isolated ones are only switched off',
+    async (world) => {
+      const { h1, clusterId } = world.tasks;
+      await world.store.transaction((tx) => setClusterHa(tx, clusterId, { policy: { isolation: 'shutdown' } }));
+      const vm = await world.runningVm(h1);
+      await world.controller.stop();
+      world.powerLoss(h1);
+      await world.pass(5000);
+      world.controller.start();
+      const word = { userId: systemIds.uuid(), userName: 'eva', statement: 'the cable is out' };
+      const proof = operatorProof({ hostId: h1, hostName: 'h1', bootId: null }, word, world.clock.now());
+      await world.store.transaction((tx) => recordProof(tx, systemIds.uuid(), proof, null));
+      await world.until(
+        'it runs again',
+        async () => (await world.vm(vm.id)).hostId !== h1 && (await world.runs(vm.id)),
+      );
+    },
+  );
 
   promised('without an answer of the power device waits for the lease', async (world) => {
     const { h1 } = world.tasks;
