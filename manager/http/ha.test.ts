@@ -15,6 +15,7 @@ import { hostLeftovers } from '../store/host-leftovers.ts';
 import { hostHa, setHostHa } from '../store/host-ha.ts';
 import { type HostRow, hosts } from '../store/hosts.ts';
 import { tasks } from '../store/tasks.ts';
+import { enqueueTask } from '../tasks/enqueue.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { forEachDatabase } from '../testing/databases.ts';
@@ -198,5 +199,30 @@ forEachDatabase('high availability in the API', (open) => {
     );
     const host = await admin().call(hostOperations.get, { params: { host: 'h1' } });
     assert.deepEqual(host.ha, { state: 'running', because: null, since: null, incidentId });
+  });
+
+  it('ends the incidents of a host that is removed, but not while a VM of it may come back to it', async () => {
+    const { store } = world;
+    const gone = await store.transaction(async (tx) => {
+      const row = await insertHost(tx, clusterId, 'gone');
+      await hosts.set(tx, { id: row.id }, { state: 'down' });
+      const about = { hostId: row.id, hostName: 'gone', state: 'fenced', because: 'silent', alarms: [] };
+      await haIncidents.insert(tx, { id: world.env.ids.uuid(), clusterId, ...about, openedAt: 1000, closedAt: null });
+      return row;
+    });
+    const away = await vm('away', { hostId: h2.id, state: 'stopped' });
+    const params = { vmId: away.id, fromHostId: gone.id, toHostId: h2.id, proofId: null, paused: false };
+    const target = { kind: 'vm', id: away.id, name: away.name };
+    const { id: taskId } = await store.transaction((tx) =>
+      enqueueTask(tx, world.env, { kind: 'vm-restart', params, target, projectId, userId: null }),
+    );
+    const remove = () => admin().call(hostOperations.delete, { params: { host: 'gone' } });
+    await assert.rejects(remove(), refused('in-use', /1 VM\(s\) that leave it/));
+    await store.transaction((tx) => tasks.set(tx, { id: taskId }, { state: 'failed' }));
+    await remove();
+    const [incident] = await haIncidents.select(store.db, { hostName: 'gone' });
+    assert.ok(incident?.closedAt !== null && incident?.hostId === null);
+    const { timeline } = await admin().call(haOperations.get, { params: { incident: incident!.id } });
+    assert.deepEqual(timeline.at(-1)?.because, 'gone was removed');
   });
 });
