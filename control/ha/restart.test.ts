@@ -164,6 +164,22 @@ describe('restarts', () => {
     assert.ok(actions.some((action) => action.kind === 'retry' && !action.counts));
   });
 
+  it('stay with a host that has lost a pool or a network that they do not need, and leave one that lost theirs', () => {
+    const replaced = (hosts: Parameters<typeof cluster>[0]) => {
+      const ha = { state: 'running', because: null, sinceMs: now } as const;
+      const h2 = { ha, incident };
+      const vms = [vm('a', { restart: restart('placed'), poolIds: ['silver'] })];
+      const actions = decide(cluster({ h1: dead, h3: {}, ...hosts }, { hosts: { ...proven, h2 }, vms }), now);
+      return actions.some(({ kind }) => kind === 'retry');
+    };
+    assert.equal(replaced({ h2: { ownMs: 7000 } }), false, 'gold is lost');
+    assert.equal(replaced({ h2: { uplink: false } }), false);
+    assert.equal(replaced({ h2: { hypervisorSilentMs: 20_000 } }), true);
+    const own = vm('a', { restart: restart('placed') });
+    const actions = decide(cluster({ h1: dead, h2: { ownMs: 7000 }, h3: {} }, { hosts: proven, vms: [own] }), now);
+    assert.ok(kinds(actions).includes('retry'));
+  });
+
   it('follow an operator’s word as any other proof', () => {
     const proof = operatorProof(
       { hostId: 'h1', hostName: 'h1', bootId: null },

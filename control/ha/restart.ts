@@ -9,7 +9,8 @@ import type { HaAction } from './actions.ts';
 import { covers } from './fence-proof.ts';
 import type { Verdict } from './host-state.ts';
 import { inOrder, letsFirst, waitsFor, wanted } from './restart-order.ts';
-import type { HaSnapshot, HostFacts, RestartFacts, VmFacts } from './snapshot.ts';
+import { lostPools } from './signals.ts';
+import type { HaSnapshot, HostFacts, HostHaState, RestartFacts, VmFacts } from './snapshot.ts';
 
 const longestBackoffMs = 300_000;
 /** A guest that has not answered by then will be somebody's care, but not a restart's. */
@@ -108,9 +109,18 @@ function retryFailed({ restart, id: vmId }: Restarting, snapshot: HaSnapshot, ve
 function reasonToPlaceAnew(vm: Restarting, snapshot: HaSnapshot, verdicts: Verdicts): string | undefined {
   const { toHostId } = vm.restart;
   const name = snapshot.hosts.find(({ id }) => id === toHostId)?.name ?? 'its new host';
-  if (toHostId === null || verdicts.get(toHostId)?.state !== 'running') return `${name} is not running any more`;
+  const to = snapshot.hosts.find(({ id }) => id === toHostId);
+  const state = toHostId === null ? undefined : verdicts.get(toHostId)?.state;
+  if (to === undefined || state === undefined || !mayTake(to, state, vm)) return `${name} cannot run it any more`;
   if (stoppedBecause(vm, snapshot, verdicts) === undefined) return 'nothing proves any more that it does not run';
   return undefined;
+}
+
+/** Whether the VM may start there, if need be: the host has lost nothing, or nothing that the VM cannot start without. */
+export function mayTake(host: HostFacts, state: HostHaState, { poolIds }: Pick<VmFacts, 'poolIds'>): boolean {
+  if (state !== 'storage-lost') return state === 'running' || state === 'network-lost';
+  const lost = lostPools(host);
+  return lost.length > 0 && !lost.some((id) => poolIds.includes(id));
 }
 
 function mayBePlaced(vm: Restarting, snapshot: HaSnapshot, verdicts: Verdicts, now: number): boolean {

@@ -10,6 +10,8 @@ import { haIncidents, haRestarts } from '../store/ha-incidents.ts';
 import { setClusterHa, setVmHa } from '../store/ha-settings.ts';
 import { hostDomains } from '../store/host-domains.ts';
 import { hosts } from '../store/hosts.ts';
+import { pools } from '../store/pools.ts';
+import { placeInThought } from '../tasks/ha-placement.ts';
 import { taskLocks, tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
 import { forEachDatabase } from '../testing/databases.ts';
@@ -262,6 +264,28 @@ forEachDatabase('high availability', (open, database) => {
     assert.equal((await world.eventKinds()).filter((kind) => kind === 'ha.no-capacity').length, 1);
     await world.store.transaction((tx) => hosts.set(tx, { id: h2 }, { schedulable: true }));
     await world.until('it runs', () => world.runs(vm.id, h2));
+  });
+
+  promised('restarts on hosts that lost another pool or their networks when no other has room', async (world) => {
+    const { h1, h2, clusterId, sharedPool } = world.tasks;
+    const other = systemIds.uuid();
+    await world.store.transaction(async (tx) => {
+      await pools.insert(tx, { ...(await pools.get(tx, sharedPool)), id: other, name: 'other' });
+      await setClusterHa(tx, clusterId, { policy: { fencing: ['operator'] } });
+    });
+    const vm = await world.runningVm(h1);
+    const [h3] = [...world.lives.keys()].filter((id) => id !== h1 && id !== h2);
+    world.lives.get(h2)!.lostPool = other;
+    world.lives.get(h3!)!.lostPool = other;
+    await world.until('they lost it', async () => (await world.haState(h2)) === 'storage-lost');
+    const drilled = await placeInThought(world.store.db, world.clock, clusterId, [vm.id], [h1, h2, h3!], () => [h1]);
+    assert.notEqual(drilled.get(vm.id)?.hostId, null);
+    world.powerLoss(h1);
+    await world.until('an operator is called', async () => (await world.eventKinds()).includes('ha.operator-needed'));
+    const word = { userId: systemIds.uuid(), userName: 'eva', statement: 'x' };
+    const proof = operatorProof({ hostId: h1, hostName: 'h1', bootId: null }, word, world.clock.now());
+    await world.store.transaction((tx) => recordProof(tx, systemIds.uuid(), proof, null));
+    await world.until('it runs again', async () => (await world.vm(vm.id)).hostId !== h1 && (await world.runs(vm.id)));
   });
 
   promised('tries another time what failed, and says when the tries are used up', async (world) => {

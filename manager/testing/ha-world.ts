@@ -35,6 +35,8 @@ export interface FakeHostLife {
   /** It runs: it renews its lease and answers its peers. */
   alive: boolean;
   bootId: string;
+  /** A shared pool in which it cannot renew its lease. */
+  lostPool?: string;
 }
 
 export class HaWorld {
@@ -243,10 +245,12 @@ export class HaWorld {
     const age = (hostId: string): number => Math.max(0, atMs - (this.#lastAlive.get(hostId) ?? 0));
     const others = [...this.lives].filter(([other]) => other !== id);
     const poolId = this.tasks.sharedPool;
+    const { bootId: ownBootId, lostPool } = this.lives.get(id)!;
+    const lost = lostPool === undefined ? [] : [{ poolId: lostPool, renewedMsAgo: null, error: 'EIO', lost: true }];
     const report: Liveness = {
-      bootId: this.lives.get(id)!.bootId,
+      bootId: ownBootId,
       guard: 'watchdog',
-      own: [{ poolId, renewedMsAgo: age(id), error: null, lost: false }],
+      own: [{ poolId, renewedMsAgo: age(id), error: null, lost: false }, ...lost],
       seen: others.map(([hostId, { bootId }]) => ({
         poolId,
         hostId,
