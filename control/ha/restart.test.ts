@@ -100,6 +100,20 @@ describe('restarts', () => {
     assert.deepEqual(started([web, vm('db', { projectId: 'other', restart: restart('failed') })]), ['web']);
   });
 
+  it('of VMs in other clusters are only waited for', () => {
+    const db = (state: 'placed' | 'starting') =>
+      vm('db', { hostId: 'x1', clusterId: 'other', restart: restart(state, { fromHostId: 'x1', toHostId: 'x2' }) });
+    for (const state of ['placed', 'starting'] as const) {
+      const vms = [db(state), placed('web', { ha: ha('high', 'db') })];
+      const actions = decide(cluster({ h1: dead, h2: {}, h3: {} }, { hosts: proven, vms }), now);
+      assert.deepEqual(
+        actions.flatMap((action) => ('vmId' in action ? [action.vmId] : [])),
+        [],
+        state,
+      );
+    }
+  });
+
   it('keep to the limit of starts at once', () => {
     assert.deepEqual(started([placed('a'), placed('b'), placed('c')], 2), ['a', 'b']);
   });

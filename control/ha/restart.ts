@@ -25,7 +25,7 @@ interface Restarting extends VmFacts {
 }
 
 export function decideRestarts(snapshot: HaSnapshot, verdicts: Verdicts, now: number): HaAction[] {
-  const open = inOrder<Restarting>(snapshot.vms.filter(isRestarting));
+  const open = inOrder(snapshot.vms.filter(isRestarting).filter(({ clusterId }) => clusterId === snapshot.cluster.id));
   const actions: HaAction[] = [];
   const settled = new Set<string>();
   for (const vm of open) {

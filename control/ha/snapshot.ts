@@ -131,6 +131,8 @@ export interface VmFacts {
   readonly id: string;
   readonly name: string;
   readonly projectId: string;
+  /** Of another cluster only when one of this cluster depends on it. */
+  readonly clusterId: string;
   /** Where it is defined. */
   readonly hostId: string | null;
   readonly state: string;

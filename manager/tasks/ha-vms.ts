@@ -65,6 +65,7 @@ export async function haVmFacts(
       id: row.id,
       name: row.name,
       projectId: row.projectId,
+      clusterId: row.clusterId,
       hostId: row.hostId,
       state: row.state,
       desiredState: row.desiredState,
