@@ -84,7 +84,7 @@ function leaseOf(
 /** As they would be started one by one, each guest answering at once. */
 function startOrder(vms: readonly VmFacts[], snapshot: HaSnapshot, now: number): Rehearsal['restarts'] {
   const waiting = new Set(inOrder(vms));
-  const restart = (vm: VmFacts): VmFacts => ({ ...vm, restart: waits(vm) });
+  const restart = (vm: VmFacts): VmFacts => ({ ...vm, restart: waits(vm, now) });
   const order: { vm: VmFacts; after: readonly string[] }[] = [];
   while (waiting.size > 0) {
     const all = [...snapshot.vms.filter((vm) => !vms.includes(vm)), ...[...waiting].map(restart)];
@@ -97,7 +97,7 @@ function startOrder(vms: readonly VmFacts[], snapshot: HaSnapshot, now: number):
   return order;
 }
 
-function waits(vm: VmFacts): RestartFacts {
+function waits(vm: VmFacts, now: number): RestartFacts {
   return {
     id: vm.id,
     incidentId: '',
@@ -106,7 +106,7 @@ function waits(vm: VmFacts): RestartFacts {
     toHostId: null,
     attempts: 0,
     notBeforeMs: 0,
-    sinceMs: 0,
+    sinceMs: now,
     hadGuestAgent: false,
     task: null,
   };

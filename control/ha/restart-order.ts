@@ -33,8 +33,10 @@ export function waitsFor(
 
 function notReady(needed: VmFacts, { dependencyWaitMs }: Pick<HaPolicy, 'dependencyWaitMs'>, now: number) {
   const { restart } = needed;
-  // Nobody restarts it, so there is nothing to wait for.
-  if (restart === null) return undefined;
+  // Nobody restarts it, or not any more, so there is nothing to wait for.
+  if (restart === null || restart.state === 'failed') return undefined;
+  // It finds no place, or nothing proves that it may start.
+  if (restart.state === 'waiting' && now - restart.sinceMs >= dependencyWaitMs) return undefined;
   if (restart.state !== 'booting') return `it waits for ${needed.name}, which does not run yet`;
   if (needed.guestAgent || !restart.hadGuestAgent || now - restart.sinceMs >= dependencyWaitMs) return undefined;
   return `it waits for the guest of ${needed.name} to answer`;

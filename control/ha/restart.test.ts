@@ -100,6 +100,15 @@ describe('restarts', () => {
     assert.deepEqual(started([web, vm('db', { projectId: 'other', restart: restart('failed') })]), ['web']);
   });
 
+  it('do not wait for ever for one that failed, or that finds no place', () => {
+    const web = placed('web', { ha: ha('high', 'db') });
+    const db = (state: 'waiting' | 'failed', sinceMs: number) =>
+      vm('db', { ha: ha('low'), restart: restart(state, { sinceMs, notBeforeMs: now + 5000 }) });
+    assert.deepEqual(started([web, db('failed', now - 1000)]), ['web'], 'its tries are used up');
+    assert.deepEqual(started([web, db('waiting', now - 59_000)]), []);
+    assert.deepEqual(started([web, db('waiting', now - 60_000)]), ['web']);
+  });
+
   it('of VMs in other clusters are only waited for', () => {
     const db = (state: 'placed' | 'starting') =>
       vm('db', { hostId: 'x1', clusterId: 'other', restart: restart(state, { fromHostId: 'x1', toHostId: 'x2' }) });
