@@ -112,5 +112,5 @@ function nextDevice(host: HostFacts, order: readonly string[], now: number) {
     host.fenceDevices.filter((device) => device.kind === method && reasonAgainstDevice(device) === undefined),
   );
   const untried = devices.find(({ id }) => !failedAt.has(id));
-  return untried ?? devices.find(({ id }) => now - (failedAt.get(id) ?? 0) >= retryDeviceMs);
+  return untried ?? devices.find(({ id }) => Math.abs(now - (failedAt.get(id) ?? 0)) >= retryDeviceMs);
 }

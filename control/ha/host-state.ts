@@ -140,14 +140,16 @@ export function contradicts(host: HostFacts): boolean {
 export function newBoot(host: HostFacts, snapshot: HaSnapshot, now: number): string | undefined {
   const { liveness, lastHeartbeatMs } = host;
   if (host.bootId === null || liveness?.report.bootId !== host.bootId) return undefined;
-  if ((lastHeartbeatMs ?? 0) - liveness.atMs > toldWithinMs) return undefined;
+  // Not known when, since the clock was set back.
+  if (lastHeartbeatMs === null) return undefined;
+  if (lastHeartbeatMs - liveness.atMs > toldWithinMs) return undefined;
   const seen = leaseObservations(host, snapshot, now);
   const fresh = seen.find(
     ({ bootId, unchangedMs, readAtMs }) =>
       bootId !== host.bootId &&
       unchangedMs < 2 * heartbeatMs &&
       readAtMs !== null &&
-      readAtMs > (lastHeartbeatMs ?? 0) + crossingMs,
+      readAtMs > lastHeartbeatMs + crossingMs,
   );
   return fresh?.bootId;
 }

@@ -124,7 +124,10 @@ export function mayTake(host: HostFacts, state: HostHaState, { poolIds }: Pick<V
 }
 
 function mayBePlaced(vm: Restarting, snapshot: HaSnapshot, verdicts: Verdicts, now: number): boolean {
-  return vm.restart.notBeforeMs <= now && !vm.busy && stoppedBecause(vm, snapshot, verdicts) !== undefined;
+  const waitMs = vm.restart.notBeforeMs - now;
+  // Nobody makes it wait for so long: the clock was set back since.
+  const due = waitMs <= 0 || waitMs > longestBackoffMs;
+  return due && !vm.busy && stoppedBecause(vm, snapshot, verdicts) !== undefined;
 }
 
 /** How it is known that the VM does not run where it is defined; undefined: it is not known. */

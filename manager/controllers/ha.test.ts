@@ -235,6 +235,32 @@ forEachDatabase('high availability', (open, database) => {
     await world.until('its VM runs after all', async () => (await world.vm(vm.id)).hostId !== h1);
   });
 
+  promised('goes on when the clock is set back to before the manager began', async (world) => {
+    const { h1, h2 } = world.tasks;
+    const [before, after] = [await world.runningVm(h1), await world.runningVm(h2)];
+    const movesAway = (id: string, hostId: string) =>
+      world.until('it runs again', async () => (await world.vm(id)).hostId !== hostId && (await world.runs(id)));
+    world.powerLoss(h1);
+    await world.pass(1000);
+    world.setClockBack(600_000);
+    await movesAway(before.id, h1);
+    await world.powerOn(h1);
+    await world.until('all is well', async () => (await world.haState(h1)) === 'running');
+    world.powerLoss(h2);
+    await movesAway(after.id, h2);
+  });
+
+  promised('tries a restart again in time although the clock was set back', async (world) => {
+    const { h1, h2 } = world.tasks;
+    const vm = await world.runningVm(h1);
+    await world.store.transaction((tx) => hosts.set(tx, {}, { schedulable: false }));
+    world.powerLoss(h1);
+    await world.until('it waits for room', async () => (await world.eventKinds()).includes('ha.no-capacity'));
+    world.setClockBack(600_000);
+    await world.store.transaction((tx) => hosts.set(tx, { id: h2 }, { schedulable: true }));
+    await world.until('it runs', () => world.runs(vm.id, h2));
+  });
+
   promised('starts VMs by priority and dependency', async (world) => {
     const { h1, clusterId } = world.tasks;
     const low = await world.runningVm(h1, { name: 'a-low' });

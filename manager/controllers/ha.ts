@@ -107,6 +107,9 @@ export class HaController {
       if (signal.aborted) break;
       const lateMs = clock.now() - dueMs;
       if (lateMs > heldUpMs || lateMs < -heldUpMs) this.#manager = { ...this.#manager, heldUpAtMs: clock.now() };
+      // The clock was set back, and from when on it leads by this one cannot be told: from now.
+      if (this.#manager.leadingSinceMs > clock.now())
+        this.#manager = { leadingSinceMs: clock.now(), heldUpAtMs: clock.now() };
       try {
         await this.#round(signal);
       } catch (error) {

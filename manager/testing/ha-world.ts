@@ -61,7 +61,7 @@ export class HaWorld {
     this.tasks = tasks;
     const power = { powerOff: (deviceId: string, signal: AbortSignal) => this.#powerOff(deviceId, signal) };
     const signals = {
-      lastHeartbeatMs: (id: string) => this.#lastHeard.get(id),
+      lastHeartbeatMs: (id: string) => this.#heardMs(id),
       liveness: (id: string) => this.#liveness(id),
       declareDown: (id: string) => this.#declareDown(id),
     };
@@ -176,6 +176,12 @@ export class HaWorld {
     });
   }
 
+  /** Somebody sets the manager's clock back; the hosts measure by their own. */
+  setClockBack(ms: number): void {
+    this.clock.setBack(ms);
+    for (const [id, aliveMs] of this.#lastAlive) this.#lastAlive.set(id, aliveMs - ms);
+  }
+
   /** Time goes by in small steps, and all that waits for it is done. */
   async pass(ms: number): Promise<void> {
     const stepMs = ms >= 1000 ? 250 : 50;
@@ -237,6 +243,12 @@ export class HaWorld {
       if (heard) this.#lastHeard.set(id, now);
       if (alive) this.#lastAlive.set(id, now);
     }
+  }
+
+  /** As the manager's side of the links tells it. */
+  #heardMs(id: string): number | undefined {
+    const heardMs = this.#lastHeard.get(id);
+    return heardMs !== undefined && heardMs > this.clock.now() ? undefined : heardMs;
   }
 
   #liveness(id: string): { report: Liveness; atMs: number } | undefined {
