@@ -6,7 +6,7 @@ import type { HaAction } from './actions.ts';
 import { reasonAgainstDevice } from './device-trust.ts';
 import { type FenceProof, leaseExpiredProof, rebootedProof } from './fence-proof.ts';
 import { type ManagerDoubt, newBoot, seconds, type Verdict } from './host-state.ts';
-import { leaseObservations } from './signals.ts';
+import { leaseObservations, silenceOf } from './signals.ts';
 import type { HaSnapshot, HostFacts } from './snapshot.ts';
 
 /** A device that failed is asked again after so long. */
@@ -18,10 +18,12 @@ const retryDeviceMs = 30_000;
 const settledMs = 2500;
 
 /** Whether this host shall be proven dead now, and why. */
-export function reasonToFence(host: HostFacts, verdict: Verdict, { policy }: HaSnapshot['cluster'], now: number) {
+function reasonToFence(host: HostFacts, verdict: Verdict, snapshot: HaSnapshot, now: number): string | undefined {
+  const { policy } = snapshot.cluster;
   if (verdict.state === 'dead' || verdict.state === 'fencing') return verdict.because;
   if (verdict.state !== 'management-isolated' || policy.isolation === 'leave') return undefined;
-  const isolatedMs = host.ha.state === 'management-isolated' ? now - host.ha.sinceMs : 0;
+  const sinceMs = host.ha.state === 'management-isolated' ? now - host.ha.sinceMs : 0;
+  const isolatedMs = Math.min(sinceMs, silenceOf(host, snapshot, now));
   if (isolatedMs < policy.isolationAfterMs) return undefined;
   return `it has been isolated for ${seconds(isolatedMs)}, and the cluster's reaction to that is ${policy.isolation}`;
 }
@@ -37,7 +39,7 @@ export function decideFencing(
   const { incident, id: hostId } = host;
   if (!policy.enabled || doubt.inGrace || doubt.suspectsItself || incident === null) return [];
   if (host.proof !== null) return moreByLease(host, host.proof.proof, verdict, snapshot, now);
-  const because = reasonToFence(host, verdict, snapshot.cluster, now);
+  const because = reasonToFence(host, verdict, snapshot, now);
   if (because === undefined) return [];
   const subject = { hostId, hostName: host.name, bootId: host.bootId };
   const boot = newBoot(host, snapshot, now);
