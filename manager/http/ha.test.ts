@@ -140,7 +140,14 @@ forEachDatabase('high availability in the API', (open) => {
     await world.store.transaction((tx) => hosts.set(tx, { id: h1.id }, { state: 'down' }));
     const start = () => admin().call(vmOperations.start, { params: { vm: id }, query, body: {} });
     await assert.rejects(start(), refused('wrong-state', /may still be running/));
+    // A manager that does not lead hears nobody, and one that began just now has not yet.
+    await assert.rejects(confirm(), refused('wrong-state', /not known to this manager.* has heard no other host/));
+    assert.equal(await validProof(world.store.db, h1.id), undefined);
+    const { signals } = world.env;
+    const { lastHeartbeatMs } = signals;
+    signals.lastHeartbeatMs = (id) => (id === h2.id ? Date.now() : undefined);
     await confirm();
+    signals.lastHeartbeatMs = lastHeartbeatMs;
     assert.equal((await validProof(world.store.db, h1.id))?.kind, 'operator');
     const task = await start();
     assert.equal(task.kind, 'vm-restart');
