@@ -41,7 +41,8 @@ export function decide(snapshot: HaSnapshot, now: number): HaAction[] {
     const verdict = verdicts.get(host.id);
     if (verdict !== undefined) actions.push(...aboutHost(host, verdict, snapshot, doubt, now));
   }
-  if (snapshot.cluster.policy.enabled && !doubt.inGrace) actions.push(...decideRestarts(snapshot, verdicts, now));
+  // Also where it is off by now: what is open comes to its end.
+  if (!doubt.inGrace) actions.push(...decideRestarts(snapshot, verdicts, now));
   return actions;
 }
 

@@ -181,6 +181,21 @@ describe('restarts', () => {
     assert.deepEqual(dropped?.kind === 'end-restart' && dropped.outcome, 'dropped');
   });
 
+  it('end when high availability is turned off, so that somebody else can start the VM; what starts is left to its end', () => {
+    const off = (state: Parameters<typeof restart>[0], more: object, enabled: boolean, task: object | null = null) => {
+      const vms = [vm('a', { ...more, restart: restart(state, { task: task as never }) })];
+      const snapshot = cluster({ h1: dead, h2: {}, h3: {} }, { hosts: proven, vms, policy: { enabled } });
+      return decide(snapshot, now).map((action) => (action.kind === 'end-restart' ? action.outcome : action.kind));
+    };
+    const vmOff = { ha: { ...defaultVmHa, enabled: false } };
+    for (const state of ['waiting', 'placed', 'failed'] as const) {
+      assert.deepEqual(off(state, {}, false), ['dropped'], state);
+      assert.deepEqual(off(state, vmOff, true), ['dropped'], state);
+    }
+    assert.deepEqual(off('starting', {}, false, { id: 't', state: 'open', error: null }), []);
+    assert.deepEqual(off('starting', {}, false, { id: 't', state: 'succeeded', error: null }), ['booting']);
+  });
+
   it('are placed anew when the new host is lost', () => {
     const vms = [vm('a', { restart: restart('placed') })];
     const actions = decide(cluster({ h1: dead, h2: dead, h3: {}, h4: {}, h5: {} }, { hosts: proven, vms }), now);

@@ -61,6 +61,8 @@ function settle(vm: Restarting, snapshot: HaSnapshot, verdicts: Verdicts, now: n
       if (runs(vm, verdicts)) {
         return { kind: 'end-restart', vmId, outcome: 'recovered', because: 'it runs: its host says so' };
       }
+      if (!snapshot.cluster.policy.enabled || !vm.ha.enabled)
+        return { kind: 'end-restart', vmId, outcome: 'dropped', because: 'high availability was turned off' };
       if (restart.state === 'failed') return retryFailed(vm, snapshot, verdicts, now);
       if (restart.state !== 'placed') return undefined;
       const because = reasonToPlaceAnew(vm, snapshot, verdicts);
