@@ -132,6 +132,19 @@ describe('fencing', () => {
       assert.deepEqual(proofs(isolated.silentMs!, readMsAgo), [], 'read before, it may be the boot before this one');
   });
 
+  it('says why no device helps: there is none, or the cluster uses none', () => {
+    const told = (more: Partial<HostFacts>) =>
+      decide(
+        cluster(
+          { h1: dead, h2: {}, h3: {} },
+          { hosts: { h1: { ...lost.h1, ...more } }, policy: { fencing: ['operator'] } },
+        ),
+        now,
+      ).flatMap((action) => (action.kind === 'alarm' && action.code === 'operator-needed' ? [action.because] : []))[0];
+    assert.match(told({})!, /power: the cluster uses no device of it;/);
+    assert.match(told({ fenceDevices: [] })!, /power: it has no device;/);
+  });
+
   it('of an isolated host counts only time in which the manager listened', () => {
     const ha = { state: 'management-isolated', because: 'x', sinceMs: now - 3_600_000 } as const;
     const told = (heldUpAtMs: number | null, silentMs: number) =>

@@ -57,11 +57,13 @@ export function decideFencing(
     return [{ kind: 'power-off', hostId, incidentId: incident.id, deviceId: device.id, because }];
   }
   if (leaseWillProve(host, snapshot, now) || incident.alarms.includes('operator-needed')) return [];
+  const used = host.fenceDevices.filter(({ kind }) => policy.fencing.includes(kind));
+  const none = host.fenceDevices.length === 0 ? 'it has no device' : 'the cluster uses no device of it';
   const tried = [
     ...host.failedFencings.map(({ reason }) => reason),
-    ...host.fenceDevices.flatMap((each) => reasonAgainstDevice(each) ?? []),
+    ...used.flatMap((each) => reasonAgainstDevice(each) ?? []),
   ];
-  const left = `nothing proves that ${host.name} is off (power: ${tried.at(-1) ?? 'it has no device'}; lease: ${lease.missing})`;
+  const left = `nothing proves that ${host.name} is off (power: ${tried.at(-1) ?? none}; lease: ${lease.missing})`;
   return [
     {
       kind: 'alarm',

@@ -35,8 +35,9 @@ function notReady(needed: VmFacts, { dependencyWaitMs }: Pick<HaPolicy, 'depende
   const { restart } = needed;
   // Nobody restarts it, or not any more, so there is nothing to wait for.
   if (restart === null || restart.state === 'failed') return undefined;
-  // It finds no place, or nothing proves that it may start.
-  if (restart.state === 'waiting' && now - restart.sinceMs >= dependencyWaitMs) return undefined;
+  // It finds no place, nothing proves that it may start, or a task has it or a disk of it.
+  const waits = restart.state === 'waiting' || (restart.state === 'placed' && needed.busy);
+  if (waits && now - restart.sinceMs >= dependencyWaitMs) return undefined;
   if (restart.state !== 'booting') return `it waits for ${needed.name}, which does not run yet`;
   if (needed.guestAgent || !restart.hadGuestAgent || now - restart.sinceMs >= dependencyWaitMs) return undefined;
   return `it waits for the guest of ${needed.name} to answer`;

@@ -107,6 +107,9 @@ describe('restarts', () => {
     assert.deepEqual(started([web, db('failed', now - 1000)]), ['web'], 'its tries are used up');
     assert.deepEqual(started([web, db('waiting', now - 59_000)]), []);
     assert.deepEqual(started([web, db('waiting', now - 60_000)]), ['web']);
+    const held = (sinceMs: number) => placed('db', { busy: true, restart: restart('placed', { sinceMs }) });
+    assert.deepEqual(started([web, held(now - 59_000)]), []);
+    assert.deepEqual(started([web, held(now - 60_000)]), ['web'], 'a task has it');
   });
 
   it('of VMs in other clusters are only waited for', () => {

@@ -144,7 +144,7 @@ export interface VmFacts {
   /** All its disks can be reached from other hosts. */
   readonly shared: boolean;
   readonly guestAgent: boolean;
-  /** A task works on it that is not its restart. */
+  /** A task works on it, or on a disk of it, that is not its restart. */
   readonly busy: boolean;
   readonly restart: RestartFacts | null;
 }

@@ -13,7 +13,9 @@ import { hosts } from '../store/hosts.ts';
 import { pools } from '../store/pools.ts';
 import { placeInThought } from '../tasks/ha-placement.ts';
 import { taskLocks, tasks } from '../store/tasks.ts';
-import { vms } from '../store/vms.ts';
+import { vmDisks, vms } from '../store/vms.ts';
+import { volumes } from '../store/volumes.ts';
+import { enqueueTask } from '../tasks/enqueue.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import { HaWorld } from '../testing/ha-world.ts';
 
@@ -331,6 +333,55 @@ forEachDatabase('high availability', (open, database) => {
     world.tasks.hosts.fate = () => ({ kind: 'work' });
     await world.powerOn(h1);
     await world.until('it runs, for its host is back', () => world.runs(vm.id));
+  });
+
+  promised(
+    'calls an operator again when the host is lost again while a VM could not be restarted yet',
+    async (world) => {
+      const { h1, clusterId } = world.tasks;
+      await world.runningVm(h1);
+      await world.store.transaction((tx) =>
+        setClusterHa(tx, clusterId, { policy: { fencing: ['operator'], restartLimit: 1 } }),
+      );
+      world.tasks.hosts.fate = ({ method }) =>
+        method === 'vm.start'
+          ? { kind: 'throw', error: new KvasirError('host-failed', { reason: 'no' }), after: false }
+          : { kind: 'work' };
+      const calls = async (kind: string, count: number) =>
+        (await world.eventKinds()).filter((each) => each === kind).length === count;
+      world.powerLoss(h1);
+      await world.until('an operator is called', () => calls('ha.operator-needed', 1));
+      await world.powerOn(h1);
+      await world.until('it cannot start', () => calls('ha.restart-failed', 1));
+      await world.pass(10_000);
+      assert.equal(await haIncidents.count(world.store.db, { closedAt: null }), 1);
+      world.powerLoss(h1);
+      await world.until('an operator is called again', () => calls('ha.operator-needed', 2));
+      assert.ok(await calls('ha.host-lost', 2));
+    },
+  );
+
+  promised('waits in silence for a disk that another task holds', async (world) => {
+    const { h1 } = world.tasks;
+    const vm = await world.runningVm(h1);
+    const [disk] = await vmDisks.select(world.store.db, { vmId: vm.id });
+    const volume = await volumes.get(world.store.db, disk!.volumeId);
+    const params = { volumeId: volume.id, hostId: world.tasks.h2, vmId: null, fromMib: 10, toMib: 20 };
+    const about = { target: { kind: 'volume', id: volume.id, name: volume.name }, projectId: null, userId: null };
+    const seams = { clock: world.clock, ids: systemIds };
+    const { id: taskId } = await world.store.transaction(async (tx) => {
+      const task = await enqueueTask(tx, seams, { kind: 'volume-resize', params, ...about });
+      await tasks.set(tx, { id: task.id }, { state: 'parked', parkedAt: 1 });
+      return task;
+    });
+    world.powerLoss(h1);
+    await world.until('it is proven dead', async () => (await validProof(world.store.db, h1)) !== undefined);
+    await world.pass(5000);
+    const told = (await world.story()).length;
+    await world.pass(30_000);
+    assert.equal((await world.story()).length, told);
+    await world.store.transaction((tx) => taskLocks.remove(tx, { taskId }));
+    await world.until('it runs', () => world.runs(vm.id));
   });
 
   promised('lets VMs be whose host comes back with them running', async (world) => {
