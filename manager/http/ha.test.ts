@@ -9,7 +9,7 @@ import { hostOperations } from '@kvasir/api/resources/host.ts';
 import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { volumeOperations } from '@kvasir/api/resources/volume.ts';
 import { fenceProofs, validProof } from '../store/fence-proofs.ts';
-import { appendTimeline, haIncidents } from '../store/ha-incidents.ts';
+import { appendTimeline, haIncidents, haRestarts } from '../store/ha-incidents.ts';
 import { hostDomains } from '../store/host-domains.ts';
 import { hostLeftovers } from '../store/host-leftovers.ts';
 import { hostHa, setHostHa } from '../store/host-ha.ts';
@@ -153,6 +153,42 @@ forEachDatabase('high availability in the API', (open) => {
     assert.equal(task.kind, 'vm-restart');
     assert.equal((await vms.get(world.store.db, id)).reservedHostId, h2.id);
     await assert.rejects(start(), refused('busy', /locked/));
+  });
+
+  it('lets a VM of a dead host be started or deleted once high availability has given it up', async () => {
+    const { store, env } = world;
+    const restarting = async (name: string, state: 'waiting' | 'failed') => {
+      const { id } = await vm(name, { state: 'unknown' });
+      const about = { vmId: id, incidentId: env.ids.uuid(), fromHostId: h1.id, toHostId: null, taskId: null };
+      const tries = {
+        attempts: 4,
+        notBefore: 0,
+        since: 1,
+        hadGuestAgent: false,
+        reason: 'no',
+        createdAt: 1,
+        endedAt: null,
+      };
+      await store.transaction((tx) => haRestarts.insert(tx, { id: env.ids.uuid(), state, ...about, ...tries }));
+      return id;
+    };
+    const start = (id: string) => admin().call(vmOperations.start, { params: { vm: id }, query, body: {} });
+    const remove = (id: string) => admin().call(vmOperations.delete, { params: { vm: id }, query });
+    const busy = await restarting('still-tried', 'waiting');
+    await assert.rejects(start(busy), refused('wrong-state', /being restarted by high availability/));
+    await assert.rejects(remove(busy), refused('wrong-state', /being restarted by high availability/));
+    const [started, removed] = [await restarting('given-up', 'failed'), await restarting('given-up-too', 'failed')];
+    assert.equal((await start(started)).kind, 'vm-restart');
+    assert.equal((await remove(removed)).kind, 'vm-delete');
+    const open = await haRestarts.select(store.db, { endedAt: null });
+    assert.deepEqual(
+      open.map(({ vmId }) => vmId),
+      [busy],
+    );
+    await store.transaction(async (tx) => {
+      await vms.remove(tx, { id: [busy, started, removed] });
+      await hostLeftovers.remove(tx, { targetId: removed });
+    });
   });
 
   it('lets a VM and a volume go whose host is proven dead, so that the host can be removed; that clears them if it is back', async () => {
