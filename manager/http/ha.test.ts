@@ -83,6 +83,16 @@ forEachDatabase('high availability in the API', (open) => {
     await assert.rejects(send({ dependsOn: ['web'] }), refused('invalid-request', /itself/));
   });
 
+  it('keeps a VM behind one that it depends on when that is renamed', async () => {
+    const [first, other] = [await vm('first'), await vm('second')];
+    const send = (id: string, body: object) => admin().call(vmOperations.update, { params: { vm: id }, query, body });
+    await send(other.id, { ha: { dependsOn: ['elsewhere', 'first'] } });
+    await send(first.id, { name: 'renamed' });
+    const { ha } = await admin().call(vmOperations.get, { params: { vm: 'second' }, query });
+    assert.deepEqual(ha.dependsOn, ['elsewhere', 'renamed']);
+    await world.store.transaction((tx) => vms.remove(tx, { id: [first.id, other.id] }));
+  });
+
   it('rehearses the death of a host, and explains what would become of a VM', async () => {
     await vm('db');
     const local = await vm('local');
