@@ -47,7 +47,7 @@ export function decide(snapshot: HaSnapshot, now: number): HaAction[] {
 }
 
 /** What is thought of each host; those that never joined are left out. */
-export function judge(snapshot: HaSnapshot, doubt: ManagerDoubt, now: number): Verdicts {
+function judge(snapshot: HaSnapshot, doubt: ManagerDoubt, now: number): Verdicts {
   const joined = snapshot.hosts.filter(({ state }) => state !== 'joining');
   return new Map(joined.map((host) => [host.id, judgeHost(host, snapshot, doubt, now)]));
 }

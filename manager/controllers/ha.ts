@@ -106,10 +106,10 @@ export class HaController {
       await this.#sleep(haRoundMs, signal);
       if (signal.aborted) break;
       const lateMs = clock.now() - dueMs;
-      if (lateMs > heldUpMs || lateMs < -heldUpMs) this.#manager = { ...this.#manager, heldUpAtMs: clock.now() };
-      // The clock was set back, and from when on it leads by this one cannot be told: from now.
-      if (this.#manager.leadingSinceMs > clock.now())
-        this.#manager = { leadingSinceMs: clock.now(), heldUpAtMs: clock.now() };
+      const { leadingSinceMs } = this.#manager;
+      // Set back to before it began to lead, the clock tells nothing of that time: it leads from now on.
+      if (Math.abs(lateMs) > heldUpMs || leadingSinceMs > clock.now())
+        this.#manager = { leadingSinceMs: Math.min(leadingSinceMs, clock.now()), heldUpAtMs: clock.now() };
       try {
         await this.#round(signal);
       } catch (error) {

@@ -47,8 +47,6 @@ const downAfterMs = missedHeartbeats * heartbeatIntervalMs;
 const startGraceMs = 10_000;
 /** A link without heartbeats is of no use: the agent had better dial anew. */
 const closeAfterMs = 4 * downAfterMs;
-/** A clock that is less ahead is only being adjusted. */
-const setBackMs = 1000;
 const rememberSeenEveryMs = 10_000;
 const refreshEveryMs = 5000;
 const listTimeoutMs = 20_000;
@@ -115,7 +113,7 @@ export class LinkHub {
   /** When the host was heard last since this manager leads, and since its clock was last set back. */
   lastHeardMs(hostId: string): number | undefined {
     const heardMs = this.#heard.get(hostId);
-    return heardMs !== undefined && heardMs - this.#options.clock.now() > setBackMs ? undefined : heardMs;
+    return heardMs !== undefined && heardMs - this.#options.clock.now() > heartbeatIntervalMs ? undefined : heardMs;
   }
 
   /** The host counts as down, although its heartbeats have not been missed for long enough, until it is heard again. */

@@ -275,7 +275,7 @@ forEachDatabase('high availability in the API', (open) => {
     await remove();
     const [incident] = await haIncidents.select(store.db, { hostName: 'gone' });
     assert.ok(incident?.closedAt !== null && incident?.hostId === null);
-    const { timeline } = await admin().call(haOperations.get, { params: { incident: incident!.id } });
+    const { timeline } = await admin().call(haOperations.get, { params: { incident: incident.id } });
     assert.deepEqual(timeline.at(-1)?.because, 'gone was removed');
   });
 });

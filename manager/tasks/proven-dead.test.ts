@@ -15,7 +15,6 @@ import { volumes } from '../store/volumes.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import { bootAnew, comeBack, die, dieToItsLeases } from '../testing/host-death.ts';
 import { enqueue, lead, runToEnd, taskEnd } from '../testing/task-runs.ts';
-import type { Scenario } from '../testing/scenarios/scenario.ts';
 import { taskScenarios } from '../testing/task-scenarios.ts';
 import { TaskWorld } from '../testing/task-world.ts';
 import { retryTask } from './retry.ts';
@@ -118,7 +117,7 @@ forEachDatabase('a host that is proven dead', (open, database) => {
       await world.store.transaction((tx) => vmDisks.set(tx, { volumeId }, { vmId: vm.id, device: 'vdb', position: 1 }));
       const params = { ...scenario.task.params, vmId: vm.id };
       const task = { ...scenario.task, params, target: { kind: 'vm', id: vm.id, name: vm.name } };
-      const taskId = await enqueue(world, { ...scenario, task } as Scenario);
+      const taskId = await enqueue(world, { ...scenario, task });
       // It was done, and nobody heard of it: the VM runs on with its other disk, of whose lease nothing is known.
       await losing(world, kind === 'vm-attach-disk' ? 'vm.attachDisk' : 'vm.detachDisk', dieToItsLeases);
       const end = await endOf(world, taskId);
