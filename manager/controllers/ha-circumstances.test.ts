@@ -12,7 +12,7 @@ import { hostDomains } from '../store/host-domains.ts';
 import { hosts } from '../store/hosts.ts';
 import { pools } from '../store/pools.ts';
 import { taskLocks, tasks } from '../store/tasks.ts';
-import { vmDisks, vms } from '../store/vms.ts';
+import { vmDisks, type VmRow, vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { enqueueTask } from '../tasks/enqueue.ts';
 import { placeInThought } from '../tasks/ha-placement.ts';
@@ -134,6 +134,26 @@ forEachDatabase('high availability', (open, database) => {
     const proof = operatorProof({ hostId: h1, hostName: 'h1', bootId: null }, word, world.clock.now());
     await world.store.transaction((tx) => recordProof(tx, systemIds.uuid(), proof, null));
     await world.until('it runs again', async () => (await world.vm(vm.id)).hostId !== h1 && (await world.runs(vm.id)));
+  });
+
+  promised('keeps VMs of a group together or apart that leave a dead host', async (world) => {
+    const { h1, h2 } = world.tasks;
+    const near: VmRow[] = [];
+    for (const _ of [1, 2, 3]) near.push(await world.runningVm(h1, { affinity: ['near'] }));
+    const apart = [
+      await world.runningVm(h1, { antiAffinity: ['db'] }),
+      await world.runningVm(h2, { antiAffinity: ['db'] }),
+    ];
+    world.powerLoss(h1);
+    await world.until('all run again', async () => {
+      const running = await Promise.all(
+        [...near, ...apart].map(async ({ id }) => (await world.runs(id)) && (await world.vm(id)).hostId !== h1),
+      );
+      return running.every(Boolean);
+    });
+    const hostsOf = async (some: readonly { readonly id: string }[]) =>
+      new Set(await Promise.all(some.map(async ({ id }) => (await world.vm(id)).hostId))).size;
+    assert.deepEqual([await hostsOf(near), await hostsOf(apart)], [1, 2]);
   });
 
   promised('goes on when the clock is set back to before the manager began', async (world) => {

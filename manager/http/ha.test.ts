@@ -163,6 +163,13 @@ forEachDatabase('high availability in the API', (open) => {
     assert.equal(task.kind, 'vm-restart');
     assert.equal((await vms.get(world.store.db, id)).reservedHostId, h2.id);
     await assert.rejects(start(), refused('busy', /locked/));
+    const [near, other] = [
+      await vm('near', { state: 'unknown', desiredState: 'stopped', affinity: ['near'] }),
+      await vm('near-too', { state: 'unknown', desiredState: 'stopped', affinity: ['near'] }),
+    ];
+    const started = await admin().call(vmOperations.start, { params: { vm: near.id }, query, body: {} });
+    assert.equal(started.kind, 'vm-restart', 'its group is left on the dead host');
+    await world.store.transaction((tx) => vms.remove(tx, { id: [near.id, other.id] }));
   });
 
   it('lets a VM of a dead host be started or deleted once high availability has given it up', async () => {

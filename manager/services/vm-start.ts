@@ -54,7 +54,8 @@ async function startElsewhere(change: Change, vm: VmRow, proof: FenceProofRow, p
   const seen = await hostDomains.find(tx, { hostId: proof.hostId, domainId: vm.id });
   if (seen?.state === 'suspended') throw refused('suspended, with its memory on a host that is dead');
   const unwell = (await hostHa.select(tx)).filter(({ state }) => state !== 'running').map(({ hostId }) => hostId);
-  const request = { ...(await placementOf(tx, vm, vm)), excludeHostIds: [...new Set([...unwell, proof.hostId])] };
+  const excludeHostIds = [...new Set([...unwell, proof.hostId])];
+  const request = { ...(await placementOf(tx, vm, vm)), excludeHostIds, leftHostIds: [proof.hostId] };
   const toHostId = await chooseHost(change, vm.clusterId, request);
   const desiredState = paused ? 'paused' : 'running';
   const changes = { desiredState, reservedHostId: toHostId } as const;

@@ -50,7 +50,9 @@ export async function placeMany(
     await reserve(tx, placed.slice(written));
     written = placed.length;
   };
-  for (const { vm, request } of requests) {
+  for (const { vm, request: found } of requests) {
+    // Where it cannot start its group cannot be joined.
+    const request = { ...found, leftHostIds: lastResort(vm) };
     const grouped = vm.affinity.length > 0 || vm.antiAffinity.length > 0;
     // That decision reads the database, so all before it has to be there.
     if (grouped) await write();
@@ -108,7 +110,10 @@ export async function placeInThought(
   for (const { vm, request } of requests) {
     const hosts = snapshot.hosts.map((host) => host.withPromised(nothing, single.get(host.id) ?? []));
     const without = (hostIds: readonly string[]): PlacementDecision =>
-      placeVm({ ...request, excludeHostIds: both(request, hostIds) }, { cluster: snapshot.cluster, hosts });
+      placeVm(
+        { ...request, excludeHostIds: both(request, hostIds), leftHostIds: lastResort(vm) },
+        { cluster: snapshot.cluster, hosts },
+      );
     const best = without(excludeHostIds);
     const decision = best.ok ? best : without(lastResort(vm));
     const because = decision.ok ? decision.because : describeRefusals(decision.refusals);
