@@ -100,6 +100,22 @@ describe('restarts', () => {
     assert.deepEqual(started([web, vm('db', { projectId: 'other', restart: restart('failed') })]), ['web']);
   });
 
+  it('are not held up by one whose task waits for an operator', () => {
+    const parked = (sinceMs = now - 1000) =>
+      vm('db', {
+        ha: ha('high'),
+        restart: restart('starting', { sinceMs, task: { id: 't', state: 'parked', error: 'x' } }),
+      });
+    assert.deepEqual(
+      started([parked(), placed('a'), placed('b')], 1),
+      ['a'],
+      'neither by the limit nor by its priority',
+    );
+    const web = placed('web', { ha: ha('high', 'db') });
+    assert.deepEqual(started([parked(now - 59_000), web]), []);
+    assert.deepEqual(started([parked(now - 60_000), web]), ['web']);
+  });
+
   it('do not wait for ever for one that failed, or that finds no place', () => {
     const web = placed('web', { ha: ha('high', 'db') });
     const db = (state: 'waiting' | 'failed', sinceMs: number) =>

@@ -8,7 +8,7 @@
 import type { HaAction } from './actions.ts';
 import { covers } from './fence-proof.ts';
 import type { Verdict } from './host-state.ts';
-import { inOrder, letsFirst, waitsFor, wanted } from './restart-order.ts';
+import { inOrder, isStarting, letsFirst, waitsFor, wanted } from './restart-order.ts';
 import { lostPools } from './signals.ts';
 import type { HaSnapshot, HostFacts, HostHaState, RestartFacts, VmFacts } from './snapshot.ts';
 
@@ -151,7 +151,7 @@ function runs(vm: VmFacts, verdicts: Verdicts): boolean {
 
 function starts(going: readonly Restarting[], snapshot: HaSnapshot, now: number): HaAction[] {
   const { policy } = snapshot.cluster;
-  let slots = policy.maxParallelRestarts - going.filter(({ restart }) => restart.state === 'starting').length;
+  let slots = policy.maxParallelRestarts - going.filter(({ restart }) => isStarting(restart)).length;
   const blocked = (vm: VmFacts): string | undefined => waitsFor(vm, snapshot.vms, policy, now);
   const mayGo = (vm: VmFacts): boolean => vm.restart?.state === 'placed' && !vm.busy && blocked(vm) === undefined;
   const actions: HaAction[] = [];
