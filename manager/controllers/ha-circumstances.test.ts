@@ -156,6 +156,20 @@ forEachDatabase('high availability', (open, database) => {
     assert.deepEqual([await hostsOf(near), await hostsOf(apart)], [1, 2]);
   });
 
+  promised('restarts a VM again whose new host dies before it could report it', async (world) => {
+    const { h1 } = world.tasks;
+    const vm = await world.runningVm(h1);
+    const leaves = (hostId: string) =>
+      world.until('it runs again', async () => (await world.vm(vm.id)).hostId !== hostId && (await world.runs(vm.id)));
+    world.powerLoss(h1);
+    await leaves(h1);
+    await world.powerOn(h1);
+    await world.until('h1 is back', async () => (await world.haState(h1)) === 'running');
+    const next = (await world.vm(vm.id)).hostId!;
+    world.powerLoss(next);
+    await leaves(next);
+  });
+
   promised('goes on when the clock is set back to before the manager began', async (world) => {
     const { h1, h2 } = world.tasks;
     const [before, after] = [await world.runningVm(h1), await world.runningVm(h2)];
