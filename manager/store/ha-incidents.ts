@@ -83,7 +83,7 @@ export async function appendTimeline(tx: Tx, incidentId: string, entries: readon
 
 /** What it is about is gone. */
 export async function closeIncident(tx: Tx, incidentId: string, now: number, because: string): Promise<void> {
-  await haIncidents.set(tx, { id: incidentId }, { closedAt: now });
+  await haIncidents.set(tx, { id: incidentId, closedAt: null }, { closedAt: now });
   await appendTimeline(tx, incidentId, [{ at: now, kind: 'done', message: 'It is over', because }]);
 }
 
