@@ -65,7 +65,10 @@ export const HaPolicy = closed({
     description: 'Tries to restart a VM before it counts as failed',
   }),
   restartBackoffMs: Ms(100, 'Pause after the first failed try; it doubles each time, to 5 minutes at most'),
-  dependencyWaitMs: Ms(0, 'How long a VM waits for the guest of one that it depends on, once that one runs'),
+  dependencyWaitMs: Ms(
+    0,
+    'How long a VM waits for the guest of one that it depends on, once that one runs; and for one that finds no place',
+  ),
   vmFailure: VmFailureReaction,
   vmFailureLimit: Type.Integer({
     minimum: 1,

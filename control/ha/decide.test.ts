@@ -16,7 +16,8 @@ describe('not by mistake:', () => {
     const hosts = { h1: { ha: since, incident } };
     assert.deepEqual(deeds(cluster({ h1: isolated, h2: {}, h3: {} }, { vms: [vm('a')], hosts })), []);
     const restarting = { vms: [vm('a')], hosts, policy: { isolation: 'restart' } } as const;
-    assert.deepEqual(deeds(cluster({ h1: isolated, h2: {}, h3: {} }, restarting)), ['power-off'], 'the policy decides');
+    const long = { ...isolated, silentMs: 600_000 };
+    assert.deepEqual(deeds(cluster({ h1: long, h2: {}, h3: {} }, restarting)), ['power-off'], 'the policy decides');
     const recent = { h1: { ha: { ...since, sinceMs: now - 5000 }, incident } };
     assert.deepEqual(deeds(cluster({ h1: isolated, h2: {}, h3: {} }, { ...restarting, hosts: recent })), []);
   });

@@ -41,12 +41,13 @@ export function decide(snapshot: HaSnapshot, now: number): HaAction[] {
     const verdict = verdicts.get(host.id);
     if (verdict !== undefined) actions.push(...aboutHost(host, verdict, snapshot, doubt, now));
   }
-  if (snapshot.cluster.policy.enabled && !doubt.inGrace) actions.push(...decideRestarts(snapshot, verdicts, now));
+  // Also where it is off by now: what is open comes to its end.
+  if (!doubt.inGrace) actions.push(...decideRestarts(snapshot, verdicts, now));
   return actions;
 }
 
 /** What is thought of each host; those that never joined are left out. */
-export function judge(snapshot: HaSnapshot, doubt: ManagerDoubt, now: number): Verdicts {
+function judge(snapshot: HaSnapshot, doubt: ManagerDoubt, now: number): Verdicts {
   const joined = snapshot.hosts.filter(({ state }) => state !== 'joining');
   return new Map(joined.map((host) => [host.id, judgeHost(host, snapshot, doubt, now)]));
 }

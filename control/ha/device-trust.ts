@@ -4,7 +4,7 @@
  *
  * Invariants: a device is believed only after it read 'on' while its host was heard; one that reads 'off' while its host is heard
  * is mistrusted until it has read 'on' again in that way. Reading 'on' does not prove the wiring, for both machines may be on: so
- * all devices are read again as soon as any host of the cluster is lost.
+ * all devices are read again as soon as any host is lost, of whichever cluster.
  */
 
 export interface DeviceTrust {
@@ -30,7 +30,7 @@ export function reasonAgainstDevice({ seenOnAtMs, mistrustedBecause }: DeviceTru
   return undefined;
 }
 
-/** `lastLossMs`: when another host of the cluster was last lost. */
+/** `lastLossMs`: when another host was last lost. */
 export function isCheckDue(device: CheckedDevice, lastLossMs: number | null, now: number): boolean {
   const { checkedAtMs } = device;
   // From the future: the clock was set back since.

@@ -132,6 +132,32 @@ describe('fencing', () => {
       assert.deepEqual(proofs(isolated.silentMs!, readMsAgo), [], 'read before, it may be the boot before this one');
   });
 
+  it('says why no device helps: there is none, or the cluster uses none', () => {
+    const told = (more: Partial<HostFacts>) =>
+      decide(
+        cluster(
+          { h1: dead, h2: {}, h3: {} },
+          { hosts: { h1: { ...lost.h1, ...more } }, policy: { fencing: ['operator'] } },
+        ),
+        now,
+      ).flatMap((action) => (action.kind === 'alarm' && action.code === 'operator-needed' ? [action.because] : []))[0];
+    assert.match(told({})!, /power: the cluster uses no device of it;/);
+    assert.match(told({ fenceDevices: [] })!, /power: it has no device;/);
+  });
+
+  it('of an isolated host counts only time in which the manager listened', () => {
+    const ha = { state: 'management-isolated', because: 'x', sinceMs: now - 3_600_000 } as const;
+    const told = (heldUpAtMs: number | null, silentMs: number) =>
+      fence(
+        cluster(
+          { h1: { ...isolated, silentMs }, h2: {}, h3: {} },
+          { hosts: { h1: { ha, incident } }, policy: { isolation: 'restart' }, manager: { heldUpAtMs } },
+        ),
+      )?.kind;
+    assert.equal(told(null, 31_000), 'power-off');
+    assert.equal(told(now, 3_600_000), undefined, 'its clock has just been set an hour ahead');
+  });
+
   it('by its lease, whatever a host saw of it whose storage has hung since', () => {
     const silent = { ...dead, leaseMs: 10_000 };
     const kindsOf = (h3: { readonly readMsAgo: number }) => {

@@ -6,7 +6,7 @@ import type { HaAction } from './actions.ts';
 import { reasonAgainstDevice } from './device-trust.ts';
 import { type FenceProof, leaseExpiredProof, rebootedProof } from './fence-proof.ts';
 import { type ManagerDoubt, newBoot, seconds, type Verdict } from './host-state.ts';
-import { leaseObservations } from './signals.ts';
+import { leaseObservations, silenceOf } from './signals.ts';
 import type { HaSnapshot, HostFacts } from './snapshot.ts';
 
 /** A device that failed is asked again after so long. */
@@ -18,10 +18,12 @@ const retryDeviceMs = 30_000;
 const settledMs = 2500;
 
 /** Whether this host shall be proven dead now, and why. */
-export function reasonToFence(host: HostFacts, verdict: Verdict, { policy }: HaSnapshot['cluster'], now: number) {
+function reasonToFence(host: HostFacts, verdict: Verdict, snapshot: HaSnapshot, now: number): string | undefined {
+  const { policy } = snapshot.cluster;
   if (verdict.state === 'dead' || verdict.state === 'fencing') return verdict.because;
   if (verdict.state !== 'management-isolated' || policy.isolation === 'leave') return undefined;
-  const isolatedMs = host.ha.state === 'management-isolated' ? now - host.ha.sinceMs : 0;
+  const sinceMs = host.ha.state === 'management-isolated' ? now - host.ha.sinceMs : 0;
+  const isolatedMs = Math.min(sinceMs, silenceOf(host, snapshot, now));
   if (isolatedMs < policy.isolationAfterMs) return undefined;
   return `it has been isolated for ${seconds(isolatedMs)}, and the cluster's reaction to that is ${policy.isolation}`;
 }
@@ -37,7 +39,7 @@ export function decideFencing(
   const { incident, id: hostId } = host;
   if (!policy.enabled || doubt.inGrace || doubt.suspectsItself || incident === null) return [];
   if (host.proof !== null) return moreByLease(host, host.proof.proof, verdict, snapshot, now);
-  const because = reasonToFence(host, verdict, snapshot.cluster, now);
+  const because = reasonToFence(host, verdict, snapshot, now);
   if (because === undefined) return [];
   const subject = { hostId, hostName: host.name, bootId: host.bootId };
   const boot = newBoot(host, snapshot, now);
@@ -55,11 +57,13 @@ export function decideFencing(
     return [{ kind: 'power-off', hostId, incidentId: incident.id, deviceId: device.id, because }];
   }
   if (leaseWillProve(host, snapshot, now) || incident.alarms.includes('operator-needed')) return [];
+  const used = host.fenceDevices.filter(({ kind }) => policy.fencing.includes(kind));
+  const none = host.fenceDevices.length === 0 ? 'it has no device' : 'the cluster uses no device of it';
   const tried = [
     ...host.failedFencings.map(({ reason }) => reason),
-    ...host.fenceDevices.flatMap((each) => reasonAgainstDevice(each) ?? []),
+    ...used.flatMap((each) => reasonAgainstDevice(each) ?? []),
   ];
-  const left = `nothing proves that ${host.name} is off (power: ${tried.at(-1) ?? 'it has no device'}; lease: ${lease.missing})`;
+  const left = `nothing proves that ${host.name} is off (power: ${tried.at(-1) ?? none}; lease: ${lease.missing})`;
   return [
     {
       kind: 'alarm',
@@ -112,5 +116,5 @@ function nextDevice(host: HostFacts, order: readonly string[], now: number) {
     host.fenceDevices.filter((device) => device.kind === method && reasonAgainstDevice(device) === undefined),
   );
   const untried = devices.find(({ id }) => !failedAt.has(id));
-  return untried ?? devices.find(({ id }) => now - (failedAt.get(id) ?? 0) >= retryDeviceMs);
+  return untried ?? devices.find(({ id }) => Math.abs(now - (failedAt.get(id) ?? 0)) >= retryDeviceMs);
 }

@@ -71,6 +71,7 @@ export function judgeHost(host: HostFacts, snapshot: HaSnapshot, doubt: ManagerD
   // A lease is seen late: what looks isolated now may be dead in a moment.
   if (seen) return as(silentMs < 2 * policy.fenceAfterMs ? 'suspect' : 'management-isolated', others);
   if (doubt.suspectsItself) return as(stay(host), `${others}; ${doubt.because}`);
+  if (isBeingShutDown(host, policy)) return as(host.ha.state, `it is being switched off; ${others}`);
   if (silentMs < policy.fenceAfterMs) return as('suspect', silence);
   const certain = lease === 'silent' || (peers === 'silent' && silentMs >= peersAloneFactor * policy.fenceAfterMs);
   if (!certain) return as(stay(host), others);
@@ -84,6 +85,11 @@ function isHeard({ lastHeartbeatMs }: HostFacts, { cluster }: HaSnapshot, now: n
 /** Taken out of service on purpose, and empty. */
 function isOut({ ha }: HostFacts): boolean {
   return ha.state === 'maintenance' || ha.state === 'standby';
+}
+
+/** Its silence is the cluster's own doing: it was isolated, and its VMs are to be off. */
+function isBeingShutDown({ ha, fencing }: HostFacts, { isolation }: HaSnapshot['cluster']['policy']): boolean {
+  return ha.state === 'management-isolated' && fencing !== null && isolation === 'shutdown';
 }
 
 /** Who was found worse than suspect is not better because nobody can tell any more. */
@@ -134,14 +140,16 @@ export function contradicts(host: HostFacts): boolean {
 export function newBoot(host: HostFacts, snapshot: HaSnapshot, now: number): string | undefined {
   const { liveness, lastHeartbeatMs } = host;
   if (host.bootId === null || liveness?.report.bootId !== host.bootId) return undefined;
-  if ((lastHeartbeatMs ?? 0) - liveness.atMs > toldWithinMs) return undefined;
+  // Not known when, since the clock was set back.
+  if (lastHeartbeatMs === null) return undefined;
+  if (lastHeartbeatMs - liveness.atMs > toldWithinMs) return undefined;
   const seen = leaseObservations(host, snapshot, now);
   const fresh = seen.find(
     ({ bootId, unchangedMs, readAtMs }) =>
       bootId !== host.bootId &&
       unchangedMs < 2 * heartbeatMs &&
       readAtMs !== null &&
-      readAtMs > (lastHeartbeatMs ?? 0) + crossingMs,
+      readAtMs > lastHeartbeatMs + crossingMs,
   );
   return fresh?.bootId;
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isCheckDue } from './device-trust.ts';
 import type { PowerCut } from './fence-proof.ts';
-import { judgePowerOff } from './power-evidence.ts';
+import { type HeardHost, judgePowerOff } from './power-evidence.ts';
 import type { HostFacts } from './snapshot.ts';
 import { cluster, incident, type Look, now, verified } from './testing/facts.ts';
 
@@ -19,10 +19,11 @@ function judge(
   looks: Readonly<Record<string, Look>>,
   host: Partial<HostFacts> = {},
   at = now,
+  elsewhere: readonly HeardHost[] = [],
 ): string {
   const h1 = { state: 'down', incident, ...host } as const;
   const snapshot = cluster({ h1: gone, h2: {}, h3: {}, ...looks }, { hosts: { h1 } });
-  const judged = judgePowerOff(snapshot.hosts[0]!, { ...cut, ...told }, snapshot, at);
+  const judged = judgePowerOff(snapshot.hosts[0]!, { ...cut, ...told }, snapshot, at, elsewhere);
   if ('evidence' in judged) return 'proof';
   if ('waitFor' in judged) return `waits for ${judged.waitFor}`;
   return `${judged.mistrust === true ? 'mistrust' : 'none'}: ${judged.missing}`;
@@ -57,6 +58,21 @@ describe('a confirmed power-off', () => {
       'proof',
       'an order to what was off cuts nothing',
     );
+  });
+
+  it('is no proof either when it was a host of another cluster that fell silent by the order', () => {
+    const heard = (agoMs: number | null) => [{ name: 'x1', lastHeartbeatMs: agoMs === null ? null : now - agoMs }];
+    assert.equal(judge({}, {}, {}, now, heard(1200)), 'waits for a word of x1');
+    assert.match(judge({}, {}, {}, now, heard(1600)), /^mistrust: x1 fell silent/);
+    assert.equal(judge({}, {}, {}, now, [...heard(200), ...heard(60_000), ...heard(null)]), 'proof');
+  });
+
+  it('of power that went off after its host was lost again is measured from that loss', () => {
+    // A VM of it could not be restarted, so its incident is open since before.
+    const host = { incident: { ...incident, openedAtMs: now - 5_000_000 }, ...trusts({ seenOnAtMs: now - 4_000_000 }) };
+    assert.match(judge({ before: 'off' }, {}, host), /^none: .*another machine/);
+    const lately = { ...host, ...trusts({ seenOnAtMs: now - 60_000 }) };
+    assert.equal(judge({ before: 'off' }, {}, lately), 'proof');
   });
 
   it('is no proof while the host is heard', () => {

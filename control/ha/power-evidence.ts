@@ -26,6 +26,9 @@ export type PowerJudgement =
   | { readonly missing: string; readonly mistrust?: true }
   | { readonly waitFor: string };
 
+/** A host of another cluster: a device may be wired to any machine. */
+export type HeardHost = Pick<HostFacts, 'name' | 'lastHeartbeatMs'>;
+
 /** A device whose power was off before it was told has to have read 'on' at most so long before the host was lost. */
 const recentlyOnMs = 900_000;
 /** What others saw last before the power went may be told, and noticed, so long after that. */
@@ -35,7 +38,13 @@ const showsMs = 2000;
 /** Whether a host that was seen by others fell silent has to be known by then. */
 const waitAtMostMs = 15_000;
 
-export function judgePowerOff(host: HostFacts, cut: PowerCut, snapshot: HaSnapshot, now: number): PowerJudgement {
+export function judgePowerOff(
+  host: HostFacts,
+  cut: PowerCut,
+  snapshot: HaSnapshot,
+  now: number,
+  elsewhere: readonly HeardHost[],
+): PowerJudgement {
   const device = host.fenceDevices.find(({ id }) => id === cut.deviceId);
   if (device === undefined) return { missing: 'its device is not registered for it any more' };
   const against = reasonAgainstDevice(device);
@@ -43,9 +52,11 @@ export function judgePowerOff(host: HostFacts, cut: PowerCut, snapshot: HaSnapsh
   if (host.state === 'up' || (host.lastHeartbeatMs ?? 0) > cut.confirmedAtMs) {
     return { missing: 'the host was heard after its device said that it is off' };
   }
-  if (cut.before === 'on') return byOrder(host, cut, snapshot, now);
+  if (cut.before === 'on') return byOrder(host, cut, snapshot, now, elsewhere);
   if (host.incident === null) return { missing: 'it is not lost any more' };
-  const ageMs = host.incident.openedAtMs - device.seenOnAtMs!;
+  // An incident may be open since an earlier loss.
+  const lostAtMs = Math.max(host.incident.openedAtMs, host.lastHeartbeatMs ?? 0);
+  const ageMs = lostAtMs - device.seenOnAtMs!;
   if (ageMs > recentlyOnMs) {
     const words = `its device read off before it was told, and last read on ${seconds(ageMs)} before the host was lost`;
     return { missing: `${words}: it may be that of another machine` };
@@ -54,11 +65,17 @@ export function judgePowerOff(host: HostFacts, cut: PowerCut, snapshot: HaSnapsh
 }
 
 /** The order cut something that was on: not another host. */
-function byOrder(host: HostFacts, cut: PowerCut, snapshot: HaSnapshot, now: number): PowerJudgement {
+function byOrder(
+  host: HostFacts,
+  cut: PowerCut,
+  snapshot: HaSnapshot,
+  now: number,
+  elsewhere: readonly HeardHost[],
+): PowerJudgement {
   const { suspectAfterMs } = snapshot.cluster.policy;
-  for (const other of snapshot.hosts) {
+  for (const other of [...snapshot.hosts.filter(({ id }) => id !== host.id), ...elsewhere]) {
     const heardMs = other.lastHeartbeatMs;
-    if (other.id === host.id || heardMs === null || heardMs > cut.confirmedAtMs) continue;
+    if (heardMs === null || heardMs > cut.confirmedAtMs) continue;
     if (heardMs < cut.readBeforeAtMs - suspectAfterMs) continue;
     if (silenceOf(other, snapshot, now) < suspectAfterMs) return { waitFor: `a word of ${other.name}` };
     return { missing: `${other.name} fell silent when the device was told to switch ${host.name} off`, mistrust: true };

@@ -56,3 +56,27 @@ it('a rehearsal lists what would start in its order, and the rest with reasons',
     ['local: a disk of it lies on the host alone', 'off: it is not wanted to run'],
   );
 });
+
+it('a rehearsal counts on no proof while the manager would suspect itself', () => {
+  const silent = { silentMs: 60_000 };
+  const possible = (snapshot: ReturnType<typeof cluster>) =>
+    rehearse(snapshot, 'h1', now)
+      .proofs.filter((proof) => proof.possible)
+      .map(({ method }) => method);
+  assert.deepEqual(possible(cluster({ h1: {}, h2: {}, h3: {}, h4: silent })), ['operator'], 'two of four');
+  assert.deepEqual(possible(cluster({ h1: {}, h2: {}, h3: {}, h4: {}, h5: silent })), ['ipmi', 'lease', 'operator']);
+});
+
+it('a rehearsal counts on a lease for VMs with a disk in its pool alone', () => {
+  const vms = [vm('gold'), vm('silver', { poolIds: ['silver'] })];
+  const about = (fenceDevices: object[]) => {
+    const h1 = { fenceDevices } as never;
+    const { restarts, left } = rehearse(cluster({ h1: {}, h2: {}, h3: {} }, { hosts: { h1 }, vms }), 'h1', now);
+    return [restarts.map((each) => each.vm.name).join(), left.map((each) => each.because).join()];
+  };
+  assert.deepEqual(about([]), [
+    'gold',
+    'only an operator could say that it does not run: no disk of it lies in a pool with a lease',
+  ]);
+  assert.deepEqual(about([{ id: 'd1', kind: 'ipmi', ...verified }]), ['gold,silver', '']);
+});

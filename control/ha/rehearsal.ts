@@ -3,7 +3,6 @@
  * proven dead, and which of its VMs would be restarted in which order. Where each goes is for placement to say.
  */
 import type { FencingMethod } from '@kvasir/api/resources/ha-policy.ts';
-import { judge } from './decide.ts';
 import { reasonAgainstDevice } from './device-trust.ts';
 import { doubtOf, type Verdict } from './host-state.ts';
 import { lostVms } from './restart.ts';
@@ -33,21 +32,38 @@ export function rehearse(snapshot: HaSnapshot, hostId: string, now: number): Reh
   const lost = new Set(lostVms(host, dead, snapshot).map(({ id }) => id));
   const own = snapshot.vms.filter((vm) => vm.hostId === hostId);
   const enabled = snapshot.cluster.policy.enabled;
-  const restarting = enabled ? own.filter(({ id }) => lost.has(id)) : [];
+  const proofs = proofsOf(host, snapshot, now);
+  const covered = coveredBy(proofs, host, snapshot, now);
+  const restarting = enabled ? own.filter((vm) => lost.has(vm.id) && covered(vm)) : [];
+  const because = (vm: VmFacts): string => (enabled && lost.has(vm.id) ? leaseless : reasonLeft(vm, enabled));
   return {
     hostId,
-    proofs: proofsOf(host, snapshot, now),
+    proofs,
     restarts: startOrder(restarting, snapshot, now),
-    left: inOrder(own.filter((vm) => !restarting.includes(vm))).map((vm) => ({ vm, because: reasonLeft(vm, enabled) })),
+    left: inOrder(own.filter((vm) => !restarting.includes(vm))).map((vm) => ({ vm, because: because(vm) })),
   };
+}
+
+const leaseless = 'only an operator could say that it does not run: no disk of it lies in a pool with a lease';
+
+/** Where a lease alone could prove the host dead, it says nothing of VMs with no disk in its pools. */
+function coveredBy(proofs: readonly RehearsedProof[], host: HostFacts, snapshot: HaSnapshot, now: number) {
+  const possible = proofs.filter((proof) => proof.possible && proof.method !== 'operator');
+  const byLease = possible.length > 0 && possible.every(({ method }) => method === 'lease');
+  const guarded = leaseObservations(host, snapshot, now).filter((seen) => seen.guarded);
+  const pools = new Set(guarded.map(({ poolId }) => poolId));
+  return ({ poolIds }: VmFacts): boolean => !byLease || poolIds.some((id) => pools.has(id));
 }
 
 function proofsOf(host: HostFacts, snapshot: HaSnapshot, now: number): RehearsedProof[] {
   const { policy } = snapshot.cluster;
-  const doubt = doubtOf(snapshot, now);
-  const heard = [...judge(snapshot, doubt, now)].filter(([id, verdict]) => id !== host.id && verdict.heard).length;
+  const gone = (each: HostFacts): HostFacts => (each.id === host.id ? { ...each, lastHeartbeatMs: null } : each);
+  const doubt = doubtOf({ ...snapshot, hosts: snapshot.hosts.map(gone) }, now);
   return policy.fencing.map((method): RehearsedProof => {
     const as = (possible: boolean, because: string): RehearsedProof => ({ method, possible, because });
+    if (doubt.suspectsItself && method !== 'operator') {
+      return as(false, 'so many hosts would be silent that the manager would suspect itself');
+    }
     switch (method) {
       case 'ipmi':
       case 'redfish': {
@@ -56,7 +72,6 @@ function proofsOf(host: HostFacts, snapshot: HaSnapshot, now: number): Rehearsed
         // Only these would be asked.
         const count = devices.filter((device) => reasonAgainstDevice(device) === undefined).length;
         if (count === 0) return as(false, reasonAgainstDevice(devices[0]!) ?? '');
-        if (heard === 0) return as(false, 'no other host is heard, so the manager would suspect itself');
         return as(true, `${count} ${method} device(s) would be asked to cut its power`);
       }
       case 'lease':
@@ -84,7 +99,7 @@ function leaseOf(
 /** As they would be started one by one, each guest answering at once. */
 function startOrder(vms: readonly VmFacts[], snapshot: HaSnapshot, now: number): Rehearsal['restarts'] {
   const waiting = new Set(inOrder(vms));
-  const restart = (vm: VmFacts): VmFacts => ({ ...vm, restart: waits(vm) });
+  const restart = (vm: VmFacts): VmFacts => ({ ...vm, restart: waits(vm, now) });
   const order: { vm: VmFacts; after: readonly string[] }[] = [];
   while (waiting.size > 0) {
     const all = [...snapshot.vms.filter((vm) => !vms.includes(vm)), ...[...waiting].map(restart)];
@@ -97,7 +112,7 @@ function startOrder(vms: readonly VmFacts[], snapshot: HaSnapshot, now: number):
   return order;
 }
 
-function waits(vm: VmFacts): RestartFacts {
+function waits(vm: VmFacts, now: number): RestartFacts {
   return {
     id: vm.id,
     incidentId: '',
@@ -106,7 +121,7 @@ function waits(vm: VmFacts): RestartFacts {
     toHostId: null,
     attempts: 0,
     notBeforeMs: 0,
-    sinceMs: 0,
+    sinceMs: now,
     hadGuestAgent: false,
     task: null,
   };

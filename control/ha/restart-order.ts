@@ -1,6 +1,6 @@
 /** In which order VMs are restarted, and which of them may start now. Pure arithmetic over names and priorities. */
 import type { HaPolicy } from '@kvasir/api/resources/ha-policy.ts';
-import type { VmFacts } from './snapshot.ts';
+import type { RestartFacts, VmFacts } from './snapshot.ts';
 
 const rank = { high: 0, medium: 1, low: 2 } as const;
 
@@ -33,8 +33,11 @@ export function waitsFor(
 
 function notReady(needed: VmFacts, { dependencyWaitMs }: Pick<HaPolicy, 'dependencyWaitMs'>, now: number) {
   const { restart } = needed;
-  // Nobody restarts it, so there is nothing to wait for.
-  if (restart === null) return undefined;
+  // Nobody restarts it, or not any more, so there is nothing to wait for.
+  if (restart === null || restart.state === 'failed') return undefined;
+  // It finds no place, nothing proves that it may start, a task has it or a disk of it, or its own waits for an operator.
+  const waits = restart.state === 'waiting' || (restart.state === 'placed' && needed.busy) || isParked(restart);
+  if (waits && now - restart.sinceMs >= dependencyWaitMs) return undefined;
   if (restart.state !== 'booting') return `it waits for ${needed.name}, which does not run yet`;
   if (needed.guestAgent || !restart.hadGuestAgent || now - restart.sinceMs >= dependencyWaitMs) return undefined;
   return `it waits for the guest of ${needed.name} to answer`;
@@ -50,9 +53,18 @@ export function letsFirst(
     (other) =>
       rank[other.ha.priority] < rank[vm.ha.priority] &&
       other.restart !== null &&
-      (other.restart.state === 'starting' || mayGo(other)) &&
+      (isStarting(other.restart) || mayGo(other)) &&
       !dependsOn(other, vm, vms),
   );
+}
+
+/** At work; one that waits for an operator is not. */
+export function isStarting(restart: RestartFacts): boolean {
+  return restart.state === 'starting' && !isParked(restart);
+}
+
+function isParked({ state, task }: RestartFacts): boolean {
+  return state === 'starting' && task?.state === 'parked';
 }
 
 export function wanted({ desiredState }: Pick<VmFacts, 'desiredState'>): boolean {

@@ -100,6 +100,48 @@ describe('restarts', () => {
     assert.deepEqual(started([web, vm('db', { projectId: 'other', restart: restart('failed') })]), ['web']);
   });
 
+  it('are not held up by one whose task waits for an operator', () => {
+    const parked = (sinceMs = now - 1000) =>
+      vm('db', {
+        ha: ha('high'),
+        restart: restart('starting', { sinceMs, task: { id: 't', state: 'parked', error: 'x' } }),
+      });
+    assert.deepEqual(
+      started([parked(), placed('a'), placed('b')], 1),
+      ['a'],
+      'neither by the limit nor by its priority',
+    );
+    const web = placed('web', { ha: ha('high', 'db') });
+    assert.deepEqual(started([parked(now - 59_000), web]), []);
+    assert.deepEqual(started([parked(now - 60_000), web]), ['web']);
+  });
+
+  it('do not wait for ever for one that failed, or that finds no place', () => {
+    const web = placed('web', { ha: ha('high', 'db') });
+    const db = (state: 'waiting' | 'failed', sinceMs: number) =>
+      vm('db', { ha: ha('low'), restart: restart(state, { sinceMs, notBeforeMs: now + 5000 }) });
+    assert.deepEqual(started([web, db('failed', now - 1000)]), ['web'], 'its tries are used up');
+    assert.deepEqual(started([web, db('waiting', now - 59_000)]), []);
+    assert.deepEqual(started([web, db('waiting', now - 60_000)]), ['web']);
+    const held = (sinceMs: number) => placed('db', { busy: true, restart: restart('placed', { sinceMs }) });
+    assert.deepEqual(started([web, held(now - 59_000)]), []);
+    assert.deepEqual(started([web, held(now - 60_000)]), ['web'], 'a task has it');
+  });
+
+  it('of VMs in other clusters are only waited for', () => {
+    const db = (state: 'placed' | 'starting') =>
+      vm('db', { hostId: 'x1', clusterId: 'other', restart: restart(state, { fromHostId: 'x1', toHostId: 'x2' }) });
+    for (const state of ['placed', 'starting'] as const) {
+      const vms = [db(state), placed('web', { ha: ha('high', 'db') })];
+      const actions = decide(cluster({ h1: dead, h2: {}, h3: {} }, { hosts: proven, vms }), now);
+      assert.deepEqual(
+        actions.flatMap((action) => ('vmId' in action ? [action.vmId] : [])),
+        [],
+        state,
+      );
+    }
+  });
+
   it('keep to the limit of starts at once', () => {
     assert.deepEqual(started([placed('a'), placed('b'), placed('c')], 2), ['a', 'b']);
   });
@@ -158,10 +200,41 @@ describe('restarts', () => {
     assert.deepEqual(dropped?.kind === 'end-restart' && dropped.outcome, 'dropped');
   });
 
+  it('end when high availability is turned off, so that somebody else can start the VM; what starts is left to its end', () => {
+    const off = (state: Parameters<typeof restart>[0], more: object, enabled: boolean, task: object | null = null) => {
+      const vms = [vm('a', { ...more, restart: restart(state, { task: task as never }) })];
+      const snapshot = cluster({ h1: dead, h2: {}, h3: {} }, { hosts: proven, vms, policy: { enabled } });
+      return decide(snapshot, now).map((action) => (action.kind === 'end-restart' ? action.outcome : action.kind));
+    };
+    const vmOff = { ha: { ...defaultVmHa, enabled: false } };
+    for (const state of ['waiting', 'placed', 'failed'] as const) {
+      assert.deepEqual(off(state, {}, false), ['dropped'], state);
+      assert.deepEqual(off(state, vmOff, true), ['dropped'], state);
+    }
+    assert.deepEqual(off('starting', {}, false, { id: 't', state: 'open', error: null }), []);
+    assert.deepEqual(off('starting', {}, false, { id: 't', state: 'succeeded', error: null }), ['booting']);
+  });
+
   it('are placed anew when the new host is lost', () => {
     const vms = [vm('a', { restart: restart('placed') })];
     const actions = decide(cluster({ h1: dead, h2: dead, h3: {}, h4: {}, h5: {} }, { hosts: proven, vms }), now);
     assert.ok(actions.some((action) => action.kind === 'retry' && !action.counts));
+  });
+
+  it('stay with a host that has lost a pool or a network that they do not need, and leave one that lost theirs', () => {
+    const replaced = (hosts: Parameters<typeof cluster>[0]) => {
+      const ha = { state: 'running', because: null, sinceMs: now } as const;
+      const h2 = { ha, incident };
+      const vms = [vm('a', { restart: restart('placed'), poolIds: ['silver'] })];
+      const actions = decide(cluster({ h1: dead, h3: {}, ...hosts }, { hosts: { ...proven, h2 }, vms }), now);
+      return actions.some(({ kind }) => kind === 'retry');
+    };
+    assert.equal(replaced({ h2: { ownMs: 7000 } }), false, 'gold is lost');
+    assert.equal(replaced({ h2: { uplink: false } }), false);
+    assert.equal(replaced({ h2: { hypervisorSilentMs: 20_000 } }), true);
+    const own = vm('a', { restart: restart('placed') });
+    const actions = decide(cluster({ h1: dead, h2: { ownMs: 7000 }, h3: {} }, { hosts: proven, vms: [own] }), now);
+    assert.ok(kinds(actions).includes('retry'));
   });
 
   it('follow an operator’s word as any other proof', () => {

@@ -8,8 +8,9 @@
 import type { HaAction } from './actions.ts';
 import { covers } from './fence-proof.ts';
 import type { Verdict } from './host-state.ts';
-import { inOrder, letsFirst, waitsFor, wanted } from './restart-order.ts';
-import type { HaSnapshot, HostFacts, RestartFacts, VmFacts } from './snapshot.ts';
+import { inOrder, isStarting, letsFirst, waitsFor, wanted } from './restart-order.ts';
+import { lostPools } from './signals.ts';
+import type { HaSnapshot, HostFacts, HostHaState, RestartFacts, VmFacts } from './snapshot.ts';
 
 const longestBackoffMs = 300_000;
 /** A guest that has not answered by then will be somebody's care, but not a restart's. */
@@ -24,7 +25,7 @@ interface Restarting extends VmFacts {
 }
 
 export function decideRestarts(snapshot: HaSnapshot, verdicts: Verdicts, now: number): HaAction[] {
-  const open = inOrder<Restarting>(snapshot.vms.filter(isRestarting));
+  const open = inOrder(snapshot.vms.filter(isRestarting).filter(({ clusterId }) => clusterId === snapshot.cluster.id));
   const actions: HaAction[] = [];
   const settled = new Set<string>();
   for (const vm of open) {
@@ -60,6 +61,8 @@ function settle(vm: Restarting, snapshot: HaSnapshot, verdicts: Verdicts, now: n
       if (runs(vm, verdicts)) {
         return { kind: 'end-restart', vmId, outcome: 'recovered', because: 'it runs: its host says so' };
       }
+      if (!snapshot.cluster.policy.enabled || !vm.ha.enabled)
+        return { kind: 'end-restart', vmId, outcome: 'dropped', because: 'high availability was turned off' };
       if (restart.state === 'failed') return retryFailed(vm, snapshot, verdicts, now);
       if (restart.state !== 'placed') return undefined;
       const because = reasonToPlaceAnew(vm, snapshot, verdicts);
@@ -108,13 +111,25 @@ function retryFailed({ restart, id: vmId }: Restarting, snapshot: HaSnapshot, ve
 function reasonToPlaceAnew(vm: Restarting, snapshot: HaSnapshot, verdicts: Verdicts): string | undefined {
   const { toHostId } = vm.restart;
   const name = snapshot.hosts.find(({ id }) => id === toHostId)?.name ?? 'its new host';
-  if (toHostId === null || verdicts.get(toHostId)?.state !== 'running') return `${name} is not running any more`;
+  const to = snapshot.hosts.find(({ id }) => id === toHostId);
+  const state = toHostId === null ? undefined : verdicts.get(toHostId)?.state;
+  if (to === undefined || state === undefined || !mayTake(to, state, vm)) return `${name} cannot run it any more`;
   if (stoppedBecause(vm, snapshot, verdicts) === undefined) return 'nothing proves any more that it does not run';
   return undefined;
 }
 
+/** Whether the VM may start there, if need be: the host has lost nothing, or nothing that the VM cannot start without. */
+export function mayTake(host: HostFacts, state: HostHaState, { poolIds }: Pick<VmFacts, 'poolIds'>): boolean {
+  if (state !== 'storage-lost') return state === 'running' || state === 'network-lost';
+  const lost = lostPools(host);
+  return lost.length > 0 && !lost.some((id) => poolIds.includes(id));
+}
+
 function mayBePlaced(vm: Restarting, snapshot: HaSnapshot, verdicts: Verdicts, now: number): boolean {
-  return vm.restart.notBeforeMs <= now && !vm.busy && stoppedBecause(vm, snapshot, verdicts) !== undefined;
+  const waitMs = vm.restart.notBeforeMs - now;
+  // Nobody makes it wait for so long: the clock was set back since.
+  const due = waitMs <= 0 || waitMs > longestBackoffMs;
+  return due && !vm.busy && stoppedBecause(vm, snapshot, verdicts) !== undefined;
 }
 
 /** How it is known that the VM does not run where it is defined; undefined: it is not known. */
@@ -136,7 +151,7 @@ function runs(vm: VmFacts, verdicts: Verdicts): boolean {
 
 function starts(going: readonly Restarting[], snapshot: HaSnapshot, now: number): HaAction[] {
   const { policy } = snapshot.cluster;
-  let slots = policy.maxParallelRestarts - going.filter(({ restart }) => restart.state === 'starting').length;
+  let slots = policy.maxParallelRestarts - going.filter(({ restart }) => isStarting(restart)).length;
   const blocked = (vm: VmFacts): string | undefined => waitsFor(vm, snapshot.vms, policy, now);
   const mayGo = (vm: VmFacts): boolean => vm.restart?.state === 'placed' && !vm.busy && blocked(vm) === undefined;
   const actions: HaAction[] = [];
@@ -158,7 +173,7 @@ export function lostVms(host: HostFacts, verdict: Verdict, snapshot: HaSnapshot)
   const { policy } = snapshot.cluster;
   const isolated = verdict.state === 'management-isolated' && policy.isolation === 'restart';
   const lost =
-    ['dead', 'fencing'].includes(verdict.state) || (verdict.state === 'fenced' && policy.isolation !== 'shutdown');
+    ['dead', 'fencing'].includes(verdict.state) || (verdict.state === 'fenced' && !wasShutDown(host, policy));
   const starved = verdict.state === 'storage-lost' && policy.storageLost === 'restart';
   if (!isolated && !lost && !starved) return [];
   return inOrder(
@@ -172,4 +187,11 @@ export function lostVms(host: HostFacts, verdict: Verdict, snapshot: HaSnapshot)
         (starved ? stoppedStates.includes(vm.state) : vm.lastSeen === 'running' || vm.lastSeen === 'paused'),
     ),
   );
+}
+
+/** The cluster had it switched off because it was isolated, and its VMs are to be off. */
+function wasShutDown({ incident, proof }: HostFacts, { isolation }: HaSnapshot['cluster']['policy']): boolean {
+  const alarms = incident?.alarms ?? [];
+  const byCluster = proof?.proof.kind === 'power-off' || proof?.proof.kind === 'lease-expired';
+  return isolation === 'shutdown' && byCluster && alarms.includes('host-isolated') && !alarms.includes('host-lost');
 }

@@ -31,7 +31,7 @@ export function signalsOf(host: HostFacts, snapshot: HaSnapshot, now: number): S
   };
 }
 
-export function silenceOf(host: HostFacts, { manager }: HaSnapshot, now: number): number {
+export function silenceOf(host: Pick<HostFacts, 'lastHeartbeatMs'>, { manager }: HaSnapshot, now: number): number {
   const since = Math.max(host.lastHeartbeatMs ?? 0, manager.leadingSinceMs, manager.heldUpAtMs ?? 0);
   return Math.max(0, now - since);
 }

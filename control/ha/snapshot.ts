@@ -131,6 +131,8 @@ export interface VmFacts {
   readonly id: string;
   readonly name: string;
   readonly projectId: string;
+  /** Of another cluster only when one of this cluster depends on it. */
+  readonly clusterId: string;
   /** Where it is defined. */
   readonly hostId: string | null;
   readonly state: string;
@@ -142,7 +144,7 @@ export interface VmFacts {
   /** All its disks can be reached from other hosts. */
   readonly shared: boolean;
   readonly guestAgent: boolean;
-  /** A task works on it that is not its restart. */
+  /** A task works on it, or on a disk of it, that is not its restart. */
   readonly busy: boolean;
   readonly restart: RestartFacts | null;
 }

@@ -101,6 +101,8 @@ test('a failure ends when the VM runs, or when it fails again, or is not wanted 
   assert.equal(ends({ ...hung, open: { ...open, atMs: now - 60_000 } }), false);
   assert.equal(ends({ ...hung, open: { ...open, task: 'failed' } }), false);
   assert.equal(ends({ open: { ...open, reaction: 'alarm' } }), undefined);
+  assert.equal(ends({ ha: { ...defaultVmHa, enabled: false } }), true, 'high availability was turned off');
+  assert.equal(decideVmFailures([vm({ open })], { ...policy, enabled: false }, now)[0]?.kind, 'end');
 });
 
 test('whatever is seen, one VM gets at most one action, and never while a task works on it', () => {

@@ -139,6 +139,7 @@ function end(
   });
   if (vm.desiredState !== 'running') return ended(true, 'it is not wanted to run any more');
   if (vm.restarting || vm.busy) return undefined;
+  if (!policy.enabled || !vm.ha.enabled) return ended(true, 'high availability was turned off');
   if (open.reaction === 'reset' && open.task === 'failed') return ended(false, 'it could not be reset');
   const failure = failureOf(vm, policy);
   if (failure === undefined) return vm.hostWell && vm.state === 'running' ? ended(true, 'it runs') : undefined;

@@ -70,7 +70,8 @@ function affinityReasons(host: PlacementHost, request: PlacementRequest, world: 
   const reasons: string[] = [];
   for (const group of new Set(request.affinity)) {
     const isMember = (vm: CommittedVm): boolean => vm.projectId === request.projectId && vm.affinity.includes(group);
-    const places = world.hosts.filter((each) => otherVms(each, request.vmId).some(isMember));
+    const isLeft = ({ id }: PlacementHost): boolean => request.leftHostIds?.includes(id) === true;
+    const places = world.hosts.filter((each) => !isLeft(each) && otherVms(each, request.vmId).some(isMember));
     if (places.length === 0 || places.includes(host)) continue;
     const placeNames = places.map((each) => each.name).sort(byCodePoint);
     reasons.push(`the affinity group ${group} is on ${placeNames.join(' and ')}`);

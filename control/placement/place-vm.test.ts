@@ -165,6 +165,14 @@ describe('groups', () => {
     );
   });
 
+  it('leaves the members of its affinity group behind on hosts that all of them leave', () => {
+    const member = vm('x', { affinity: ['web'] });
+    const left = { affinity: ['web'], excludeHostIds: ['id-h1'], leftHostIds: ['id-h1'] };
+    assert.equal(placedOn(left, [host('h1', { vms: [member] }), host('h2')]), 'h2');
+    const gone = vm('y', { affinity: ['web'] });
+    assert.equal(placedOn(left, [host('h1', { vms: [member] }), host('h2'), host('h3', { vms: [gone] })]), 'h3');
+  });
+
   it('keeps away from its anti-affinity group', () => {
     const hosts = [host('h1', { memoryMib: 9999, vms: [vm('x', { antiAffinity: ['db'] })] }), host('h2')];
     assert.equal(placedOn({ antiAffinity: ['db'] }, hosts), 'h2');

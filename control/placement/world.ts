@@ -31,6 +31,11 @@ export interface PlacementRequest {
   /** Where the VM is defined already: that host may take it though it is closed to new ones. */
   readonly residentHostId?: string | undefined;
   readonly excludeHostIds?: readonly string[] | undefined;
+  /**
+   * Hosts that VMs leave, being dead or emptied: members of its affinity groups there do not hold it, for they are to follow it.
+   * Left out: none.
+   */
+  readonly leftHostIds?: readonly string[] | undefined;
   /** Hosts without an uplink of a switch that its networks are on -> the names of those switches; left out: none. */
   readonly unlinkedHosts?: Readonly<Record<string, readonly string[]>> | undefined;
   /** Virtual functions that its NICs need; left out: none. */

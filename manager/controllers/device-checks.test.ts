@@ -1,6 +1,10 @@
 /** Power devices are read while their hosts are heard, and one that reads off then is mistrusted until it reads on again. */
 import assert from 'node:assert/strict';
+import { systemIds } from '../ids.ts';
+import { clusters } from '../store/clusters.ts';
 import { eventsAfter } from '../store/events.ts';
+import { setHostHa } from '../store/host-ha.ts';
+import { hosts } from '../store/hosts.ts';
 import { fenceDevices } from '../store/fence-devices.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import { HaWorld } from '../testing/ha-world.ts';
@@ -52,6 +56,42 @@ forEachDatabase('a power device', (open) => {
     );
     const stopped = rounds.stop();
     await stopped;
+    await world.close();
+  });
+
+  test('is read again as soon as a host is lost, of whichever cluster: it may be wired to that one', async () => {
+    const world = await HaWorld.open(await open());
+    const { store, clock, tasks } = world;
+    const epoch = await currentEpoch(store.db);
+    const asked: string[] = [];
+    const rounds = checkDevices(
+      {
+        store,
+        clock,
+        signals: { lastHeartbeatMs: () => clock.now() },
+        power: {
+          powerState: async (deviceId) => {
+            asked.push((await fenceDevices.get(store.db, deviceId)).hostId);
+            return { state: 'on', deviceId, kind: 'ipmi', confirmedAtMs: clock.now() };
+          },
+        },
+        epoch: () => epoch,
+      },
+      () => {},
+    );
+    await store.transaction((tx) => fenceDevices.set(tx, {}, { checkedAt: clock.now() }));
+    rounds.start();
+    await world.pass(20_000);
+    assert.equal(asked.length, 0);
+    const [other, x1] = [systemIds.uuid(), systemIds.uuid()];
+    await store.transaction(async (tx) => {
+      await clusters.insert(tx, { ...(await clusters.get(tx, tasks.clusterId)), id: other, name: 'other' });
+      await hosts.insert(tx, { ...(await hosts.get(tx, tasks.h1)), id: x1, name: 'x1', clusterId: other });
+      await setHostHa(tx, x1, { state: 'dead', since: clock.now() });
+    });
+    await world.until('all are read', () => asked.length >= 3);
+    assert.ok(asked.includes(tasks.h1));
+    await rounds.stop();
     await world.close();
   });
 });

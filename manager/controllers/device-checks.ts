@@ -50,17 +50,12 @@ async function dueDevices({ store, clock, signals }: DeviceCheckSeams): Promise<
   const { db } = store;
   const rows = await fenceDevices.select(db, {}, 'name');
   if (rows.length === 0) return [];
-  const clusterOf = new Map(
-    (await db.selectFrom('hosts').select(['id', 'clusterId']).execute()).map((row) => [row.id, row.clusterId]),
-  );
   const lost = (await hostHa.select(db)).filter(({ state }) => state !== 'running' && state !== 'maintenance');
   const now = clock.now();
   return rows.filter((row) => {
     const heardMs = signals.lastHeartbeatMs(row.hostId);
     if (heardMs === undefined || now - heardMs > heardWithinMs) return false;
-    const others = lost.filter(
-      ({ hostId }) => hostId !== row.hostId && clusterOf.get(hostId) === clusterOf.get(row.hostId),
-    );
+    const others = lost.filter(({ hostId }) => hostId !== row.hostId);
     const lastLossMs = others.length === 0 ? null : Math.max(...others.map(({ since }) => since));
     const { checkedAt, seenOnAt, mistrustedBecause } = row;
     return isCheckDue({ checkedAtMs: checkedAt, seenOnAtMs: seenOnAt, mistrustedBecause }, lastLossMs, now);

@@ -100,7 +100,9 @@ async function aboutHosts(
       const { name, incident } = telling.host(action.hostId);
       await setHostHa(tx, action.hostId, { state: action.state, because: action.because, since: now });
       telling.entry(incident?.id, { kind: 'seen', message: `${name} is ${action.state}`, because: action.because });
-      if (incident !== null) await haIncidents.set(tx, { id: incident.id }, { state: action.state });
+      // Well again, it may be lost again before all is over, and that is to be told.
+      const well = action.state === 'running' ? { alarms: [] } : {};
+      if (incident !== null) await haIncidents.set(tx, { id: incident.id }, { state: action.state, ...well });
       const text = `Host ${name} is ${action.state}: ${action.because}`;
       await telling.hostEvent(action.hostId, {
         kind: 'ha.host-state',

@@ -23,7 +23,7 @@ import { recordProof } from '../store/fence-proofs.ts';
 import { appendTimeline, fenceAttempts } from '../store/ha-incidents.ts';
 import { hosts } from '../store/hosts.ts';
 import { currentEpoch } from '../store/leader.ts';
-import { type HaSnapshotSeams, type HostSignals, readHaSnapshot } from '../tasks/ha-snapshot.ts';
+import { type HaSnapshotSeams, type HostSignals, readHaSnapshot, readHostsElsewhere } from '../tasks/ha-snapshot.ts';
 import { mistrustDevice } from './device-mistrust.ts';
 import { applyAll, type PowerOff } from './ha-apply.ts';
 import { Telling } from './ha-timeline.ts';
@@ -106,7 +106,10 @@ export class HaController {
       await this.#sleep(haRoundMs, signal);
       if (signal.aborted) break;
       const lateMs = clock.now() - dueMs;
-      if (lateMs > heldUpMs || lateMs < -heldUpMs) this.#manager = { ...this.#manager, heldUpAtMs: clock.now() };
+      const { leadingSinceMs } = this.#manager;
+      // Set back to before it began to lead, the clock tells nothing of that time: it leads from now on.
+      if (Math.abs(lateMs) > heldUpMs || leadingSinceMs > clock.now())
+        this.#manager = { leadingSinceMs: Math.min(leadingSinceMs, clock.now()), heldUpAtMs: clock.now() };
       try {
         await this.#round(signal);
       } catch (error) {
@@ -211,7 +214,8 @@ export class HaController {
     const now = clock.now();
     const snapshot = await readHaSnapshot(tx, this.#snapshotSeams(), row.clusterId);
     const host = snapshot.hosts.find(({ id }) => id === hostId)!;
-    const judged = judgePowerOff(host, cut, snapshot, now);
+    const elsewhere = await readHostsElsewhere(tx, this.#seams.signals, row.clusterId);
+    const judged = judgePowerOff(host, cut, snapshot, now, elsewhere);
     if ('missing' in judged && judged.mistrust === true) await mistrustDevice(tx, cut.deviceId, judged.missing, now);
     if (!('evidence' in judged)) return judged;
     const proof = powerOffProof({ hostId, hostName: host.name, bootId: host.bootId }, judged.evidence);

@@ -8,6 +8,7 @@ import { hosts } from '../store/hosts.ts';
 import { tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
 import { forEachDatabase } from '../testing/databases.ts';
+import { die } from '../testing/host-death.ts';
 import { enqueue, runToEnd } from '../testing/task-runs.ts';
 import { taskScenarios } from '../testing/task-scenarios.ts';
 import { TaskWorld } from '../testing/task-world.ts';
@@ -83,6 +84,18 @@ forEachDatabase('a parked task', (open) => {
     assert.deepEqual([task.state, task.error?.code], ['failed', 'host-failed']);
     assert.equal((await vms.get(world.store.db, parked.targetId)).state, 'failed');
     await world.assertAtRest();
+  });
+
+  test('that was tried in vain while its host was away is tried again with each new proof about that', async () => {
+    const away = new KvasirError('host-unreachable', { host: 'h1' });
+    const { world, id, setHost } = await parkedAtSource(away);
+    const { store } = world;
+    await setHost('down');
+    await store.transaction((tx) => tasks.set(tx, { id }, { revivals: 8 }));
+    assert.equal(await revive({ store, clock: later }), 0);
+    await die(world, world.h1);
+    assert.equal(await revive({ store, clock: later }), 1);
+    assert.equal((await runToEnd(world, id)).state, 'succeeded');
   });
 
   test('that was refused stays for the operator', async () => {

@@ -10,6 +10,7 @@ import { currentEpoch } from '../store/leader.ts';
 import { tasks } from '../store/tasks.ts';
 import { vmFailures } from '../store/vm-failures.ts';
 import { vms } from '../store/vms.ts';
+import { enqueueVmDelete } from '../tasks/vm-delete-intent.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import { HaWorld } from '../testing/ha-world.ts';
 import { lookAtVms } from './vm-failures.ts';
@@ -59,6 +60,23 @@ forEachDatabase('a VM that fails', (open, database) => {
       'it runs elsewhere',
       async () => (await world.vm(vm.id)).hostId !== h1 && (await world.runs(vm.id)),
     );
+  });
+
+  promised('and is deleted leaves no incident open', async (world, bed) => {
+    const { h1 } = world.tasks;
+    const vm = await world.runningVm(h1);
+    world.tasks.hosts.fate = ({ method }) =>
+      method === 'vm.start'
+        ? { kind: 'throw', error: new KvasirError('host-failed', { reason: 'no' }), after: false }
+        : { kind: 'work' };
+    await bed.crash(h1, vm.id, 'crashed');
+    await bed.until('a try failed', async () => (await haRestarts.count(world.store.db, { attempts: 1 })) === 1);
+    const seams = { clock: world.clock, ids: systemIds };
+    const row = await world.vm(vm.id);
+    await world.store.transaction((tx) => enqueueVmDelete(tx, seams, row, { purge: true, userId: null }));
+    await bed.until('it is gone', async () => (await vms.find(world.store.db, { id: vm.id })) === undefined);
+    assert.equal(await haIncidents.count(world.store.db, { closedAt: null }), 0);
+    assert.match(await world.story(), /It is over because it was deleted/);
   });
 
   promised('waits longer each time, and is left to an operator in the end', async (world, bed) => {

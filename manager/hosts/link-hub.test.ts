@@ -100,6 +100,17 @@ it('does not blame the hosts when the manager itself was held up', async () => {
   assert.equal((await world.host(hostId)).state, 'up');
 });
 
+it('calls a host down also when the clock is set back', async () => {
+  const hostId = await world.addHost('gone-before');
+  const agent = await world.connect(hostId);
+  await world.pass(2, [agent]);
+  assert.notEqual(world.hosts.lastHeardMs(hostId), undefined);
+  world.clock.setBack(600_000);
+  assert.equal(world.hosts.lastHeardMs(hostId), undefined, 'not heard by the clock that counts now');
+  await world.pass(20);
+  assert.equal((await world.host(hostId)).state, 'down');
+});
+
 it('gives hosts time to come back to a manager that starts', async () => {
   const [back, gone] = [await world.addHost('back'), await world.addHost('gone')];
   await world.connect(back);

@@ -110,9 +110,10 @@ export class LinkHub {
     return [...this.#links.keys()];
   }
 
-  /** When the host was heard last since this manager leads. */
+  /** When the host was heard last since this manager leads, and since its clock was last set back. */
   lastHeardMs(hostId: string): number | undefined {
-    return this.#heard.get(hostId);
+    const heardMs = this.#heard.get(hostId);
+    return heardMs !== undefined && heardMs - this.#options.clock.now() > heartbeatIntervalMs ? undefined : heardMs;
   }
 
   /** The host counts as down, although its heartbeats have not been missed for long enough, until it is heard again. */
@@ -254,6 +255,8 @@ export class LinkHub {
     if (!this.#leads) await this.#expectHosts();
     for (const [hostId, beat] of this.#beats) {
       if (lateMs > heartbeatIntervalMs / 2) beat.lastMs += lateMs;
+      // Heard in the future, it would be up until then: the clock was set back.
+      beat.lastMs = Math.min(beat.lastMs, now + startGraceMs);
       const silentMs = now - beat.lastMs;
       if (silentMs > closeAfterMs) this.#links.get(hostId)?.peer.close('no heartbeats came');
       if (!beat.up || silentMs <= downAfterMs) continue;

@@ -9,12 +9,13 @@ import { hostOperations } from '@kvasir/api/resources/host.ts';
 import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { volumeOperations } from '@kvasir/api/resources/volume.ts';
 import { fenceProofs, validProof } from '../store/fence-proofs.ts';
-import { appendTimeline, haIncidents } from '../store/ha-incidents.ts';
+import { appendTimeline, haIncidents, haRestarts } from '../store/ha-incidents.ts';
 import { hostDomains } from '../store/host-domains.ts';
 import { hostLeftovers } from '../store/host-leftovers.ts';
 import { hostHa, setHostHa } from '../store/host-ha.ts';
 import { type HostRow, hosts } from '../store/hosts.ts';
 import { tasks } from '../store/tasks.ts';
+import { enqueueTask } from '../tasks/enqueue.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { forEachDatabase } from '../testing/databases.ts';
@@ -82,6 +83,16 @@ forEachDatabase('high availability in the API', (open) => {
     await assert.rejects(send({ dependsOn: ['web'] }), refused('invalid-request', /itself/));
   });
 
+  it('keeps a VM behind one that it depends on when that is renamed', async () => {
+    const [first, other] = [await vm('first'), await vm('second')];
+    const send = (id: string, body: object) => admin().call(vmOperations.update, { params: { vm: id }, query, body });
+    await send(other.id, { ha: { dependsOn: ['elsewhere', 'first'] } });
+    await send(first.id, { name: 'renamed' });
+    const { ha } = await admin().call(vmOperations.get, { params: { vm: 'second' }, query });
+    assert.deepEqual(ha.dependsOn, ['elsewhere', 'renamed']);
+    await world.store.transaction((tx) => vms.remove(tx, { id: [first.id, other.id] }));
+  });
+
   it('rehearses the death of a host, and explains what would become of a VM', async () => {
     await vm('db');
     const local = await vm('local');
@@ -139,12 +150,62 @@ forEachDatabase('high availability in the API', (open) => {
     await world.store.transaction((tx) => hosts.set(tx, { id: h1.id }, { state: 'down' }));
     const start = () => admin().call(vmOperations.start, { params: { vm: id }, query, body: {} });
     await assert.rejects(start(), refused('wrong-state', /may still be running/));
+    // A manager that does not lead hears nobody, and one that began just now has not yet.
+    await assert.rejects(confirm(), refused('wrong-state', /not known to this manager.* has heard no other host/));
+    assert.equal(await validProof(world.store.db, h1.id), undefined);
+    const { signals } = world.env;
+    const { lastHeartbeatMs } = signals;
+    signals.lastHeartbeatMs = (id) => (id === h2.id ? Date.now() : undefined);
     await confirm();
+    signals.lastHeartbeatMs = lastHeartbeatMs;
     assert.equal((await validProof(world.store.db, h1.id))?.kind, 'operator');
     const task = await start();
     assert.equal(task.kind, 'vm-restart');
     assert.equal((await vms.get(world.store.db, id)).reservedHostId, h2.id);
     await assert.rejects(start(), refused('busy', /locked/));
+    const [near, other] = [
+      await vm('near', { state: 'unknown', desiredState: 'stopped', affinity: ['near'] }),
+      await vm('near-too', { state: 'unknown', desiredState: 'stopped', affinity: ['near'] }),
+    ];
+    const started = await admin().call(vmOperations.start, { params: { vm: near.id }, query, body: {} });
+    assert.equal(started.kind, 'vm-restart', 'its group is left on the dead host');
+    await world.store.transaction((tx) => vms.remove(tx, { id: [near.id, other.id] }));
+  });
+
+  it('lets a VM of a dead host be started or deleted once high availability has given it up', async () => {
+    const { store, env } = world;
+    const restarting = async (name: string, state: 'waiting' | 'failed') => {
+      const { id } = await vm(name, { state: 'unknown' });
+      const about = { vmId: id, incidentId: env.ids.uuid(), fromHostId: h1.id, toHostId: null, taskId: null };
+      const tries = {
+        attempts: 4,
+        notBefore: 0,
+        since: 1,
+        hadGuestAgent: false,
+        reason: 'no',
+        createdAt: 1,
+        endedAt: null,
+      };
+      await store.transaction((tx) => haRestarts.insert(tx, { id: env.ids.uuid(), state, ...about, ...tries }));
+      return id;
+    };
+    const start = (id: string) => admin().call(vmOperations.start, { params: { vm: id }, query, body: {} });
+    const remove = (id: string) => admin().call(vmOperations.delete, { params: { vm: id }, query });
+    const busy = await restarting('still-tried', 'waiting');
+    await assert.rejects(start(busy), refused('wrong-state', /being restarted by high availability/));
+    await assert.rejects(remove(busy), refused('wrong-state', /being restarted by high availability/));
+    const [started, removed] = [await restarting('given-up', 'failed'), await restarting('given-up-too', 'failed')];
+    assert.equal((await start(started)).kind, 'vm-restart');
+    assert.equal((await remove(removed)).kind, 'vm-delete');
+    const open = await haRestarts.select(store.db, { endedAt: null });
+    assert.deepEqual(
+      open.map(({ vmId }) => vmId),
+      [busy],
+    );
+    await store.transaction(async (tx) => {
+      await vms.remove(tx, { id: [busy, started, removed] });
+      await hostLeftovers.remove(tx, { targetId: removed });
+    });
   });
 
   it('lets a VM and a volume go whose host is proven dead, so that the host can be removed; that clears them if it is back', async () => {
@@ -198,5 +259,30 @@ forEachDatabase('high availability in the API', (open) => {
     );
     const host = await admin().call(hostOperations.get, { params: { host: 'h1' } });
     assert.deepEqual(host.ha, { state: 'running', because: null, since: null, incidentId });
+  });
+
+  it('ends the incidents of a host that is removed, but not while a VM of it may come back to it', async () => {
+    const { store } = world;
+    const gone = await store.transaction(async (tx) => {
+      const row = await insertHost(tx, clusterId, 'gone');
+      await hosts.set(tx, { id: row.id }, { state: 'down' });
+      const about = { hostId: row.id, hostName: 'gone', state: 'fenced', because: 'silent', alarms: [] };
+      await haIncidents.insert(tx, { id: world.env.ids.uuid(), clusterId, ...about, openedAt: 1000, closedAt: null });
+      return row;
+    });
+    const away = await vm('away', { hostId: h2.id, state: 'stopped' });
+    const params = { vmId: away.id, fromHostId: gone.id, toHostId: h2.id, proofId: null, paused: false };
+    const target = { kind: 'vm', id: away.id, name: away.name };
+    const { id: taskId } = await store.transaction((tx) =>
+      enqueueTask(tx, world.env, { kind: 'vm-restart', params, target, projectId, userId: null }),
+    );
+    const remove = () => admin().call(hostOperations.delete, { params: { host: 'gone' } });
+    await assert.rejects(remove(), refused('in-use', /1 VM\(s\) that leave it/));
+    await store.transaction((tx) => tasks.set(tx, { id: taskId }, { state: 'failed' }));
+    await remove();
+    const [incident] = await haIncidents.select(store.db, { hostName: 'gone' });
+    assert.ok(incident?.closedAt !== null && incident?.hostId === null);
+    const { timeline } = await admin().call(haOperations.get, { params: { incident: incident.id } });
+    assert.deepEqual(timeline.at(-1)?.because, 'gone was removed');
   });
 });

@@ -5,7 +5,8 @@ import { invalidField } from '@kvasir/api/errors.ts';
 import { heartbeatIntervalMs } from '@kvasir/api/agent/link.ts';
 import type { Static } from 'typebox';
 import type { Executor } from '../store/database.ts';
-import { clusterHa, haPolicyOf, policyOf, setClusterHa, setVmHa } from '../store/ha-settings.ts';
+import { clusterHa, haPolicyOf, policyOf, setClusterHa, setVmHa, vmHa } from '../store/ha-settings.ts';
+import { vms } from '../store/vms.ts';
 import type { Change } from './call.ts';
 
 /** Undefined fields say nothing. */
@@ -47,4 +48,18 @@ export async function changeVmHa(
   const settings = told(asked) as Partial<VmHa>;
   if (settings.dependsOn?.includes(vm.name)) throw invalidField('/body/ha/dependsOn', 'must not name the VM itself');
   await setVmHa(change.tx, vm.id, settings);
+}
+
+/** VMs that depend on it go on doing so. */
+export async function followRename(
+  { tx }: Change,
+  { projectId, name }: { readonly projectId: string; readonly name: string },
+  newName: string,
+): Promise<void> {
+  const ids = (await vms.select(tx, { projectId })).map(({ id }) => id);
+  for (const { vmId, settings } of await vmHa.select(tx, { vmId: ids })) {
+    const names = settings.dependsOn ?? [];
+    if (!names.includes(name)) continue;
+    await setVmHa(tx, vmId, { dependsOn: [...new Set(names.map((each) => (each === name ? newName : each)))] });
+  }
 }

@@ -56,6 +56,11 @@ async function signOfLife(call: Call, db: Executor, host: HostRow): Promise<stri
   const facts = snapshot.hosts.find(({ id }) => id === host.id)!;
   const { silentMs, lease, peers } = signalsOf(facts, snapshot, clock.now());
   if (silentMs < snapshot.cluster.policy.fenceAfterMs) return 'heard';
+  // Hosts that are up would know; who has heard none of them cannot be told either.
+  const others = snapshot.hosts.filter(({ id, state }) => id !== host.id && state === 'up');
+  if (others.length > 0 && others.every(({ lastHeartbeatMs }) => lastHeartbeatMs === null)) {
+    return 'not known to this manager, which has heard no other host: ask the one that leads, or say it again in half a minute';
+  }
   if (lease === 'alive') return 'alive: it renews its lease';
   return peers === 'alive' ? 'alive: other hosts hear it' : undefined;
 }

@@ -2,10 +2,13 @@
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { hostOperations } from '@kvasir/api/resources/host.ts';
 import { committedOn } from '../store/commitments.ts';
+import type { Executor } from '../store/database.ts';
+import { closeIncident, haIncidents } from '../store/ha-incidents.ts';
 import { hostDomains } from '../store/host-domains.ts';
 import { standbyOf } from '../store/host-standby.ts';
 import { type HostRow, hosts } from '../store/hosts.ts';
 import { countOnlyCopies, imageCopies } from '../store/images.ts';
+import { tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { byNameOrId } from './access.ts';
@@ -46,12 +49,16 @@ export const deleteHost: OpenService<typeof hostOperations.delete> = async (call
     const uses = [
       { what: 'VM(s)', count: await vms.count(change.tx, { hostId: row.id }) },
       { what: 'migrating VM(s)', count: await vms.count(change.tx, { reservedHostId: row.id }) },
+      { what: 'VM(s) that leave it', count: await countLeaving(change.tx, row.id) },
       { what: 'local volume(s)', count: await volumes.count(change.tx, { hostId: row.id }) },
       { what: 'image(s) that lie nowhere else', count: await countOnlyCopies(change.tx, { hostId: row.id }) },
     ];
     const use = uses.find(({ count }) => count > 0);
     if (use) throw new KvasirError('in-use', { kind: hosts.kind, name: row.name, by: `${use.count} ${use.what}` });
     await imageCopies.remove(change.tx, { hostId: row.id });
+    for (const incident of await haIncidents.select(change.tx, { hostId: row.id, closedAt: null }))
+      await closeIncident(change.tx, incident.id, change.env.clock.now(), `${row.name} was removed`);
+    await haIncidents.set(change.tx, { hostId: row.id }, { hostId: null });
     await hosts.remove(change.tx, { id: row.id });
     await announceLife(change, 'deleted', hosts.kind, row);
     return row.id;
@@ -59,6 +66,14 @@ export const deleteHost: OpenService<typeof hostOperations.delete> = async (call
   await call.env.links.forgetHost(hostId);
   return null;
 };
+
+/** Should the task fail, the VM belongs to the host again. */
+async function countLeaving(db: Executor, hostId: string): Promise<number> {
+  const open = { kind: ['vm-restart', 'vm-rehome'], state: ['queued', 'running', 'undoing', 'parked'] } as const;
+  return (await tasks.select(db, open)).filter(
+    ({ params }) => (params as { fromHostId?: string }).fromHostId === hostId,
+  ).length;
+}
 
 /** What the host reports now; while it is not connected, what it reported last. */
 export const listHostDomains: ReadService<typeof hostOperations.domains> = async (call, { params }) => {

@@ -1,7 +1,6 @@
 /** The trash: deleting a VM keeps it and its disks for a day, unless it is purged; restoring places it anew. */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
-import { openRestart } from '../store/ha-incidents.ts';
 import { noteLeftover } from '../store/host-leftovers.ts';
 import { taskIdOf } from '../store/tasks.ts';
 import { type VmRow, vms } from '../store/vms.ts';
@@ -15,6 +14,7 @@ import { chooseHost } from './placement.ts';
 import { checkQuota } from './quota.ts';
 import { startTask, taskView } from './tasks.ts';
 import { about, placementOf } from './vm-power.ts';
+import { endGivenUpRestart } from './vm-start.ts';
 import { findVm, requireAction } from './vms.ts';
 
 export const deleteVm: ChangeService<typeof vmOperations.delete> = async (change, { params, query }) => {
@@ -46,10 +46,7 @@ async function leftBehind(change: Change, vm: VmRow): Promise<VmRow | undefined>
   checkRevision(change, vms.kind, vm);
   const task = await taskIdOf(tx, vm.id);
   if (task !== null) throw new KvasirError('busy', { kind: vms.kind, name: vm.name, task });
-  if ((await openRestart(tx, vm.id)) !== undefined) {
-    const state = 'being restarted by high availability';
-    throw new KvasirError('wrong-state', { action: 'delete', kind: vms.kind, name: vm.name, state });
-  }
+  await endGivenUpRestart(change, vm, 'delete');
   const place = { hostId, kind: 'domain', targetId: vm.id, poolId: null, format: null } as const;
   await noteLeftover(tx, place, env.ids.uuid(), env.clock.now());
   return { ...vm, hostId: null };

@@ -8,7 +8,7 @@ import type { Task } from '@kvasir/api/resources/task.ts';
 import type { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { covers } from '@kvasir/control/ha/fence-proof.ts';
 import { type FenceProofRow, proofOf, validProof } from '../store/fence-proofs.ts';
-import { openRestart } from '../store/ha-incidents.ts';
+import { haRestarts, openRestart } from '../store/ha-incidents.ts';
 import { hostDomains } from '../store/host-domains.ts';
 import { hostHa } from '../store/host-ha.ts';
 import { taskIdOf } from '../store/tasks.ts';
@@ -50,11 +50,12 @@ async function startElsewhere(change: Change, vm: VmRow, proof: FenceProofRow, p
   checkRevision(change, vms.kind, vm);
   const task = await taskIdOf(tx, vm.id);
   if (task !== null) throw new KvasirError('busy', { kind: vms.kind, name: vm.name, task });
-  if ((await openRestart(tx, vm.id)) !== undefined) throw refused('being restarted by high availability');
+  await endGivenUpRestart(change, vm, 'start');
   const seen = await hostDomains.find(tx, { hostId: proof.hostId, domainId: vm.id });
   if (seen?.state === 'suspended') throw refused('suspended, with its memory on a host that is dead');
   const unwell = (await hostHa.select(tx)).filter(({ state }) => state !== 'running').map(({ hostId }) => hostId);
-  const request = { ...(await placementOf(tx, vm, vm)), excludeHostIds: [...new Set([...unwell, proof.hostId])] };
+  const excludeHostIds = [...new Set([...unwell, proof.hostId])];
+  const request = { ...(await placementOf(tx, vm, vm)), excludeHostIds, leftHostIds: [proof.hostId] };
   const toHostId = await chooseHost(change, vm.clusterId, request);
   const desiredState = paused ? 'paused' : 'running';
   const changes = { desiredState, reservedHostId: toHostId } as const;
@@ -65,4 +66,20 @@ async function startElsewhere(change: Change, vm: VmRow, proof: FenceProofRow, p
     ...about(row),
     locks: (await disksOf(tx, vm.id)).map(volumeTarget),
   });
+}
+
+/**
+ * A restart whose tries are used up holds up nobody: it ends, and high availability begins anew should this come to nothing.
+ * @throws wrong-state while it is being tried
+ */
+export async function endGivenUpRestart({ tx, env }: Change, { id, name }: VmRow, action: string): Promise<void> {
+  const restart = await openRestart(tx, id);
+  if (restart === undefined) return;
+  if (restart.state !== 'failed') {
+    const state = 'being restarted by high availability';
+    throw new KvasirError('wrong-state', { action, kind: vms.kind, name, state });
+  }
+  const now = env.clock.now();
+  const ended = { state: 'dropped', endedAt: now, since: now, reason: 'somebody took care of it' } as const;
+  await haRestarts.set(tx, { id: restart.id }, ended);
 }

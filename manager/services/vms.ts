@@ -9,7 +9,7 @@ import { type VmRow, vms } from '../store/vms.ts';
 import { actorOf, byNameOrId, forbiddenField, isId, isOperator, notFoundAt, ownedRow, projectOf } from './access.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
 import { checkName, checkRevision, updateRow } from './changes.ts';
-import { changeVmHa } from './ha-settings.ts';
+import { changeVmHa, followRename } from './ha-settings.ts';
 import { vmView, vmViews } from './vm-views.ts';
 
 /** The trash shows only when it is asked for. */
@@ -42,6 +42,7 @@ export const updateVm: ChangeService<typeof vmOperations.update> = async (change
   await requireAction(change, 'update', row, 'change');
   const { ha, ...changes } = body;
   const updated = await updateRow(change, vms, row, changes);
+  if (updated.name !== row.name) await followRename(change, row, updated.name);
   await changeVmHa(change, updated, ha);
   return vmView(change, updated);
 };

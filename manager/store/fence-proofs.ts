@@ -40,7 +40,10 @@ export const fenceProofs = new Table<FenceProofRow>({
   },
 });
 
-/** Tasks that pause before they try again do so now: those that miss this host need not wait for it any more. */
+/**
+ * Tasks that pause before they try again do so now: those that miss this host need not wait for it any more. Those that are parked for
+ * it are tried anew: what one proof did not cover the next may.
+ */
 export async function recordProof(
   tx: Tx,
   id: string,
@@ -50,6 +53,7 @@ export async function recordProof(
   const { hostId, bootId, kind, atMs, poolIds, because } = proof;
   const pausing = tx.updateTable('tasks').set({ notBefore: 0 }).where('state', 'in', ['running', 'undoing']);
   await pausing.where('notBefore', '>', 0).execute();
+  await tx.updateTable('tasks').set({ revivals: 0 }).where('state', '=', 'parked').where('revivals', '>', 0).execute();
   return await fenceProofs.insert(tx, {
     id,
     hostId,

@@ -81,6 +81,12 @@ export async function appendTimeline(tx: Tx, incidentId: string, entries: readon
   }
 }
 
+/** What it is about is gone. */
+export async function closeIncident(tx: Tx, incidentId: string, now: number, because: string): Promise<void> {
+  await haIncidents.set(tx, { id: incidentId, closedAt: null }, { closedAt: now });
+  await appendTimeline(tx, incidentId, [{ at: now, kind: 'done', message: 'It is over', because }]);
+}
+
 export interface FenceAttemptRow {
   readonly id: string;
   readonly incidentId: string;

@@ -2,6 +2,7 @@
 import type { VmState } from '@kvasir/api/resources/vm.ts';
 import type { Tx } from './database.ts';
 import { appendEvent } from './events.ts';
+import { hostDomains } from './host-domains.ts';
 import { type VmRow, vms } from './vms.ts';
 
 export interface SeenVmState {
@@ -19,6 +20,7 @@ const withMemory: readonly VmState[] = ['running', 'paused'];
 /** Answers the row as it is now; writes nothing when nothing changed. @throws KvasirError `not-found` */
 export async function recordVmState(tx: Tx, vmId: string, seen: SeenVmState): Promise<VmRow> {
   const vm = await vms.get(tx, vmId);
+  if (withMemory.includes(seen.state)) await noteRunning(tx, vm, seen);
   const kept = withMemory.includes(vm.state) && vm.startedAt !== null ? vm.startedAt : seen.now;
   const startedAt = withMemory.includes(seen.state) ? (seen.startedAt ?? kept) : null;
   if (vm.state === seen.state && vm.stateReason === seen.reason && vm.startedAt === startedAt) return vm;
@@ -40,4 +42,11 @@ export async function recordVmState(tx: Tx, vmId: string, seen: SeenVmState): Pr
     details: { from: vm.state, to: seen.state, reason: seen.reason, hostId: vm.hostId },
   });
   return changed;
+}
+
+/** Its host may die before it could report the domain, which ran there then. */
+async function noteRunning(tx: Tx, { id, name, hostId }: VmRow, { state, now }: SeenVmState): Promise<void> {
+  if (hostId === null) return;
+  const domain = { hostId, domainId: id, name, state, managed: true, vmId: id, seenAt: now };
+  await hostDomains.put(tx, domain, ['hostId', 'domainId']);
 }

@@ -22,8 +22,12 @@ export interface PlacedVm {
   readonly because: string;
 }
 
+/** Excluded for a VM when no host takes it otherwise: fewer. */
+export type LastResort = (vm: VmRow) => readonly string[];
+
 export interface ManyOptions {
   readonly excludeHostIds: readonly string[];
+  readonly lastResort: LastResort;
   /** The host where a VM is defined, when that is to be preferred: nothing has to move. */
   readonly stayAt: (vm: VmRow) => string | undefined;
   /** A host that it only gets when no other takes it: it was tried there in vain. */
@@ -36,7 +40,7 @@ export async function placeMany(
   snapshots: ClusterSnapshots,
   clusterId: string,
   vmIds: readonly string[],
-  { excludeHostIds, stayAt, avoid }: ManyOptions,
+  { excludeHostIds, lastResort, stayAt, avoid }: ManyOptions,
 ): Promise<PlacedVm[]> {
   const requests = await requestsFor(tx, vmIds);
   let snapshot = await snapshots.read(tx, clusterId);
@@ -46,11 +50,13 @@ export async function placeMany(
     await reserve(tx, placed.slice(written));
     written = placed.length;
   };
-  for (const { vm, request } of requests) {
+  for (const { vm, request: found } of requests) {
+    // Where it cannot start its group cannot be joined.
+    const request = { ...found, leftHostIds: lastResort(vm) };
     const grouped = vm.affinity.length > 0 || vm.antiAffinity.length > 0;
     // That decision reads the database, so all before it has to be there.
     if (grouped) await write();
-    const mayStay = vm.hostId !== null && !excludeHostIds.includes(vm.hostId);
+    const mayStay = vm.hostId !== null && !lastResort(vm).includes(vm.hostId);
     const promised = mayStay && !grouped ? await ownPromise(tx, vm.id) : undefined;
     const decideOne = async (asked: PlacementRequest): Promise<PlacementDecision> => {
       if (grouped) return await decidePlacement(snapshots, tx, clusterId, asked);
@@ -66,7 +72,10 @@ export async function placeMany(
         ? undefined
         : await decideOne({ ...request, excludeHostIds: both(request, [...excludeHostIds, avoided]) });
     const taken = [stays, elsewhere].find((each) => each?.ok === true);
-    const decision = taken ?? (await decideOne({ ...request, excludeHostIds: both(request, excludeHostIds) }));
+    const without = async (hostIds: readonly string[]): Promise<PlacementDecision> =>
+      await decideOne({ ...request, excludeHostIds: both(request, hostIds) });
+    const anywhere = taken ?? (await without(excludeHostIds));
+    const decision = anywhere.ok ? anywhere : await without(lastResort(vm));
     const because = decision.ok ? decision.because : describeRefusals(decision.refusals);
     placed.push({ vm, hostId: decision.ok ? decision.hostId : null, because });
     if (grouped) {
@@ -85,6 +94,7 @@ export async function placeInThought(
   clusterId: string,
   vmIds: readonly string[],
   excludeHostIds: readonly string[],
+  lastResort: LastResort,
 ): Promise<ReadonlyMap<string, { readonly hostId: string | null; readonly because: string }>> {
   const snapshot = await new ClusterSnapshots(clock).read(db, clusterId);
   const single = new Map<string, CommittedVm[]>();
@@ -99,10 +109,13 @@ export async function placeInThought(
   const places = new Map<string, { readonly hostId: string | null; readonly because: string }>();
   for (const { vm, request } of requests) {
     const hosts = snapshot.hosts.map((host) => host.withPromised(nothing, single.get(host.id) ?? []));
-    const decision = placeVm(
-      { ...request, excludeHostIds: both(request, excludeHostIds) },
-      { cluster: snapshot.cluster, hosts },
-    );
+    const without = (hostIds: readonly string[]): PlacementDecision =>
+      placeVm(
+        { ...request, excludeHostIds: both(request, hostIds), leftHostIds: lastResort(vm) },
+        { cluster: snapshot.cluster, hosts },
+      );
+    const best = without(excludeHostIds);
+    const decision = best.ok ? best : without(lastResort(vm));
     const because = decision.ok ? decision.because : describeRefusals(decision.refusals);
     places.set(vm.id, { hostId: decision.ok ? decision.hostId : null, because });
     if (!decision.ok) continue;

@@ -3,6 +3,7 @@
  * live in the memory of the leading manager. Read in a transaction it is exact, and what is decided on it may be written there.
  */
 import type { Liveness } from '@kvasir/api/agent/liveness.ts';
+import type { HeardHost } from '@kvasir/control/ha/power-evidence.ts';
 import { lostPools } from '@kvasir/control/ha/signals.ts';
 import type { HaSnapshot, HostFacts, LeaseFacts, ManagerFacts } from '@kvasir/control/ha/snapshot.ts';
 import { clusters } from '../store/clusters.ts';
@@ -58,6 +59,16 @@ export async function readHaSnapshot(
     hosts,
     vms: await readHaVms(db, clusterId, [...new Set([...troubled, ...alsoHostIds])]),
   };
+}
+
+/** Hosts of all other clusters. */
+export async function readHostsElsewhere(
+  db: Executor,
+  signals: Pick<HostSignals, 'lastHeartbeatMs'>,
+  clusterId: string,
+): Promise<HeardHost[]> {
+  const rows = await db.selectFrom('hosts').select(['id', 'name']).where('clusterId', '<>', clusterId).execute();
+  return rows.map(({ id, name }) => ({ name, lastHeartbeatMs: signals.lastHeartbeatMs(id) ?? null }));
 }
 
 async function readHosts(

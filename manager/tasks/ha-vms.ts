@@ -54,17 +54,18 @@ export async function haVmFacts(
   const seen = new Map(
     (await hostDomains.select(db, { domainId: ids })).map((row) => [`${row.hostId}/${row.domainId}`, row.state]),
   );
-  const locks = await taskIdsByTarget(db, ids);
+  const locks = await taskIdsByTarget(db, [...ids, ...volumeIds]);
   const taskIds = [...restarts.values()].flatMap(({ taskId }) => taskId ?? []);
   const taskOf = new Map((await tasks.select(db, { id: taskIds })).map((row) => [row.id, row]));
   return rows.map((row): VmFacts => {
     const restart = restarts.get(row.id);
     const used = (disks.get(row.id) ?? []).flatMap(({ volumeId }) => volumeOf.get(volumeId) ?? []);
-    const lock = locks.get(row.id);
+    const holders = [row, ...used].flatMap(({ id }) => locks.get(id) ?? []);
     return {
       id: row.id,
       name: row.name,
       projectId: row.projectId,
+      clusterId: row.clusterId,
       hostId: row.hostId,
       state: row.state,
       desiredState: row.desiredState,
@@ -73,7 +74,7 @@ export async function haVmFacts(
       poolIds: [...new Set(used.map(({ poolId }) => poolId))],
       shared: used.every(({ hostId }) => hostId === null),
       guestAgent: row.guest?.agent === true,
-      busy: lock !== undefined && lock !== restart?.taskId,
+      busy: holders.some((taskId) => taskId !== restart?.taskId),
       restart: restart ? restartFacts(restart, taskOf) : null,
     };
   });

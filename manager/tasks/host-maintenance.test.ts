@@ -54,6 +54,19 @@ forEachDatabase('maintenance of a host', (open, database) => {
 
   const hostOf = async ({ store }: TaskWorld, id: string) => (await vms.get(store.db, id)).hostId;
 
+  test('moves VMs of an affinity group, and keeps them together', { timeout: 20_000 }, async () => {
+    const at = await world();
+    const { h1, h2 } = at;
+    const group = [];
+    for (const _ of [1, 2, 3])
+      group.push((await at.addVm({ state: 'running', hostId: h1, changes: { affinity: ['near'] } })).vm.id);
+    const runner = await lead(at);
+    const end = await taskEnd(at, await enter(at, group.length));
+    await runner.stop();
+    assert.deepEqual([end.state, end.error], ['succeeded', null]);
+    for (const id of group) assert.equal(await hostOf(at, id), h2);
+  });
+
   test('moves what runs, rehomes what is stopped, leaves what rests on its own disk', { timeout: 20_000 }, async () => {
     const at = await world();
     const { h1, h2, localPool } = at;

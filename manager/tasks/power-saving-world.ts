@@ -195,7 +195,10 @@ async function withoutRoom(db: Executor, clusterId: string): Promise<Wanting[]> 
     waiting.map(({ vmId }) => vmId),
   );
   const own = requests.filter(({ vm }) => vm.clusterId === clusterId);
-  return own.map(({ vm, request }) => ({ name: vm.name, request, afterFailure: true }));
+  return own.map(({ vm, request }) => {
+    const leftHostIds = vm.hostId === null ? [] : [vm.hostId];
+    return { name: vm.name, request: { ...request, leftHostIds }, afterFailure: true };
+  });
 }
 
 /** How a restart that found no room begins to say so. */

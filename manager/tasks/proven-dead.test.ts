@@ -5,17 +5,19 @@ import { systemClock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { Leftovers } from '../controllers/leftovers.ts';
 import { systemIds } from '../ids.ts';
+import { endProofs } from '../store/fence-proofs.ts';
 import { hostLeftovers, noteLeftover } from '../store/host-leftovers.ts';
 import { hostMaintenance } from '../store/host-maintenance.ts';
 import { hosts } from '../store/hosts.ts';
 import { tasks } from '../store/tasks.ts';
-import { vms } from '../store/vms.ts';
+import { vmDisks, vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import { bootAnew, comeBack, die, dieToItsLeases } from '../testing/host-death.ts';
 import { enqueue, lead, runToEnd, taskEnd } from '../testing/task-runs.ts';
 import { taskScenarios } from '../testing/task-scenarios.ts';
 import { TaskWorld } from '../testing/task-world.ts';
+import { retryTask } from './retry.ts';
 
 const lost = new KvasirError('host-unreachable', { host: 'h1' });
 const create = taskScenarios['vm-create']['and start']!;
@@ -104,6 +106,27 @@ forEachDatabase('a host that is proven dead', (open, database) => {
     const end = await endOf(world, taskId);
     assert.deepEqual([end.state, end.error?.code], ['parked', 'host-unreachable']);
     assert.ok(world.hosts.host(world.h1).volumes.has(volume.id));
+  });
+
+  test('by leases in which the VM may have no disk any more, or not yet, is waited for', async () => {
+    for (const kind of ['vm-detach-disk', 'vm-attach-disk'] as const) {
+      const world = await TaskWorld.open(await open());
+      const { vm } = await world.addVm({ state: 'running', hostId: world.h1, pool: world.localPool });
+      const scenario = await taskScenarios[kind][kind === 'vm-attach-disk' ? 'existing' : 'running']!(world);
+      const { volumeId } = scenario.task.params as { readonly volumeId: string };
+      await world.store.transaction((tx) => vmDisks.set(tx, { volumeId }, { vmId: vm.id, device: 'vdb', position: 1 }));
+      const params = { ...scenario.task.params, vmId: vm.id };
+      const task = { ...scenario.task, params, target: { kind: 'vm', id: vm.id, name: vm.name } };
+      const taskId = await enqueue(world, { ...scenario, task });
+      // It was done, and nobody heard of it: the VM runs on with its other disk, of whose lease nothing is known.
+      await losing(world, kind === 'vm-attach-disk' ? 'vm.attachDisk' : 'vm.detachDisk', dieToItsLeases);
+      const end = await endOf(world, taskId);
+      assert.deepEqual([end.state, end.error?.code], ['parked', 'host-unreachable'], kind);
+      await world.store.transaction((tx) => endProofs(tx, world.h1, 1));
+      await die(world, world.h1);
+      await world.store.transaction((tx) => retryTask(tx, taskId));
+      assert.notEqual((await endOf(world, taskId)).state, 'parked', kind);
+    }
   });
 
   test('only in its last boot is waited for: it may be at work on what was asked of it since', async () => {

@@ -14,6 +14,8 @@ import { loadVm } from './vm-spec.ts';
 export interface Concern {
   readonly vmId?: string | undefined;
   readonly poolId?: string | undefined;
+  /** A disk of the VM that comes or goes just now: nobody knows whether the VM ran with it. */
+  readonly unsureVolumeId?: string | undefined;
 }
 
 /**
@@ -37,10 +39,11 @@ export async function isDeadFor(db: Executor, vmId: string, hostId: string): Pro
   return row !== undefined && (await isAbout(db, row, { vmId }));
 }
 
-async function isAbout(db: Executor, row: FenceProofRow, { vmId, poolId }: Concern): Promise<boolean> {
+async function isAbout(db: Executor, row: FenceProofRow, { vmId, poolId, unsureVolumeId }: Concern): Promise<boolean> {
   if (row.poolIds === null) return true;
   const pools = poolId === undefined ? [] : [poolId];
-  if (vmId !== undefined && (await vms.find(db, { id: vmId })) !== undefined) pools.push(...(await poolsOf(db, vmId)));
+  if (vmId !== undefined && (await vms.find(db, { id: vmId })) !== undefined)
+    pools.push(...(await poolsOf(db, vmId, unsureVolumeId)));
   return covers(proofOf(row), pools);
 }
 
@@ -56,6 +59,7 @@ export async function hostDead(db: Executor, { hostId }: FenceProofRow): Promise
   return new KvasirError('host-dead', { host, hostId });
 }
 
-export async function poolsOf(db: Executor, vmId: string): Promise<string[]> {
-  return (await loadVm(db, vmId)).disks.map(({ volume }) => volume.poolId);
+export async function poolsOf(db: Executor, vmId: string, withoutVolumeId?: string): Promise<string[]> {
+  const { disks } = await loadVm(db, vmId);
+  return disks.flatMap(({ volume }) => (volume.id === withoutVolumeId ? [] : volume.poolId));
 }

@@ -4,7 +4,15 @@
  */
 import type { AgentMethod, ParamsOf, ResultOf } from '@kvasir/api/agent/method.ts';
 import { imageImport, volumeCreate } from '@kvasir/api/agent/storage.ts';
-import { migrationPrepare, type NicSpec, vmAttachNic, vmDefine, type VmSpec } from '@kvasir/api/agent/vm.ts';
+import {
+  migrationPrepare,
+  type NicSpec,
+  vmAttachDisk,
+  vmAttachNic,
+  vmDefine,
+  vmDetachDisk,
+  type VmSpec,
+} from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Ids } from '../ids.ts';
@@ -68,7 +76,7 @@ export function stepContext(seams: ContextSeams, journal: TaskJournal, situation
         await plugIn(hosts, hostId, method, params);
         return await hosts.call(hostId, method, params, options);
       };
-      const proofNow = () => proofFor(store.db, hostId, concern(params));
+      const proofNow = () => proofFor(store.db, hostId, concern(method, params));
       const without = async (): Promise<ResultOf<M> | undefined> => {
         const proof = await proofNow();
         if (proof === undefined) return undefined;
@@ -100,9 +108,15 @@ export function stepContext(seams: ContextSeams, journal: TaskJournal, situation
   };
 }
 
-function concern(params: unknown): Concern {
+function concern({ name }: AgentMethod, params: unknown): Concern {
   const { vm, vmId, poolId } = params as Concern & { readonly vm?: VmSpec };
-  return { vmId: vmId ?? vm?.vmId, poolId };
+  return { vmId: vmId ?? vm?.vmId, poolId, unsureVolumeId: plugged(name, params) };
+}
+
+/** The disk that comes or goes by the call. */
+function plugged(name: string, params: unknown): string | undefined {
+  if (name === vmDetachDisk.name) return (params as ParamsOf<typeof vmDetachDisk>).volumeId;
+  return name === vmAttachDisk.name ? (params as ParamsOf<typeof vmAttachDisk>).disk.volumeId : undefined;
 }
 
 /** Ids of what the call makes on the host. */

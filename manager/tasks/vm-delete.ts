@@ -2,6 +2,8 @@
 import { volumeDelete } from '@kvasir/api/agent/storage.ts';
 import { vmDefine, vmStop, vmUndefine } from '@kvasir/api/agent/vm.ts';
 import { appendEvent } from '../store/events.ts';
+import { closeIncident } from '../store/ha-incidents.ts';
+import { openFailure } from '../store/vm-failures.ts';
 import { recordVmState } from '../store/vm-state.ts';
 import { vmDisks, vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
@@ -54,6 +56,9 @@ async function trash({ tx, params, task, now }: Ending): Promise<void> {
 
 async function purge({ tx, params, task, now }: Ending): Promise<void> {
   const vm = await vms.get(tx, params.vmId);
+  // It goes with the VM, and nobody else would end what was told of it.
+  const failure = await openFailure(tx, vm.id);
+  if (failure !== undefined) await closeIncident(tx, failure.incidentId, now, 'it was deleted');
   await vms.remove(tx, { id: params.vmId });
   await volumes.remove(tx, { id: params.deleteVolumes.map((volume) => volume.volumeId) });
   await appendEvent(tx, {

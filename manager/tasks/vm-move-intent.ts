@@ -60,7 +60,8 @@ async function destination(tx: Tx, seams: MoveSeams, vm: VmRow, { fromHostId, to
   const [found] = await requestsFor(tx, [vm.id]);
   const unwell = (await hostHa.select(tx)).filter(({ state }) => state !== 'running').map(({ hostId }) => hostId);
   // Local volumes are copied, so they pin a running VM nowhere.
-  const request = { ...found!.request, volumeHostIds: [], excludeHostIds: [...new Set([fromHostId, ...unwell])] };
+  const excludeHostIds = [...new Set([fromHostId, ...unwell])];
+  const request = { ...found!.request, volumeHostIds: [], excludeHostIds, leftHostIds: [fromHostId] };
   const asked = toHostId === undefined ? request : { ...request, hostId: toHostId };
   const decision = await decidePlacement(seams.clusterSnapshots, tx, vm.clusterId, asked);
   if (decision.ok) return decision.hostId;

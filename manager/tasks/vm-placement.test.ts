@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { beforeEach, it } from 'node:test';
 import type { PlacementDecision, PlacementRequest } from '@kvasir/control/placement/world.ts';
-import { insertHost, insertPool, insertVm } from '../http/testing/inventory.ts';
+import { fresh } from '../http/testing/api-world.ts';
+import { insertHost, insertNetwork, insertPool, insertPort, insertVm } from '../http/testing/inventory.ts';
 import { systemIds } from '../ids.ts';
 import { bootstrap } from '../store/bootstrap.ts';
 import { ClusterSnapshots } from '../store/cluster-snapshots.ts';
@@ -11,11 +12,14 @@ import { committedOn } from '../store/commitments.ts';
 import type { Store, Tx } from '../store/database.ts';
 import { setHostHa } from '../store/host-ha.ts';
 import { hosts } from '../store/hosts.ts';
+import { networks } from '../store/networks.ts';
 import { poolHosts } from '../store/pools.ts';
 import { projects } from '../store/projects.ts';
+import { switches, uplinks } from '../store/switches.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
+import { placeMany, requestsFor } from './ha-placement.ts';
 import { decidePlacement } from './vm-placement.ts';
 
 const memoryMib = 4 * 128;
@@ -167,6 +171,41 @@ forEachDatabase('placement of VMs', (open) => {
     assert.equal((await place(snapshots, { antiAffinity: ['db'] })).ok, false);
     for (let i = 0; i < 3; i += 1) assert.equal(nameOf(await place(snapshots, { affinity: ['near'] })), first);
     assert.equal((await place(snapshots, { affinity: ['near'] })).ok, false);
+  });
+
+  it('moves and restarts a VM only to where its networks lead, also when it is in a group', async () => {
+    const vm = await store.transaction(async (tx) => {
+      const spans = { clusterId, hostIds: [], defaultBond: 'active-backup' as const, mtu: 1500 };
+      const { id: switchId } = await switches.insert(tx, {
+        ...fresh(),
+        description: '',
+        labels: {},
+        ...spans,
+        name: 's',
+      });
+      const link = { switchId, hostId: hostIds.h2, nics: ['e1'], bond: null, lacpFast: false };
+      await uplinks.insert(tx, { ...fresh(), ...link, name: 'u' });
+      const network = await insertNetwork(tx, projectId, 'outside');
+      await networks.set(tx, { id: network.id }, { kind: 'vlan', segment: 7, switchId });
+      const row = await put(tx, hostIds.h2, { antiAffinity: ['db'] });
+      await insertPort(tx, row.id, network.id);
+      return row;
+    });
+    const [asked] = await requestsFor(store.db, [vm.id]);
+    const elsewhere = { ...asked!.request, excludeHostIds: [hostIds.h2] };
+    const decision = await store.transaction((tx) => decide(tx, elsewhere));
+    assert.deepEqual([decision.ok, ...decision.refusals.map(({ reason }) => reason)].slice(0, 2), [
+      false,
+      'has no uplink to switch s',
+    ]);
+    const placed = await store.transaction((tx) =>
+      placeMany(tx, snapshots, clusterId, [vm.id], {
+        excludeHostIds: [hostIds.h2],
+        lastResort: () => [hostIds.h2],
+        stayAt: () => undefined,
+      }),
+    );
+    assert.equal(placed[0]?.hostId, null, placed[0]?.because);
   });
 
   it('reads a cluster anew after a millisecond for each host', async () => {

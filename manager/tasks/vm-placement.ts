@@ -30,7 +30,7 @@ export async function decidePlacement(
   asked: PlacementRequest,
 ): Promise<PlacementDecision> {
   // Every host has every network, but for those of a switch that it has no uplink of.
-  const unlinkedHosts = await hostsWithoutUplink(tx, asked.networkIds);
+  const unlinkedHosts = { ...asked.unlinkedHosts, ...(await hostsWithoutUplink(tx, asked.networkIds)) };
   const request = { ...asked, networkIds: [], unlinkedHosts };
   const around = { own: await ownPromise(tx, request.vmId), members: await groupMembers(tx, clusterId, request) };
   // Where a host is asked for there is nothing to choose, and a snapshot of any age will do.

@@ -35,6 +35,8 @@ export interface FakeHostLife {
   /** It runs: it renews its lease and answers its peers. */
   alive: boolean;
   bootId: string;
+  /** A shared pool in which it cannot renew its lease. */
+  lostPool?: string;
 }
 
 export class HaWorld {
@@ -59,7 +61,7 @@ export class HaWorld {
     this.tasks = tasks;
     const power = { powerOff: (deviceId: string, signal: AbortSignal) => this.#powerOff(deviceId, signal) };
     const signals = {
-      lastHeartbeatMs: (id: string) => this.#lastHeard.get(id),
+      lastHeartbeatMs: (id: string) => this.#heardMs(id),
       liveness: (id: string) => this.#liveness(id),
       declareDown: (id: string) => this.#declareDown(id),
     };
@@ -174,6 +176,12 @@ export class HaWorld {
     });
   }
 
+  /** Somebody sets the manager's clock back; the hosts measure by their own. */
+  setClockBack(ms: number): void {
+    this.clock.setBack(ms);
+    for (const [id, aliveMs] of this.#lastAlive) this.#lastAlive.set(id, aliveMs - ms);
+  }
+
   /** Time goes by in small steps, and all that waits for it is done. */
   async pass(ms: number): Promise<void> {
     const stepMs = ms >= 1000 ? 250 : 50;
@@ -237,16 +245,24 @@ export class HaWorld {
     }
   }
 
+  /** As the manager's side of the links tells it. */
+  #heardMs(id: string): number | undefined {
+    const heardMs = this.#lastHeard.get(id);
+    return heardMs !== undefined && heardMs > this.clock.now() ? undefined : heardMs;
+  }
+
   #liveness(id: string): { report: Liveness; atMs: number } | undefined {
     const atMs = this.#lastHeard.get(id);
     if (atMs === undefined) return undefined;
     const age = (hostId: string): number => Math.max(0, atMs - (this.#lastAlive.get(hostId) ?? 0));
     const others = [...this.lives].filter(([other]) => other !== id);
     const poolId = this.tasks.sharedPool;
+    const { bootId: ownBootId, lostPool } = this.lives.get(id)!;
+    const lost = lostPool === undefined ? [] : [{ poolId: lostPool, renewedMsAgo: null, error: 'EIO', lost: true }];
     const report: Liveness = {
-      bootId: this.lives.get(id)!.bootId,
+      bootId: ownBootId,
       guard: 'watchdog',
-      own: [{ poolId, renewedMsAgo: age(id), error: null, lost: false }],
+      own: [{ poolId, renewedMsAgo: age(id), error: null, lost: false }, ...lost],
       seen: others.map(([hostId, { bootId }]) => ({
         poolId,
         hostId,

@@ -2,7 +2,7 @@
 import type { Clock } from '@kvasir/api/clock.ts';
 
 interface Waiting {
-  readonly at: number;
+  at: number;
   readonly work: () => void;
 }
 
@@ -49,5 +49,11 @@ export class ManualClock implements Clock {
   /** Time passes without anything being called, as while the process is held up; it is called, late, at the next `advance`. */
   stall(ms: number): void {
     this.#now += ms;
+  }
+
+  /** Somebody sets it back: what waits goes by a clock that nobody sets. */
+  setBack(ms: number): void {
+    this.#now -= ms;
+    for (const waiting of this.#waiting) waiting.at -= ms;
   }
 }

@@ -129,6 +129,7 @@ export function vm(name: string, more: Partial<VmFacts> = {}): VmFacts {
     id: name,
     name,
     projectId: 'p',
+    clusterId: 'c',
     hostId: 'h1',
     state: 'unknown',
     desiredState: 'running',

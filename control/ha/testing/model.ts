@@ -172,7 +172,7 @@ export class Model {
   #judgeCut(hostId: string): void {
     const cut = this.#cuts.get(hostId)!;
     const host = this.snapshot.hosts.find(({ id }) => id === hostId)!;
-    const judgement = judgePowerOff(host, cut, this.snapshot, this.now);
+    const judgement = judgePowerOff(host, cut, this.snapshot, this.now, []);
     if ('waitFor' in judgement) return;
     this.#cuts.delete(hostId);
     this.#host(hostId, { fencing: null });
