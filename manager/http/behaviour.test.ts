@@ -149,6 +149,18 @@ forEachDatabase('API', (open) => {
     assert.equal((await clusters.get(world.store.db, id)).revision, revision + 1);
   });
 
+  it('takes what is there already for no change, and what is kept beside the row for one', async () => {
+    const admin = as('system-admin');
+    const { id, revision } = await admin.call(clusterOperations.create, {
+      body: { name: 'same', description: 'a', ha: { enabled: true } },
+    });
+    const update = async (body: object) =>
+      (await admin.call(clusterOperations.update, { params: { cluster: id }, body })).revision;
+    assert.equal(await update({ name: 'same', description: 'a', ha: {} }), revision);
+    assert.equal(await update({ ha: { restartLimit: 7 } }), revision + 1);
+    assert.equal(await update({ description: 'b' }), revision + 2);
+  });
+
   it('pages neither repeat nor lose what was there from the first page on', async () => {
     const admin = as('system-admin');
     const make = (name: string) => admin.call(clusterOperations.create, { body: { name } });
