@@ -1,9 +1,12 @@
 /** What a person sees: results in each form, one clear error line, the exit code. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import { parse } from 'yaml';
+import { writeProfiles } from './profile.ts';
 import { type FakeManager, startFakeManager } from './testing/fake-manager.ts';
 import { type CliOptions, runCli } from './testing/run-cli.ts';
 
@@ -43,6 +46,52 @@ test('a table lines up, also with Chinese names; --wide keeps ids whole', async 
   assert.equal(new Set(ids).size, 2, 'shortened ids stay different');
   const lone = await ask(manager, 'vm list --limit 1');
   assert.equal(lone.stdout.includes(id('1')), false);
+});
+
+test('a list over projects says which project each row is of', async () => {
+  await using manager = await startFakeManager();
+  manager.answer('project.list', () => ({ items: [{ id: id('7'), name: 'blue' }], nextCursor: null }));
+  const items = [
+    { ...vm('a', '1'), projectId: id('7') },
+    { ...vm('b', '2'), projectId: id('8') },
+  ];
+  manager.answer('vm.list', () => ({ items, nextCursor: null }));
+  const rowsOf = async (line: string) =>
+    (await ask(manager, line)).stdout.split('\n').map((row) => row.split(/ {2,}/).slice(1, 4));
+  assert.deepEqual(await rowsOf('vm list --all-projects --wide'), [
+    ['NAME', 'PROJECT', 'STATE'],
+    ['a', 'blue', 'running'],
+    ['b', id('8'), 'running'],
+    [],
+  ]);
+  assert.deepEqual((await rowsOf('vm list'))[0], ['NAME', 'STATE', 'HOST'], 'of one project it need not be said');
+  const done = (name: string, projectId: string | null) => ({ kind: 'vm-start', target: { name }, projectId });
+  const tasks = [done('a', id('7')), done('h1', null)];
+  manager.answer('task.list', () => ({ items: tasks, nextCursor: null }));
+  const namesProject = async (line: string) => (await ask(manager, line)).stdout.includes('PROJECT');
+  assert.equal(await namesProject('task list'), false, 'all of them are of one');
+  tasks.push(done('b', id('8')));
+  assert.equal(await namesProject('task list'), true);
+  assert.equal(await namesProject('task list --project blue'), false);
+});
+
+test('a list over all projects is not narrowed by the project of the profile', async () => {
+  await using manager = await startFakeManager();
+  const home = await mkdtemp(join(tmpdir(), 'kvasir-cli-'));
+  try {
+    const profile = { url: manager.url, token: 't', project: 'blue' };
+    const env = { HOME: home, XDG_CONFIG_HOME: home };
+    await writeProfiles(env, { current: 'default', profiles: { default: profile } });
+    await ask(manager, 'vm list', { env });
+    await ask(manager, 'vm list --all-projects', { env });
+    const lists = manager.requests.filter(({ operation }) => operation === 'vm.list');
+    assert.deepEqual(
+      lists.map(({ query }) => query.project),
+      ['blue', undefined],
+    );
+  } finally {
+    await rm(home, { recursive: true });
+  }
 });
 
 test('a list fetches all its pages', async () => {
