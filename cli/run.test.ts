@@ -1,12 +1,9 @@
 /** What a person sees: results in each form, one clear error line, the exit code. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import { parse } from 'yaml';
-import { writeProfiles } from './profile.ts';
 import { type FakeManager, startFakeManager } from './testing/fake-manager.ts';
 import { type CliOptions, runCli } from './testing/run-cli.ts';
 
@@ -73,25 +70,6 @@ test('a list over projects says which project each row is of', async () => {
   tasks.push(done('b', id('8')));
   assert.equal(await namesProject('task list'), true);
   assert.equal(await namesProject('task list --project blue'), false);
-});
-
-test('a list over all projects is not narrowed by the project of the profile', async () => {
-  await using manager = await startFakeManager();
-  const home = await mkdtemp(join(tmpdir(), 'kvasir-cli-'));
-  try {
-    const profile = { url: manager.url, token: 't', project: 'blue' };
-    const env = { HOME: home, XDG_CONFIG_HOME: home };
-    await writeProfiles(env, { current: 'default', profiles: { default: profile } });
-    await ask(manager, 'vm list', { env });
-    await ask(manager, 'vm list --all-projects', { env });
-    const lists = manager.requests.filter(({ operation }) => operation === 'vm.list');
-    assert.deepEqual(
-      lists.map(({ query }) => query.project),
-      ['blue', undefined],
-    );
-  } finally {
-    await rm(home, { recursive: true });
-  }
 });
 
 test('a list fetches all its pages', async () => {
