@@ -63,7 +63,8 @@ export class LinkHub {
   #nextSeenMs = 0;
   #nextRefreshMs = 0;
   #closed = false;
-  #leads = false;
+  /** The epoch that the last look found this manager to lead with. */
+  #leads: number | undefined;
 
   constructor(options: LinkHubOptions) {
     this.#options = options;
@@ -247,11 +248,10 @@ export class LinkHub {
   async #tick(lateMs: number): Promise<void> {
     const { clock, inventory, epoch } = this.#options;
     const now = clock.now();
-    if (epoch() === undefined) {
-      this.#standBy();
-      return;
-    }
-    if (!this.#leads) await this.#expectHosts();
+    const current = epoch(); // Between two looks another manager may have led, and seen more than this one.
+    if (current === undefined || (this.#leads !== undefined && this.#leads !== current)) this.#standBy();
+    if (current === undefined) return;
+    if (this.#leads === undefined) await this.#expectHosts(current);
     for (const [hostId, beat] of this.#beats) {
       if (lateMs > heartbeatIntervalMs / 2) beat.lastMs += lateMs;
       const silentMs = now - beat.lastMs;
@@ -272,20 +272,21 @@ export class LinkHub {
 
   /** Another manager leads: agents belong to it, and it alone says who is up. */
   #standBy(): void {
-    this.#leads = false;
+    this.#leads = undefined;
     this.#beats.clear();
     this.#heard.clear();
+    this.#options.inventory.known.clear();
     for (const link of this.#open) link.peer.close('this manager does not lead');
   }
 
   /** Hosts that were up when the last leader ended get time to come back. */
-  async #expectHosts(): Promise<void> {
+  async #expectHosts(epoch: number): Promise<void> {
     const { store, clock } = this.#options;
     const lastMs = clock.now() + startGraceMs - downAfterMs;
     for (const { id } of await hosts.select(store.db, { state: 'up' })) {
       if (!this.#beats.has(id)) this.#beats.set(id, { lastMs, up: true });
     }
-    this.#leads = true;
+    this.#leads = epoch;
   }
 
   async #rememberSeen(now: number): Promise<void> {
