@@ -211,7 +211,7 @@ forEachDatabase('the inventory', (open) => {
       await hosts.set(tx, { id: hostId }, { state: 'down' });
       await vms.set(tx, { id: vm.id }, { state: 'unknown', desiredState: 'running' });
     });
-    world.epoch = 5;
+    await world.lead(5);
     await world.pass(20);
     assert.equal((await world.vm(vm.id)).state, 'unknown');
     await world.hosts.close();
@@ -231,6 +231,23 @@ forEachDatabase('the inventory', (open) => {
     listed.resolve({ domains: [report(vm), report(other)] });
     await world.pass(1, [agent]);
     assert.equal((await world.vm(other.id)).state, 'running');
+    await world.hosts.close();
+  });
+
+  it('writes nothing once another manager leads, also before this one has noticed', async () => {
+    const world = await HostWorld.open(await open());
+    const hostId = await world.addHost('h1');
+    const vm = await world.addVm({ hostId });
+    const agent = await world.connect(hostId, [report(vm)]);
+    await world.lead(4);
+    world.epoch = 3;
+    const before = await world.events();
+    agent.changed(report(vm, { state: 'stopped' }));
+    await world.settle();
+    await assert.rejects(world.hosts.declareDown(hostId), { code: 'not-leader' });
+    assert.deepEqual([(await world.vm(vm.id)).state, (await world.host(hostId)).state], ['running', 'up']);
+    assert.deepEqual(await world.events(), before);
+    assert.match((await agent.peer.ended).reason, /could not be taken/);
     await world.hosts.close();
   });
 });

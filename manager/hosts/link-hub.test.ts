@@ -123,7 +123,7 @@ it('has no links and calls nobody down while another manager leads', async () =>
   await assert.rejects(world.connect(hostId), { code: 'not-leader' });
   await world.pass(30);
   assert.equal((await world.host(hostId)).state, 'up');
-  world.epoch = 4;
+  await world.lead(4);
   await world.pass(5);
   assert.equal((await world.host(hostId)).state, 'up');
   await world.passUntilDown(hostId);
