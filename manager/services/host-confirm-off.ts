@@ -51,6 +51,12 @@ async function signOfLife(call: Call, db: Executor, host: HostRow): Promise<stri
   }
   if (host.state !== 'down') return host.state;
   if ((await hostHa.find(db, { hostId: host.id }))?.state === 'standby') return 'in standby: it carries no VM';
+  // What speaks against it is only heard by the manager that leads, and not before its hosts have come back to it.
+  const others = await hosts.select(db, { clusterId: host.clusterId, state: 'up' }, 'name');
+  const unheard = others.find(({ id }) => signals.lastHeartbeatMs(id) === undefined);
+  if (unheard !== undefined) {
+    return `not looked for yet: the manager does not hear ${unheard.name}, which may see it; say it again in half a minute`;
+  }
   const manager = { leadingSinceMs: 0, heldUpAtMs: null };
   const snapshot = await readHaSnapshot(db, { signals, manager, fencings: new Map() }, host.clusterId);
   const facts = snapshot.hosts.find(({ id }) => id === host.id)!;
