@@ -132,6 +132,31 @@ forEachDatabase('the task runner', (open) => {
     await world.assertAtRest();
   });
 
+  test('a call that is still being made ready when the manager is deposed is not made', async () => {
+    const world = await TaskWorld.open(await open());
+    const id = await enqueue(world, await create(world));
+    const { hosts } = world;
+    const ready = hosts.switchReady.bind(hosts);
+    const preparing = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    hosts.switchReady = async (...given) => {
+      preparing.resolve();
+      await goOn.promise;
+      await ready(...given);
+    };
+    const old = await lead(world);
+    await preparing.promise;
+    await old.stop();
+    const asked: string[] = [];
+    hosts.onCall = async (method) => void asked.push(method);
+    goOn.resolve();
+    for (let turns = 0; turns < 50; turns += 1) await systemClock.sleep(1);
+    assert.deepEqual(asked, []);
+    hosts.onCall = async () => {};
+    assert.equal((await runToEnd(world, id)).state, 'succeeded');
+    await world.assertAtRest();
+  });
+
   test('a cancel reaches the call that runs', async () => {
     const world = await TaskWorld.open(await open());
     const { store, hosts } = world;
