@@ -3,13 +3,16 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, it } from 'node:test';
 import { createClient } from '@kvasir/api/client.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
 import { imageOperations } from '@kvasir/api/resources/image.ts';
+import { poolOperations } from '@kvasir/api/resources/pool.ts';
+import { hosts } from '../store/hosts.ts';
 import { tidyUploads } from '../tasks/upload-import-intent.ts';
-import { onDatabase } from '../testing/databases.ts';
+import { forEachDatabase } from '../testing/databases.ts';
 import { type ApiWorld, insertProject, openApiWorld } from './testing/api-world.ts';
 import { defaultClusterId, insertHost, insertPool } from './testing/inventory.ts';
 
-onDatabase('sqlite', 'uploads', (open) => {
+forEachDatabase('uploads', (open) => {
   let world: ApiWorld;
   let count = 0;
   before(async () => {
@@ -78,5 +81,28 @@ onDatabase('sqlite', 'uploads', (open) => {
       const kept = await world.env.spool.open(path.split('/').at(-1)!);
       assert.deepEqual(Buffer.concat(await kept.toArray()), content, `round ${round}`);
     }
+  });
+
+  it('a pool stays while an image is on its way there', async () => {
+    const admin = createClient({ baseUrl: world.baseUrl, token: world.tokens['system-admin'] });
+    const refused = (name: string) =>
+      assert.rejects(
+        admin.call(poolOperations.delete, { params: { pool: name } }),
+        (error) =>
+          error instanceof KvasirError &&
+          error.code === 'in-use' &&
+          /(on their way|that work) there/.test(error.message),
+      );
+    await world.store.transaction(async (tx) => {
+      const clusterId = await defaultClusterId(tx);
+      const [host] = await hosts.select(tx, { name: 'h1' });
+      for (const name of ['silver', 'tin']) await insertPool(tx, clusterId, name, [host!.id]);
+    });
+    const query = { project: 'shop' };
+    const announced = { name: 'announced', pool: 'silver', sizeBytes: 10 };
+    await admin.call(imageOperations.upload, { query, body: announced });
+    await refused('silver');
+    await admin.call(imageOperations.import, { query, body: { name: 'imported', pool: 'tin', file: 'a.qcow2' } });
+    await refused('tin');
   });
 });
