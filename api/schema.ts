@@ -31,6 +31,14 @@ export function oneOf<const T extends readonly string[]>(
 export const uuidPattern = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';
 export const Id = Type.String({ pattern: uuidPattern, description: 'UUID in lower case' });
 
+/** Lists show ids cut; what can be read there can be typed. */
+export const idStartPattern = '^[0-9a-f]{8}[0-9a-f-]{0,28}$';
+export const IdStart = Type.String({
+  pattern: idStartPattern,
+  maxLength: 36,
+  description: 'Id, or its beginning: at least 8 characters, as lists show it',
+});
+
 export const namePattern = '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$';
 export const Name = Type.String({
   pattern: namePattern,

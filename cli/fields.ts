@@ -21,6 +21,7 @@ export interface Schema {
   readonly description?: string;
   readonly minimum?: number;
   readonly maximum?: number;
+  readonly minLength?: number;
 }
 
 export type FieldKind =
@@ -89,6 +90,14 @@ export function itemFields(schema: Schema): readonly Field[] {
 
 export function kebab(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/**
+ * Whether the secret is chosen now, rather than one that there is. Only then are there rules for it: one that there is already is
+ * taken as it is.
+ */
+export function isChosen(field: Field): boolean {
+  return field.kind === 'secret' && (field.schema.minLength ?? 1) > 1;
 }
 
 /** Words that the schema allows, or undefined when it is open. */

@@ -8,6 +8,7 @@ import { connect, type GlobalFlags } from './connection.ts';
 import { fieldsOf, kebab, type Schema } from './fields.ts';
 import { addFields, addGlobalOptions, buildRequest } from './option-set.ts';
 import { printItem, printList } from './output.ts';
+import { withProjects } from './project-column.ts';
 import { secretReader } from './secret.ts';
 import { readAll, type Surroundings } from './surroundings.ts';
 import { announceTask, awaitTask } from './task-result.ts';
@@ -46,7 +47,8 @@ export function operationCommand(operation: Operation, around: Surroundings): Co
     });
     const { client, project } = await connect(flags, around);
     const query = { ...request.query };
-    if (namesProject) query.project = projectFor(operation, flags.project, project);
+    const everywhere = query.allProjects === true;
+    if (namesProject) query.project = everywhere ? flags.project : projectFor(operation, flags.project, project);
     const asked = {
       params: request.params,
       query,
@@ -75,7 +77,11 @@ export function operationCommand(operation: Operation, around: Surroundings): Co
         items.push(...page.items);
         if (page.nextCursor !== null) around.stderr.write(`there are more: --cursor ${page.nextCursor}\n`);
       }
-      await printList(items, list.cli.columns, flags, around);
+      const listed = { items, columns: list.cli.columns };
+      const isTable = flags.output === undefined || flags.output === 'table';
+      const overProjects = everywhere || (operation.access === 'session' && query.project === undefined);
+      const shown = isTable && overProjects ? await withProjects(client, listed, everywhere) : listed;
+      await printList(shown.items, shown.columns, flags, around);
     }
   });
   return command;

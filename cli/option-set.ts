@@ -1,6 +1,6 @@
 /** Fields -> commander's options and arguments, and what commander found -> a request. */
 import { Argument, type Command, Option } from 'commander';
-import { choicesOf, type Field, type OperationFields } from './fields.ts';
+import { choicesOf, type Field, isChosen, type OperationFields } from './fields.ts';
 import { UsageError } from './usage-error.ts';
 import { parseValue, type ValueSource, secretLabel } from './values.ts';
 
@@ -48,7 +48,7 @@ export async function buildRequest(
     const given = readOption(field, options);
     if (given === undefined) {
       if (field.kind === 'secret' && field.required) {
-        place(request, field, await source.readSecret(secretLabel(field), undefined));
+        place(request, field, await source.readSecret(secretLabel(field), undefined, isChosen(field)));
       } else if (field.required)
         throw new UsageError(`required option '--${field.flag} <${placeholder(field)}>' not specified`);
       continue;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { writeProfiles } from './profile.ts';
 import { startFakeManager } from './testing/fake-manager.ts';
 import { runCli } from './testing/run-cli.ts';
 import { temporaryHome } from './testing/temporary-home.ts';
@@ -75,6 +76,20 @@ test('a login without access to the default project works in a project of its ow
   ]);
   assert.doesNotMatch((await runCli(['profile', 'list'], { env })).stdout, /kvs_|\bt\b/);
   assert.equal((await runCli(['profile', 'use', 'nobody'], { env })).code, 2);
+});
+
+test('a list over all projects is not narrowed by the project of the profile', async () => {
+  await using home = await temporaryHome();
+  await using manager = await startFakeManager();
+  const env = { HOME: home.path };
+  const profile = { url: manager.url, token: 't', project: 'shop' };
+  await writeProfiles(env, { current: 'default', profiles: { default: profile } });
+  for (const words of [[], ['--all-projects']]) await runCli(['vm', 'list', ...words], { env });
+  const lists = manager.requests.filter(({ operation }) => operation === 'vm.list');
+  assert.deepEqual(
+    lists.map(({ query }) => query.project),
+    ['shop', undefined],
+  );
 });
 
 test('the environment wins, and a token goes to no other manager than its own', async () => {

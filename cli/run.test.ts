@@ -45,6 +45,33 @@ test('a table lines up, also with Chinese names; --wide keeps ids whole', async 
   assert.equal(lone.stdout.includes(id('1')), false);
 });
 
+test('a list over projects says which project each row is of', async () => {
+  await using manager = await startFakeManager();
+  manager.answer('project.list', () => ({ items: [{ id: id('7'), name: 'blue' }], nextCursor: null }));
+  const items = [
+    { ...vm('a', '1'), projectId: id('7') },
+    { ...vm('b', '2'), projectId: id('8') },
+  ];
+  manager.answer('vm.list', () => ({ items, nextCursor: null }));
+  const rowsOf = async (line: string) =>
+    (await ask(manager, line)).stdout.split('\n').map((row) => row.split(/ {2,}/).slice(1, 4));
+  assert.deepEqual(await rowsOf('vm list --all-projects --wide'), [
+    ['NAME', 'PROJECT', 'STATE'],
+    ['a', 'blue', 'running'],
+    ['b', id('8'), 'running'],
+    [],
+  ]);
+  assert.deepEqual((await rowsOf('vm list'))[0], ['NAME', 'STATE', 'HOST'], 'of one project it need not be said');
+  const done = (name: string, projectId: string | null) => ({ kind: 'vm-start', target: { name }, projectId });
+  const tasks = [done('a', id('7')), done('h1', null)];
+  manager.answer('task.list', () => ({ items: tasks, nextCursor: null }));
+  const namesProject = async (line: string) => (await ask(manager, line)).stdout.includes('PROJECT');
+  assert.equal(await namesProject('task list'), false, 'all of them are of one');
+  tasks.push(done('b', id('8')));
+  assert.equal(await namesProject('task list'), true);
+  assert.equal(await namesProject('task list --project blue'), false);
+});
+
 test('a list fetches all its pages', async () => {
   await using manager = await startFakeManager();
   manager.answer('vm.list', ({ query }) =>

@@ -5,17 +5,25 @@ import { readAll, type Surroundings } from './surroundings.ts';
 import { UsageError } from './usage-error.ts';
 import { readFileText } from './values.ts';
 
-export type ReadSecret = (label: string, file: string | undefined) => Promise<string>;
+export type ReadSecret = (label: string, file: string | undefined, chosen?: boolean) => Promise<string>;
 
 /**
  * Of one command. `file` undefined: asks on a terminal, else takes a line of stdin; a second secret takes the next line.
- * One trailing newline is not part of it.
+ * One trailing newline is not part of it. What is `chosen` now and typed blindly is asked for twice.
  */
 export function secretReader(around: Surroundings): ReadSecret {
   let stdin: Promise<string[]> | undefined;
-  return async (label, file) => {
+  return async (label, file, chosen = false) => {
     if (file !== undefined && file !== '-') return linesOf(await readFileText(file))[0] ?? '';
-    if (file === undefined && around.stdin.isTTY) return ask(label, around);
+    if (file === undefined && around.stdin.isTTY) {
+      const typed = await ask(label, around);
+      if (chosen && (await ask(`${label} again`, around)) !== typed) {
+        throw new UsageError(
+          `the ${label.replaceAll('-', ' ')} was typed differently the second time; nothing was changed`,
+        );
+      }
+      return typed;
+    }
     stdin ??= readAll(around.stdin).then(linesOf);
     const text = (await stdin).shift() ?? '';
     if (text === '') throw new UsageError(`a ${label} is needed: on stdin, or with --${label}-file FILE`);

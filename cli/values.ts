@@ -3,14 +3,14 @@
  * a field allows, the server says.
  */
 import { readFile } from 'node:fs/promises';
-import { type Field, itemFields } from './fields.ts';
+import { type Field, isChosen, itemFields } from './fields.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface ValueSource {
   /** Everything that stands on stdin; it can be read once. */
   readStdin(): Promise<string>;
-  /** A secret: from the file, `-` for stdin, or asked for when undefined. */
-  readSecret(label: string, file: string | undefined): Promise<string>;
+  /** A secret: from the file, `-` for stdin, or asked for when undefined; twice when it is `chosen` now. */
+  readSecret(label: string, file: string | undefined, chosen: boolean): Promise<string>;
 }
 
 /** `--new-password-file` asks for the `new-password`. */
@@ -32,7 +32,7 @@ export async function parseValue(
     case 'text':
       return readText(last, source);
     case 'secret':
-      return source.readSecret(secretLabel(field), last);
+      return source.readSecret(secretLabel(field), last, isChosen(field));
     case 'lines':
       return (await Promise.all(given.map((one) => readLines(one, source)))).flat();
     case 'words':

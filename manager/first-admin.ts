@@ -2,6 +2,7 @@
  * The first start makes the administrator. Its password is in a file that only the owner of the data folder can read; it is
  * there before the user is, so that no crash leaves an administrator whose password nobody knows.
  */
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '@kvasir/api/clock.ts';
 import { writeKeptFile } from '@kvasir/api/kept-file.ts';
@@ -42,5 +43,8 @@ export async function makeFirstAdmin(
     });
     return true;
   });
-  return made ? { userName: firstAdminName, password, passwordFile } : undefined;
+  if (made) return { userName: firstAdminName, password, passwordFile };
+  // Another manager was faster: this would be nobody's password.
+  await rm(passwordFile);
+  return undefined;
 }

@@ -1,7 +1,7 @@
 /** Events say what happened, in order of `seq`, without gaps for the reader; audit entries say who asked for what. */
 import { type Static, Type } from 'typebox';
 import { operation, resource } from '../operation.ts';
-import { closed, Id, listQuery, nullable, NameOrId, oneOf, page, Timestamp } from '../schema.ts';
+import { closed, Id, IdStart, listQuery, nullable, NameOrId, oneOf, page, Timestamp } from '../schema.ts';
 import { Target } from './task.ts';
 
 export const Severity = oneOf(['info', 'warning', 'error'] as const);
@@ -42,7 +42,7 @@ export const eventOperations = resource('event', {
     access: 'session',
     query: listQuery(['seq'], {
       project: Type.Optional(NameOrId),
-      target: Type.Optional(Id),
+      target: Type.Optional(IdStart),
       kind: Type.Optional(Type.String({ maxLength: 64 })),
       severity: Type.Optional(Severity),
       after: Type.Optional(Type.Integer({ minimum: 0 })),

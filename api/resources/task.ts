@@ -1,7 +1,7 @@
 /** A task is long work that somebody asked for: durable, resumed by any manager, cancellable while it says so. */
 import { type Static, Type } from 'typebox';
 import { operation, resource } from '../operation.ts';
-import { closed, Id, listQuery, nullable, NameOrId, oneOf, page, Timestamp } from '../schema.ts';
+import { closed, Id, IdStart, listQuery, nullable, NameOrId, oneOf, page, Timestamp } from '../schema.ts';
 
 export const TaskState = oneOf(
   ['queued', 'running', 'undoing', 'succeeded', 'failed', 'cancelled', 'parked'] as const,
@@ -49,7 +49,7 @@ export const taskOperations = resource('task', {
       project: Type.Optional(NameOrId),
       state: Type.Optional(TaskState),
       kind: Type.Optional(Type.String({ maxLength: 64 })),
-      target: Type.Optional(Id),
+      target: Type.Optional(IdStart),
     }),
     response: page(Task),
     cli: { columns: ['id', 'kind', 'state', 'target.name', 'progress.percent', 'error.message', 'createdAt'] },

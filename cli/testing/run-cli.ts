@@ -16,12 +16,14 @@ export interface CliOptions {
   readonly interrupted?: AbortSignal;
   /** Sees each piece of stdout as it comes. */
   readonly onOutput?: (text: string) => void;
+  /** Sees each piece of stderr as it comes. */
+  readonly onPrompt?: (text: string) => void;
   readonly terminal?: boolean;
 }
 
 export async function runCli(words: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   const stdout = collector(options.onOutput);
-  const stderr = collector();
+  const stderr = collector(options.onPrompt);
   const code = await run(words, {
     stdin: typeof options.stdin === 'object' ? options.stdin : textStream(options.stdin ?? ''),
     stdout: Object.assign(stdout.stream, { isTTY: options.terminal === true, columns: 100 }),

@@ -98,6 +98,15 @@ forEachDatabase('a parked task', (open) => {
     assert.equal((await runToEnd(world, id)).state, 'succeeded');
   });
 
+  test('of a kind that is not known here is left to a newer manager', async () => {
+    const { world, id } = await parkedAtSource(new KvasirError('host-unreachable', { host: 'h1' }));
+    const { store } = world;
+    await store.transaction((tx) => tasks.set(tx, { id }, { kind: 'vm-teleport' }));
+    assert.equal(await revive({ store, clock: later }), 0);
+    const asked = store.transaction((tx) => retryTask(tx, id));
+    await assert.rejects(asked, (error) => error instanceof KvasirError && error.code === 'unsupported');
+  });
+
   test('that was refused stays for the operator', async () => {
     const { world, id } = await parkedAtSource(new KvasirError('host-failed', { reason: 'no' }));
     assert.equal(await revive({ store: world.store, clock: later }), 0);
@@ -139,5 +148,7 @@ describe('deciding about parked tasks', () => {
     assert.equal(revival?.because, 'the host h1 reaches the pool fast');
     const elsewhere = { ...parked(0), error: { ...error, details: {} } };
     assert.deepEqual(decideRevivals([elsewhere], up, Infinity), []);
+    const newer = { ...parked(0), kind: 'vm-teleport' };
+    assert.deepEqual(decideRevivals([newer], up, Infinity), [], 'a newer manager knows how');
   });
 });

@@ -11,6 +11,7 @@ import { type HostRow, hosts } from '../store/hosts.ts';
 import { poolHosts } from '../store/pools.ts';
 import { type TaskRow, tasks } from '../store/tasks.ts';
 import { retryTask } from '../tasks/retry.ts';
+import { findKind } from '../tasks/kinds.ts';
 import { mayPass } from '../tasks/transient.ts';
 import { type Log, Rounds } from './rounds.ts';
 
@@ -32,8 +33,9 @@ export interface Revival {
 }
 
 export function decideRevivals(parked: readonly ParkedTask[], known: readonly KnownHost[], now: number): Revival[] {
-  return parked.flatMap(({ id, state, error, parkedAt, revivals }) => {
+  return parked.flatMap(({ id, kind, state, error, parkedAt, revivals }) => {
     if (state !== 'parked' || error === null || !mayPass(error.code) || revivals >= mostRevivals) return [];
+    if (findKind(kind) === undefined) return [];
     const host = known.find((one) => one.id === error.details['hostId']);
     const proven = host?.dead === true;
     const pauseMs = firstPauseMs * 2 ** revivals;

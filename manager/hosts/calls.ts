@@ -2,7 +2,8 @@
  * Calls to agents, for tasks and pushes. A change is wrapped with its key and the leader's epoch.
  *
  * When the link breaks in the middle, a keyed change is sent again on the next link: the agent's journal answers it if it
- * ended, or lets it join the run. A call that names a stream is bound to its link and is not sent again.
+ * ended, or lets it join the run; but only under the epoch under which it began. A manager that leads anew does not know what
+ * another one made of it meanwhile. A call that names a stream is bound to its link and is not sent again.
  */
 import { imageImport, type imageOpen } from '@kvasir/api/agent/storage.ts';
 import type { Progress } from '@kvasir/api/agent/link.ts';
@@ -57,6 +58,7 @@ export class HostCalls {
     options: CallOptions = {},
   ): Promise<ResultOf<M>> {
     const key = options.key ?? this.#newKey();
+    const epoch = this.#epoch();
     for (;;) {
       if (options.link !== undefined && this.#hub.find(hostId) !== options.link)
         throw await this.#hub.unreachable(hostId);
@@ -66,7 +68,7 @@ export class HostCalls {
           throw options.signal?.aborted ? new KvasirError('cancelled', {}, undefined, { cause: error }) : error;
         });
       try {
-        return await this.#once(link, method, params, { ...options, key });
+        return await this.#once(link, method, params, { ...options, key, epoch });
       } catch (error) {
         if (!(error instanceof LinkClosedError)) throw error;
         if (namesStream(method, params)) throw new KvasirError('host-unreachable', { host: hostId });
@@ -105,7 +107,7 @@ export class HostCalls {
     link: HostLink,
     method: M,
     params: ParamsOf<M>,
-    { key, signal, onProgress, timeoutMs }: CallOptions & { readonly key: string },
+    { key, epoch, signal, onProgress, timeoutMs }: CallOptions & { readonly key: string; readonly epoch?: number },
   ): Promise<ResultOf<M>> {
     const limit = timeoutMs ?? (method.long ? undefined : shortCallMs);
     const limits = limit === undefined ? {} : { timeoutMs: limit };
@@ -120,8 +122,7 @@ export class HostCalls {
     if (method.kind === 'query') {
       return read(await link.peer.call(method.name, params, { ...limits, ...(signal ? { signal } : {}) }));
     }
-    const epoch = this.#epoch();
-    if (epoch === undefined) throw new KvasirError('not-leader');
+    if (epoch === undefined || this.#epoch() !== epoch) throw new KvasirError('not-leader');
     const stopProgress =
       onProgress === undefined
         ? () => {}
@@ -130,7 +131,7 @@ export class HostCalls {
           );
     const deposed = new AbortController();
     const cancel = (): void => {
-      if (this.#epoch() === undefined) {
+      if (this.#epoch() !== epoch) {
         // The change is the next leader's now: it goes on, only we do not wait for it.
         deposed.abort(new KvasirError('not-leader'));
         return;

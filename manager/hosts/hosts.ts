@@ -80,7 +80,7 @@ export interface Hosts {
 export async function startHosts(options: HostsOptions): Promise<Hosts> {
   const { store, clock, ids, epoch, log } = options;
   const ca = await CertificateAuthority.open(store, () => clock.now());
-  const inventory = new Inventory(store, clock);
+  const inventory = new Inventory(store, clock, epoch);
   const liveness = new LivenessBoard();
   const hub = new LinkHub({ ...options, inventory, liveness, onConnected: () => nudge() });
   const calls = new HostCalls(hub, epoch, () => `manager/${ids.uuid()}`);

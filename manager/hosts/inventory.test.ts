@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { systemIds } from '../ids.ts';
 import { hostDomains } from '../store/host-domains.ts';
+import { hosts } from '../store/hosts.ts';
 import { taskLocks, tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
 import { forEachDatabase } from '../testing/databases.ts';
@@ -195,6 +196,58 @@ forEachDatabase('the inventory', (open) => {
     });
     await world.passUntil(async () => (await world.vm(vm.id)).state !== 'unknown', [agent]);
     assert.equal((await world.vm(vm.id)).state, 'running');
+    await world.hosts.close();
+  });
+
+  it('knows nothing of VMs from when it led before: another manager has seen more since', async () => {
+    const world = await HostWorld.open(await open());
+    const hostId = await world.addHost('h1');
+    const vm = await world.addVm({ hostId, state: 'stopped' });
+    await world.connect(hostId, [report(vm, { state: 'stopped' })]);
+    world.epoch = undefined;
+    await world.pass(2);
+    // It was started there, and then nobody heard of the host any more.
+    await world.store.transaction(async (tx) => {
+      await hosts.set(tx, { id: hostId }, { state: 'down' });
+      await vms.set(tx, { id: vm.id }, { state: 'unknown', desiredState: 'running' });
+    });
+    await world.lead(5);
+    await world.pass(20);
+    assert.equal((await world.vm(vm.id)).state, 'unknown');
+    await world.hosts.close();
+  });
+
+  it('takes what comes from a host before its whole list for no whole list', async () => {
+    const world = await HostWorld.open(await open());
+    const hostId = await world.addHost('h1');
+    const [vm, other] = [await world.addVm({ hostId }), await world.addVm({ hostId })];
+    const agent = await world.connect(hostId, [report(vm), report(other)]);
+    await world.passUntilDown(hostId);
+    const listed = Promise.withResolvers<object>();
+    agent.answers.set('vm.list', () => listed.promise);
+    agent.changed(report(vm, { startedAtMs: 7 }));
+    await world.pass(7, [agent]);
+    assert.deepEqual([(await world.vm(vm.id)).state, (await world.vm(other.id)).state], ['running', 'unknown']);
+    listed.resolve({ domains: [report(vm), report(other)] });
+    await world.pass(1, [agent]);
+    assert.equal((await world.vm(other.id)).state, 'running');
+    await world.hosts.close();
+  });
+
+  it('writes nothing once another manager leads, also before this one has noticed', async () => {
+    const world = await HostWorld.open(await open());
+    const hostId = await world.addHost('h1');
+    const vm = await world.addVm({ hostId });
+    const agent = await world.connect(hostId, [report(vm)]);
+    await world.lead(4);
+    world.epoch = 3;
+    const before = await world.events();
+    agent.changed(report(vm, { state: 'stopped' }));
+    await world.settle();
+    await assert.rejects(world.hosts.declareDown(hostId), { code: 'not-leader' });
+    assert.deepEqual([(await world.vm(vm.id)).state, (await world.host(hostId)).state], ['running', 'up']);
+    assert.deepEqual(await world.events(), before);
+    assert.match((await agent.peer.ended).reason, /could not be taken/);
     await world.hosts.close();
   });
 });

@@ -1,13 +1,14 @@
 /**
  * Writes what hosts report into the state: the host's row, its domains, and what was last seen of VMs.
  *
- * Invariants: reports of one host are worked off in the order they came; one report is one transaction; rows are written
- * only when something changed, so that quiet hosts cost nothing. Observations do not grow a row's revision: nobody's edit
- * becomes stale because a guest got an address.
+ * Invariants: only the leader writes; reports of one host are worked off in the order they came; one report is one transaction;
+ * rows are written only when something changed, so that quiet hosts cost nothing. Observations do not grow a row's revision:
+ * nobody's edit becomes stale because a guest got an address.
  */
 import type { DomainChanged, Hello, NetworkChanged } from '@kvasir/api/agent/link.ts';
 import type { PoolReport } from '@kvasir/api/agent/host.ts';
 import type { DomainReport } from '@kvasir/api/agent/vm.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Store, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
@@ -15,6 +16,7 @@ import { endProofs } from '../store/fence-proofs.ts';
 import { hostDomains } from '../store/host-domains.ts';
 import { hostHa } from '../store/host-ha.ts';
 import { hosts } from '../store/hosts.ts';
+import { currentEpoch } from '../store/leader.ts';
 import { taskLocks } from '../store/tasks.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import { domainGone, domainSeen } from './domains-seen.ts';
@@ -27,19 +29,22 @@ export class Inventory {
   readonly known = new KnownDomains();
   readonly #store: Store;
   readonly #clock: Clock;
+  readonly #epoch: () => number | undefined;
   /** End of the last queued work of each host. */
   readonly #queues = new Map<string, Promise<unknown>>();
 
-  constructor(store: Store, clock: Clock) {
+  /** `epoch`: with which this manager leads. */
+  constructor(store: Store, clock: Clock, epoch: () => number | undefined) {
     this.#store = store;
     this.#clock = clock;
+    this.#epoch = epoch;
   }
 
   /** The host is there with all of this. */
   hello(hostId: string, hello: Hello): Promise<void> {
     return this.#queued(hostId, async () => {
       this.known.replace(hostId, hello.domains);
-      await this.#store.transaction(async (tx) => {
+      await this.#write(async (tx) => {
         await this.#hostUp(tx, hostId, hello);
         await this.#allDomains(tx, hostId, hello.domains);
       });
@@ -50,7 +55,7 @@ export class Inventory {
   domains(hostId: string, reports: readonly DomainReport[]): Promise<void> {
     return this.#queued(hostId, async () => {
       this.known.replace(hostId, reports);
-      await this.#store.transaction(async (tx) => {
+      await this.#write(async (tx) => {
         await this.#markUp(tx, hostId);
         await this.#allDomains(tx, hostId, reports);
       });
@@ -61,7 +66,7 @@ export class Inventory {
     return this.#queued(hostId, async () => {
       if (removed) this.known.remove(hostId, domain.vmId);
       else this.known.set(hostId, domain);
-      await this.#store.transaction(async (tx) => {
+      await this.#write(async (tx) => {
         const last = await hostDomains.find(tx, { hostId, domainId: domain.vmId });
         const vm = domain.managed ? await vms.find(tx, { id: domain.vmId }) : undefined;
         if (!removed) await domainSeen(tx, hostId, domain, { last, vm }, this.#clock.now());
@@ -75,7 +80,7 @@ export class Inventory {
   hostDown(hostId: string): Promise<void> {
     return this.#queued(hostId, async () => {
       this.known.forget(hostId);
-      await this.#store.transaction(async (tx) => {
+      await this.#write(async (tx) => {
         const host = await hosts.find(tx, { id: hostId });
         if (host?.state !== 'up') return;
         const now = this.#clock.now();
@@ -102,7 +107,7 @@ export class Inventory {
         const { hostId } = row;
         if (hostId === null || !this.known.has(hostId)) continue;
         await this.#queued(hostId, () =>
-          this.#store.transaction(async (tx) => {
+          this.#write(async (tx) => {
             const current = await vms.find(tx, { id: row.id });
             const report = this.known.get(hostId, row.id) ?? null;
             if (current !== undefined) await this.#observe(tx, hostId, current, report, null);
@@ -113,15 +118,13 @@ export class Inventory {
   }
 
   pools(hostId: string, reports: readonly PoolReport[]): Promise<void> {
-    return this.#queued(hostId, () =>
-      this.#store.transaction((tx) => poolsSeen(tx, hostId, reports, this.#clock.now())),
-    );
+    return this.#queued(hostId, () => this.#write((tx) => poolsSeen(tx, hostId, reports, this.#clock.now())));
   }
 
   /** The host's devices or uplinks are different now. */
   network(hostId: string, report: NetworkChanged): Promise<void> {
     return this.#queued(hostId, () =>
-      this.#store.transaction(async (tx) => {
+      this.#write(async (tx) => {
         const host = await hosts.find(tx, { id: hostId });
         if (host?.inventory) await hosts.set(tx, { id: hostId }, { inventory: { ...host.inventory, ...report } });
       }),
@@ -135,7 +138,7 @@ export class Inventory {
     severity: 'info' | 'warning' | 'error',
     message: (name: string) => string,
   ): Promise<void> {
-    await this.#store.transaction(async (tx) => {
+    await this.#write(async (tx) => {
       const host = await hosts.find(tx, { id: hostId });
       if (host === undefined) return;
       const target = { kind: 'host', id: hostId, name: host.name };
@@ -209,8 +212,27 @@ export class Inventory {
     if (changes !== null) await changeVm(tx, row, changes, because, this.#clock.now());
   }
 
+  /** Another manager that leads hears newer things: what this one still has to write is old. @throws not-leader */
+  async #write<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    const epoch = this.#lead();
+    return await this.#store.transaction(async (tx) => {
+      if ((await currentEpoch(tx)) !== epoch) throw new KvasirError('not-leader');
+      return await work(tx);
+    });
+  }
+
+  #lead(): number {
+    const epoch = this.#epoch();
+    if (epoch === undefined) throw new KvasirError('not-leader');
+    return epoch;
+  }
+
   #queued<T>(hostId: string, work: () => Promise<T>): Promise<T> {
-    const result = (this.#queues.get(hostId) ?? Promise.resolve()).then(work);
+    const result = (this.#queues.get(hostId) ?? Promise.resolve()).then(() => {
+      // Nor is it kept in memory, for when this manager leads again.
+      this.#lead();
+      return work();
+    });
     const settled = result.then(
       () => {},
       () => {},

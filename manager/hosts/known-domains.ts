@@ -1,4 +1,9 @@
-/** The last report of every domain of every connected host, in memory: to see a VM that runs on two hosts. */
+/**
+ * The last report of every domain of every connected host, in memory: to see a VM that runs on two hosts, and how one is whose
+ * row says that nobody knows.
+ *
+ * Invariant: of a host all domains are known, or none: what is not there must be as good as what is.
+ */
 import type { DomainReport } from '@kvasir/api/agent/vm.ts';
 import { isActive } from './observe-vm.ts';
 
@@ -50,12 +55,15 @@ export class KnownDomains {
     for (const report of reports) this.set(hostId, report);
   }
 
+  /** Another manager leads: what happens from now on is not heard here. */
+  clear(): void {
+    for (const hostId of [...this.#hosts.keys()]) this.forget(hostId);
+  }
+
+  /** One report more; of a host of which nothing is known it does not count, for the whole list is being asked for. */
   set(hostId: string, report: DomainReport): void {
-    let domains = this.#hosts.get(hostId);
-    if (domains === undefined) {
-      domains = new Map();
-      this.#hosts.set(hostId, domains);
-    }
+    const domains = this.#hosts.get(hostId);
+    if (domains === undefined) return;
     domains.set(report.vmId, report);
     this.#setActive(hostId, report.vmId, report.managed && isActive(report));
   }

@@ -61,17 +61,27 @@ it('takes nothing before hello, and no hello of another host', async () => {
   assert.equal((await world.host(hostId)).state, 'joining');
 });
 
-it('keeps the newest link of a host, and says when two agents live', async () => {
+it('leaves a host with the agent that beats: a second one with a copied identity is refused, and told of once', async () => {
   const hostId = await world.addHost('twin');
-  const first = await world.connect(hostId);
-  const again = await world.connect(hostId, [], 'a0000000-0000-4000-8000-000000000001');
-  assert.match((await first.peer.ended).reason, /newer link/);
+  const vm = await world.addVm({ hostId });
+  const first = await world.connect(hostId, [report(vm)]);
+  await world.pass(3, [first]);
+  for (let tries = 0; tries < 3; tries += 1) {
+    await assert.rejects(world.connect(hostId), { code: 'wrong-state' });
+    await world.pass(1, [first]);
+  }
+  assert.deepEqual([(await world.vm(vm.id)).state, world.hosts.isConnected(hostId)], ['running', true]);
   assert.equal((await world.events('host.second-agent')).length, 1);
-  const sameProcess = await world.connect(hostId, [], 'a0000000-0000-4000-8000-000000000001');
-  await again.peer.ended;
+  // Its process began anew before the end of the old link was heard of.
+  await world.pass(3);
+  const later = await world.connect(hostId, [report(vm, { state: 'paused' })], 'a0000000-0000-4000-8000-000000000001');
+  assert.match((await first.peer.ended).reason, /newer link/);
+  assert.equal((await world.vm(vm.id)).state, 'paused');
+  const sameProcess = await world.connect(hostId, [report(vm)], 'a0000000-0000-4000-8000-000000000001');
+  await later.peer.ended;
   assert.equal((await world.events('host.second-agent')).length, 1);
   assert.equal(world.hosts.isConnected(hostId), true);
-  assert.deepEqual(await world.hosts.calls.call(hostId, vmList, {}), { domains: [] });
+  assert.deepEqual((await world.hosts.calls.call(hostId, vmList, {})).domains, [report(vm)]);
   assert.ok(sameProcess.requests.some(({ method }) => method === 'vm.list'));
 });
 
@@ -134,7 +144,7 @@ it('has no links and calls nobody down while another manager leads', async () =>
   await assert.rejects(world.connect(hostId), { code: 'not-leader' });
   await world.pass(30);
   assert.equal((await world.host(hostId)).state, 'up');
-  world.epoch = 4;
+  await world.lead(4);
   await world.pass(5);
   assert.equal((await world.host(hostId)).state, 'up');
   await world.passUntilDown(hostId);

@@ -1,5 +1,5 @@
 /**
- * All links of this manager: at most one for each host, its newest. Owns who is connected and who is up.
+ * All links of this manager: at most one for each host. Owns who is connected and who is up.
  *
  * Invariants: a host is `up` while its heartbeats come, `down` after `missedHeartbeats` in a row stayed away, whether or not
  * the socket still looks open; a link that broke does not make a host `down` before that, so that an agent may restart in
@@ -19,6 +19,7 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { Store } from '../store/database.ts';
 import { hosts } from '../store/hosts.ts';
+import { CopiedIdentities } from './copied-identities.ts';
 import { HostLink } from './host-link.ts';
 import type { Inventory } from './inventory.ts';
 import type { LivenessBoard } from './liveness.ts';
@@ -58,15 +59,18 @@ export class LinkHub {
   readonly #beats = new Map<string, Beat>();
   /** When each host was really heard last; unlike a beat, never moved for a manager that was held up. */
   readonly #heard = new Map<string, number>();
+  readonly #copies: CopiedIdentities;
   readonly #waiters = new Map<string, Set<(link: HostLink) => void>>();
   #cancelTick: () => void = () => {};
   #nextSeenMs = 0;
   #nextRefreshMs = 0;
   #closed = false;
-  #leads = false;
+  /** The epoch that the last look found this manager to lead with. */
+  #leads: number | undefined;
 
   constructor(options: LinkHubOptions) {
     this.#options = options;
+    this.#copies = new CopiedIdentities(options.inventory, options.clock);
   }
 
   start(): void {
@@ -177,18 +181,12 @@ export class LinkHub {
     return { managerVersion, epoch: current, nowMs: clock.now() };
   }
 
-  /** Two live agents of one host are a copied identity: the newer wins, and somebody should know. */
+  /** @throws KvasirError wrong-state */
   async #replace(link: HostLink): Promise<void> {
-    const { inventory, clock } = this.#options;
-    const others = Array.from(this.#open).filter((other) => other !== link && other.hostId === link.hostId);
-    for (const other of others) {
-      const beat = this.#beats.get(link.hostId);
-      const alive = other.peer.isOpen && beat !== undefined && clock.now() - beat.lastMs <= 2 * heartbeatIntervalMs;
-      if (alive && other.instanceId !== undefined && other.instanceId !== link.instanceId) {
-        const message = (name: string): string =>
-          `Host ${name}: a second agent dialled in with the same identity; the newer one stays`;
-        await inventory.hostEvent(link.hostId, 'host.second-agent', 'warning', message);
-      }
+    const { hostId } = link;
+    await this.#copies.refuse(link, this.#links.get(hostId), this.#beats.get(hostId)?.lastMs);
+    for (const other of this.#open) {
+      if (other === link || other.hostId !== hostId) continue;
       other.peer.close('a newer link of this host took over');
       this.#drop(other);
     }
@@ -248,11 +246,10 @@ export class LinkHub {
   async #tick(lateMs: number): Promise<void> {
     const { clock, inventory, epoch } = this.#options;
     const now = clock.now();
-    if (epoch() === undefined) {
-      this.#standBy();
-      return;
-    }
-    if (!this.#leads) await this.#expectHosts();
+    const current = epoch(); // Between two looks another manager may have led, and seen more than this one.
+    if (current === undefined || (this.#leads !== undefined && this.#leads !== current)) this.#standBy();
+    if (current === undefined) return;
+    if (this.#leads === undefined) await this.#expectHosts(current);
     for (const [hostId, beat] of this.#beats) {
       if (lateMs > heartbeatIntervalMs / 2) beat.lastMs += lateMs;
       // Heard in the future, it would be up until then: the clock was set back.
@@ -275,20 +272,21 @@ export class LinkHub {
 
   /** Another manager leads: agents belong to it, and it alone says who is up. */
   #standBy(): void {
-    this.#leads = false;
+    this.#leads = undefined;
     this.#beats.clear();
     this.#heard.clear();
+    this.#options.inventory.known.clear();
     for (const link of this.#open) link.peer.close('this manager does not lead');
   }
 
   /** Hosts that were up when the last leader ended get time to come back. */
-  async #expectHosts(): Promise<void> {
+  async #expectHosts(epoch: number): Promise<void> {
     const { store, clock } = this.#options;
     const lastMs = clock.now() + startGraceMs - downAfterMs;
     for (const { id } of await hosts.select(store.db, { state: 'up' })) {
       if (!this.#beats.has(id)) this.#beats.set(id, { lastMs, up: true });
     }
-    this.#leads = true;
+    this.#leads = epoch;
   }
 
   async #rememberSeen(now: number): Promise<void> {

@@ -261,6 +261,7 @@ forEachDatabase('slices for hosts', (open) => {
     while (applied(1).length === count) await world.store.transaction(async () => {});
     assert.ok(last(1).ports.some(({ nicId }) => nicId === port.id));
     await world.store.transaction((tx) => vms.remove(tx, { id: vm.id }));
+    agents[1]!.peer.close('the host begins anew');
     agents[1] = await world.connect(hostIds[1]!);
     await ready;
     await world.settle();

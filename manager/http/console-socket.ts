@@ -26,7 +26,11 @@ export function addConsoleSocket(app: FastifyInstance, env: Environment, metrics
     void open(env, request)
       .then((bytes) => {
         if (socket.destroyed) return bytes.destroy();
+        // What is refused only now, or goes away now, leaves no console behind at the host.
+        const abandon = (): void => void bytes.on('error', () => {}).destroy();
+        socket.once('close', abandon);
         return sockets.handleUpgrade(request, socket, head, (client) => {
+          socket.off('close', abandon);
           metrics.streams(1);
           client.once('close', () => metrics.streams(-1));
           void join(client, bytes, app.log);

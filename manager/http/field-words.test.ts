@@ -42,3 +42,16 @@ it('a value that may also be null is told what is wrong with it, once', () => {
   const refused = refusal(qosPolicyOperations.create, { name: 'q', fromVmKbps: 3, dscp: 'x' });
   assert.deepEqual(refused, { '/body/fromVmKbps': 'must be >= 64', '/body/dscp': 'must be integer' });
 });
+
+it('what is nested without end is refused where it goes too deep', () => {
+  const levels = 400_000;
+  for (const [open, close] of [
+    ['[', ']'],
+    ['{"a":', '}'],
+  ] as const) {
+    const name: unknown = JSON.parse(`${open.repeat(levels)}1${close.repeat(levels)}`);
+    const [[path, message]] = Object.entries(refusal(networkOperations.create, { name })) as [[string, string]];
+    assert.equal(message, 'is nested too deeply');
+    assert.match(path, /^\/body\/name(\/[0a]){32}$/);
+  }
+});

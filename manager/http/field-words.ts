@@ -5,7 +5,7 @@
 import { Cidr, Domain, IpAddress } from '@kvasir/api/resources/network.ts';
 import { Protocol } from '@kvasir/api/resources/security-group.ts';
 import { InterfaceName } from '@kvasir/api/resources/uplink.ts';
-import { MacAddress, namePattern, uuidPattern } from '@kvasir/api/schema.ts';
+import { idStartPattern, MacAddress, namePattern, uuidPattern } from '@kvasir/api/schema.ts';
 import type { TSchema } from 'typebox';
 
 /** As the schema library says it. */
@@ -19,6 +19,7 @@ export interface SchemaError {
 
 const wordsOfPattern = new Map<string | undefined, string>([
   [uuidPattern, 'must be an id (a UUID in lower case)'],
+  [idStartPattern, 'must be an id or at least the first 8 characters of one, in lower case'],
   [namePattern, 'must have 1 to 63 letters, digits, dots, dashes and underscores, and begin with a letter or digit'],
   [patternOf(MacAddress), 'must be a MAC address in lower case, such as 52:54:00:12:34:56'],
   [patternOf(IpAddress), 'must be an IPv4 or IPv6 address'],

@@ -1,6 +1,7 @@
 /** What is not plain JSON: the console's WebSocket with its ticket, the screenshot, uploads by tus, the documents about the API. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { after, before, it } from 'node:test';
 import { createClient } from '@kvasir/api/client.ts';
 import { allOperations } from '@kvasir/api/contract.ts';
@@ -50,6 +51,28 @@ forEachDatabase('streams', (open) => {
     const again = dial(path, 'kvasir.console', `kvasir.ticket.${ticket}`);
     const [error] = (await once(again, 'error')) as [Error];
     assert.match(error.message, /401/);
+  });
+
+  it('ends the console at the host when the upgrade comes to nothing', async () => {
+    const { path, ticket } = await as('member').call(vmOperations.openConsole, { ...vm, body: { kind: 'serial' } });
+    const { hostname, port } = new URL(world.baseUrl);
+    const socket = connect(Number(port), hostname);
+    const lines = [
+      `GET ${path} HTTP/1.1`,
+      `Host: ${hostname}`,
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      `Sec-WebSocket-Protocol: kvasir.console, kvasir.ticket.${ticket}`,
+    ];
+    const opened = world.links.consoles.length;
+    socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    assert.match(answer.toString(), /^HTTP\/1\.1 400/);
+    assert.equal(world.links.consoles.length, opened + 1);
+    const { near } = world.links.consoles.at(-1)!;
+    const giveUp = Date.now() + 5000;
+    while (!near.destroyed && Date.now() < giveUp) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(near.destroyed, true);
   });
 
   it('takes no console without a ticket, or with the ticket of another VM', async () => {

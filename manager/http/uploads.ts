@@ -30,6 +30,14 @@ export async function addUploads(app: FastifyInstance, env: Environment): Promis
       return undefined;
     },
   });
+  const beginning = new Map<string, Promise<void>>();
+  /** Requests that come at once wait for the one file: made again, it would lose what the first of them wrote. */
+  const begin = async (upload: AnnouncedUpload): Promise<void> => {
+    const { id } = upload;
+    const begun = beginning.get(id) ?? createFile(files, env, upload).finally(() => beginning.delete(id));
+    beginning.set(id, begun);
+    await begun;
+  };
   await app.register(async (scope) => {
     // The content goes to the store as it comes; nothing buffers it.
     scope.removeAllContentTypeParsers();
@@ -40,7 +48,7 @@ export async function addUploads(app: FastifyInstance, env: Environment): Promis
       onRequest: async (request) => {
         const actor = await authenticate(env, bearerToken(request.headers));
         const upload = await uploadOf(env, actor, request.params.id);
-        await createFile(files, env, upload);
+        await begin(upload);
         if (request.method === 'HEAD') await finishUpload(env, upload.id).catch(() => {});
       },
       handler: async (request, reply) => {

@@ -3,7 +3,8 @@
  * request (`/params/vm`, `/query/limit`, `/body/memoryMib`, `/headers/if-match`).
  *
  * Query strings are read by the schema's types (`true`, `12`); everything else is taken as it came, so that a wrong type
- * is refused and never converted. Strings with NUL or half a surrogate pair are refused everywhere: no database keeps them.
+ * is refused and never converted. Strings with NUL or half a surrogate pair are refused everywhere: no database keeps them. So
+ * is what is nested without end.
  */
 import type { Operation } from '@kvasir/api/operation.ts';
 import { type FieldError, KvasirError } from '@kvasir/api/errors.ts';
@@ -110,18 +111,22 @@ const refuseBody: Check = (body) => {
   return empty ? [] : [{ path: '/body', message: 'is not taken by this operation' }];
 };
 
-function findStrangeText(value: unknown, path: string): FieldError | undefined {
+/** More than anything in the contract: a megabyte of brackets must not fill the stack. */
+const deepest = 32;
+
+function findStrangeText(value: unknown, path: string, depth = 0): FieldError | undefined {
+  if (depth > deepest) return { path, message: 'is nested too deeply' };
   if (typeof value === 'string')
     return isPlain(value) ? undefined : { path, message: 'has characters that no text may have' };
   if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) {
-      const found = findStrangeText(item, `${path}/${index}`);
+      const found = findStrangeText(item, `${path}/${index}`, depth + 1);
       if (found) return found;
     }
   } else if (isRecord(value)) {
     for (const [key, item] of Object.entries(value)) {
       if (!isPlain(key)) return { path, message: 'has a field name with characters that no text may have' };
-      const found = findStrangeText(item, `${path}/${pointer(key)}`);
+      const found = findStrangeText(item, `${path}/${pointer(key)}`, depth + 1);
       if (found) return found;
     }
   }

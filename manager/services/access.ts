@@ -7,7 +7,7 @@
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Access } from '@kvasir/api/operation.ts';
-import { uuidPattern } from '@kvasir/api/schema.ts';
+import { idStartPattern, uuidPattern } from '@kvasir/api/schema.ts';
 import { sql } from 'kysely';
 import { type OrganizationRow, organizations } from '../store/organizations.ts';
 import { type ProjectRow, projects } from '../store/projects.ts';
@@ -16,8 +16,7 @@ import type { Table, Where } from '../store/table.ts';
 import type { Actor, Call, RoleInProject } from './call.ts';
 
 const uuid = new RegExp(uuidPattern);
-/** The beginning of an id, as long as lists show it or longer. */
-const shortId = /^[0-9a-f]{8}[0-9a-f-]{0,27}$/;
+const idStart = new RegExp(idStartPattern);
 const rank = { viewer: 1, member: 2, admin: 3 } as const satisfies Record<RoleInProject, number>;
 
 /** The project that requests without a `project` mean. */
@@ -215,7 +214,7 @@ async function findVisible<Row extends OwnedRow>(
       reason: `several projects share a ${table.kind} "${nameOrId}": give its id`,
     });
   }
-  return open[0] ?? (shortId.test(nameOrId) ? await findByShortId(db, table, nameOrId, from, openTo) : undefined);
+  return open[0] ?? (idStart.test(nameOrId) ? await findByShortId(db, table, nameOrId, from, openTo) : undefined);
 }
 
 /** Lists show ids cut; what can be read there can be typed. A name that looks like it comes first. */
@@ -231,10 +230,15 @@ async function findByShortId<Row extends OwnedRow>(
     const { items } = await table.list(db, { where, matching: [sql<boolean>`id like ${`${start}%`}`], limit: 2 });
     for (const row of items) found.set(row.id, row);
   }
-  if (found.size > 1) {
-    throw new KvasirError('invalid-request', { reason: `several ids begin with "${start}": give the whole one` });
-  }
+  if (found.size > 1) throw severalBegin(start);
   return [...found.values()][0];
+}
+
+/** @throws invalid-request with the field, when several ids begin so */
+export function severalBegin(start: string, field?: string): KvasirError {
+  const reason = `several ids begin with "${start}": give the whole one`;
+  const fields = field === undefined ? undefined : [{ path: field, message: 'is the beginning of several ids' }];
+  return new KvasirError('invalid-request', { reason }, fields);
 }
 
 /** Ids of the projects that the actor sees; undefined: all of them. */

@@ -9,7 +9,7 @@ import { enqueueTask } from '../tasks/enqueue.ts';
 import type { Enqueue } from '../tasks/kind.ts';
 import { enqueueMove } from '../tasks/vm-move-intent.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
-import { updateRow } from './changes.ts';
+import { saysSomething, updateRow } from './changes.ts';
 import { findCluster } from './clusters.ts';
 import { taskView } from './tasks.ts';
 
@@ -21,10 +21,10 @@ export const updateBalance: ChangeService<typeof balanceOperations.updateBalance
   { params, body },
 ) => {
   const cluster = await findCluster(change, params.cluster);
-  await updateRow(change, clusters, cluster, {});
   const told = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
+  await updateRow(change, clusters, cluster, {}, saysSomething(told));
   // Looked at anew at once.
-  await setClusterBalance(change.tx, cluster.id, { policy: told, balancedAt: null });
+  if (saysSomething(told)) await setClusterBalance(change.tx, cluster.id, { policy: told, balancedAt: null });
   return await balanceView(change, cluster.id);
 };
 

@@ -1,5 +1,6 @@
 /** The small steps that most changes consist of: a fresh row, a row changed under its revision, a refused name. */
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
+import { differs } from '../store/columns.ts';
 import { appendEvent, type NewEvent } from '../store/events.ts';
 import type { Table } from '../store/table.ts';
 import { firstRevision, type Versioned } from '../store/versioned.ts';
@@ -24,14 +25,24 @@ export function checkRevision(call: Call, kind: string, row: Versioned): void {
   }
 }
 
-/** Changes a row and says so in an event. @throws stale-revision, name-taken */
+/** Whether a part of a request says anything: fields that are undefined do not. */
+export function saysSomething(part: object | undefined): boolean {
+  return Object.values(part ?? {}).some((value) => value !== undefined);
+}
+
+/**
+ * Changes a row and says so in an event; who asks for what is there already changes nothing. `also`: what belongs to the row
+ * and is kept elsewhere changes too. @throws stale-revision, name-taken
+ */
 export async function updateRow<Row extends Versioned & { readonly name: string; readonly projectId?: string }>(
   change: Change,
   table: Table<Row>,
   row: Row,
   changes: Partial<Row>,
+  also = false,
 ): Promise<Row> {
   checkRevision(change, table.kind, row);
+  if (!also && !differs(table.columns, row, changes)) return row;
   const updated = await table.update(change.tx, row.id, changes, {
     now: change.env.clock.now(),
     revision: row.revision,

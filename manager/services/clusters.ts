@@ -7,7 +7,7 @@ import { pools } from '../store/pools.ts';
 import { vms } from '../store/vms.ts';
 import { byNameOrId, notFoundAt } from './access.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
-import { announceLife, checkName, checkRevision, fresh, updateRow } from './changes.ts';
+import { announceLife, checkName, checkRevision, fresh, saysSomething, updateRow } from './changes.ts';
 import { changePolicy, policiesOf } from './ha-settings.ts';
 import { versionedView } from './views.ts';
 
@@ -44,8 +44,9 @@ export const createCluster: ChangeService<typeof clusterOperations.create> = asy
 export const updateCluster: ChangeService<typeof clusterOperations.update> = async (change, { params, body }) => {
   checkName(body.name);
   const { ha, ...settings } = body;
-  const row = await updateRow(change, clusters, await findCluster(change, params.cluster), settings);
-  await changePolicy(change, row.id, ha);
+  const found = await findCluster(change, params.cluster);
+  const row = await updateRow(change, clusters, found, settings, saysSomething(ha));
+  if (saysSomething(ha)) await changePolicy(change, row.id, ha);
   return clusterView(change, row);
 };
 

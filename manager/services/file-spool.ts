@@ -1,4 +1,5 @@
 /** The folder where uploads collect until their import has streamed them to a host: one file an upload, named by its id. */
+import { KvasirError } from '@kvasir/api/errors.ts';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,8 +20,14 @@ export class FileSpool implements UploadSpool {
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
   }
 
+  /** @throws KvasirError unsupported when its content is not here: each manager has a folder of its own */
   async open(uploadId: string): Promise<Readable> {
-    const handle = await open(this.path(uploadId), 'r');
+    const handle = await open(this.path(uploadId), 'r').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      const reason =
+        'The content lies with the manager that took it, and not with the one that leads now: upload it again';
+      throw new KvasirError('unsupported', { reason }, undefined, { cause: error });
+    });
     return createReadStream('', { fd: handle });
   }
 

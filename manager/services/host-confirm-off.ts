@@ -51,16 +51,17 @@ async function signOfLife(call: Call, db: Executor, host: HostRow): Promise<stri
   }
   if (host.state !== 'down') return host.state;
   if ((await hostHa.find(db, { hostId: host.id }))?.state === 'standby') return 'in standby: it carries no VM';
+  // What speaks against it is only heard by the manager that leads, and not before its hosts have come back to it.
+  const others = await hosts.select(db, { clusterId: host.clusterId, state: 'up' }, 'name');
+  const unheard = others.find(({ id }) => signals.lastHeartbeatMs(id) === undefined);
+  if (unheard !== undefined) {
+    return `not looked for yet: the manager does not hear ${unheard.name}, which may see it; say it again in half a minute`;
+  }
   const manager = { leadingSinceMs: 0, heldUpAtMs: null };
   const snapshot = await readHaSnapshot(db, { signals, manager, fencings: new Map() }, host.clusterId);
   const facts = snapshot.hosts.find(({ id }) => id === host.id)!;
   const { silentMs, lease, peers } = signalsOf(facts, snapshot, clock.now());
   if (silentMs < snapshot.cluster.policy.fenceAfterMs) return 'heard';
-  // Hosts that are up would know; who has heard none of them cannot be told either.
-  const others = snapshot.hosts.filter(({ id, state }) => id !== host.id && state === 'up');
-  if (others.length > 0 && others.every(({ lastHeartbeatMs }) => lastHeartbeatMs === null)) {
-    return 'not known to this manager, which has heard no other host: ask the one that leads, or say it again in half a minute';
-  }
   if (lease === 'alive') return 'alive: it renews its lease';
   return peers === 'alive' ? 'alive: other hosts hear it' : undefined;
 }

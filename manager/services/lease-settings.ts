@@ -5,7 +5,7 @@ import type { leaseSettingsOperations } from '@kvasir/api/resources/lease-settin
 import { clusters } from '../store/clusters.ts';
 import { type ClusterLeasesRow, clusterLeases, defaultLeases } from '../store/leases.ts';
 import type { Call, OpenService, ReadService } from './call.ts';
-import { announce, checkRevision, nudging } from './changes.ts';
+import { announce, checkRevision, nudging, saysSomething } from './changes.ts';
 import { findCluster } from './clusters.ts';
 
 export const getLeaseSettings: ReadService<typeof leaseSettingsOperations.get> = async (call, { params }) =>
@@ -20,6 +20,7 @@ export const updateLeaseSettings: OpenService<typeof leaseSettingsOperations.upd
   if (row.killAfterMs < 3 * row.renewEveryMs) throw invalidField('/body/killAfterMs', 'must be at least 3 renewals');
   if (row.leaseMs < row.killAfterMs + 2000)
     throw invalidField('/body/leaseMs', 'must be killAfterMs and 2000 at least');
+  if (!saysSomething(body)) return view(row);
   await clusters.update(change.tx, cluster.id, {}, { now: change.env.clock.now(), revision: cluster.revision });
   await clusterLeases.put(change.tx, row, ['clusterId']);
   await announce(change, {

@@ -1,9 +1,13 @@
 /** Storage pools. Hosts report how they reach them; a tenant sees the pools without hosts and paths. */
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import type { poolOperations } from '@kvasir/api/resources/pool.ts';
+import { sql } from 'kysely';
+import type { Tx } from '../store/database.ts';
 import { hosts } from '../store/hosts.ts';
 import { countOnlyCopies, imageCopies } from '../store/images.ts';
 import { poolHosts, type PoolHostRow, type PoolRow, pools } from '../store/pools.ts';
+import { tasks } from '../store/tasks.ts';
+import { uploads } from '../store/uploads.ts';
 import { volumes } from '../store/volumes.ts';
 import { actorOf, byNameOrId, isOperator } from './access.ts';
 import type { Call, ChangeService, OpenService, ReadService } from './call.ts';
@@ -58,6 +62,8 @@ export const deletePool: OpenService<typeof poolOperations.delete> = async (call
     const uses = [
       { what: 'volume(s)', count: await volumes.count(change.tx, { poolId: row.id }) },
       { what: 'image(s) that lie nowhere else', count: await countOnlyCopies(change.tx, { poolId: row.id }) },
+      { what: 'upload(s) on their way there', count: await uploads.count(change.tx, { poolId: row.id }) },
+      { what: 'task(s) that work there', count: await countTasksOn(change.tx, row.id) },
     ];
     const use = uses.find(({ count }) => count > 0);
     if (use) throw new KvasirError('in-use', { kind: pools.kind, name: row.name, by: `${use.count} ${use.what}` });
@@ -68,6 +74,12 @@ export const deletePool: OpenService<typeof poolOperations.delete> = async (call
   call.env.links.nudge();
   return null;
 };
+
+/** Images that come or go: without the pool neither could end, nor be taken back. */
+async function countTasksOn(tx: Tx, poolId: string): Promise<number> {
+  const underWay = ['queued', 'running', 'undoing', 'parked'] as const;
+  return await tasks.count(tx, { state: underWay }, [sql<boolean>`params like ${`%"${poolId}"%`}`]);
+}
 
 /** @throws not-found */
 export async function findPool(call: Call, nameOrId: string): Promise<PoolRow> {

@@ -12,7 +12,7 @@ import { formatAddress, parseAddress } from '@kvasir/control/network/address.ts'
 import { projectOf, referredRow } from './access.ts';
 import { checkAddresses, takeAddress } from './addresses.ts';
 import type { Change, OpenService, ReadService } from './call.ts';
-import { checkRevision, nudging, refuseFields } from './changes.ts';
+import { checkRevision, nudging, refuseFields, saysSomething } from './changes.ts';
 import { openNetworks } from './networks.ts';
 import { defaultGroup, groupNamesOfRules, namedGroups } from './security-groups.ts';
 import { announcePort, findPort, portKind } from './owned-port.ts';
@@ -51,6 +51,7 @@ export const updatePort: OpenService<typeof portOperations.update> = nudging(
   async (change, { params, query, body }) => {
     const { port, vm, project } = await findPort(change, params.port, query.project);
     checkRevision(change, portKind, port);
+    if (!saysSomething(body)) return portView(change, port);
     refuseFields(change, body, ['qosPolicy']);
     const network = await networks.get(change.tx, port.networkId);
     const strict = {

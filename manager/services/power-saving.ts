@@ -9,7 +9,7 @@ import { hosts } from '../store/hosts.ts';
 import { readPowerWorld } from '../tasks/power-saving-world.ts';
 import { enqueueStandby, enqueueWake } from '../tasks/standby-intent.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
-import { updateRow } from './changes.ts';
+import { saysSomething, updateRow } from './changes.ts';
 import { findCluster } from './clusters.ts';
 import { taskView } from './tasks.ts';
 import { iso, isoOrNull } from './views.ts';
@@ -25,8 +25,8 @@ export const updatePowerSaving: ChangeService<typeof powerSavingOperations.updat
   const told = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
   const wrong = unsteady({ ...(await powerSavingPolicyOf(change.tx, cluster.id)), ...told });
   if (wrong !== undefined) throw invalidField('/body/keepFreePercent', wrong);
-  await updateRow(change, clusters, cluster, {});
-  await setClusterPowerSaving(change.tx, cluster.id, { policy: told, told: '' });
+  await updateRow(change, clusters, cluster, {}, saysSomething(told));
+  if (saysSomething(told)) await setClusterPowerSaving(change.tx, cluster.id, { policy: told, told: '' });
   return await powerSavingView(change, cluster.id);
 };
 

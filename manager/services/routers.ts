@@ -65,7 +65,7 @@ export const updateRouter: OpenService<typeof routerOperations.update> = nudging
     const row = await ownedRow(change, routers, params.router, query.project);
     checkSnat(change, body);
     const { externalNetwork, ...changes } = body;
-    const updated = await updateRow(change, routers, row, changes);
+    const updated = await updateRow(change, routers, row, changes, externalNetwork !== undefined);
     if (externalNetwork !== undefined) {
       await closeOff(change, updated, externalNetwork);
       if (externalNetwork !== null) {

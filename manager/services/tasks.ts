@@ -11,6 +11,7 @@ import { retryTask as retryParked } from '../tasks/retry.ts';
 import { actorOf, forbidden, isOperator, projectOf, roleIn, visibleProjectIds } from './access.ts';
 import type { Call, Change, ChangeService, ReadService } from './call.ts';
 import { announce } from './changes.ts';
+import { targetNamed } from './target-filter.ts';
 import { iso, isoOrNull } from './views.ts';
 
 /** Writes a task of this change for its user and answers what the client gets. @throws busy */
@@ -24,13 +25,9 @@ export async function startTask<K extends TaskKindName>(
 
 export const listTasks: ReadService<typeof taskOperations.list> = async (call, { query }) => {
   const { project, state, kind, target, ...paging } = query;
-  const where = { state, kind, targetId: target };
-  const page = await tasks.list(call.db, {
-    sort: '-createdAt',
-    ...paging,
-    where,
-    matching: await visible(call, project),
-  });
+  const matching = await visible(call, project);
+  const where = { state, kind, targetId: await targetNamed(call.db, tasks, target, matching) };
+  const page = await tasks.list(call.db, { sort: '-createdAt', ...paging, where, matching });
   return { ...page, items: await taskViews(call.db, page.items) };
 };
 

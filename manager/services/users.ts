@@ -1,4 +1,7 @@
-/** Users. Invariants: somebody enabled is always the system's administrator; a changed password or role ends the user's logins. */
+/**
+ * Users. Invariants: somebody enabled is always the system's administrator; a changed password ends the user's logins, and a changed
+ * role counts from the next request on.
+ */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { userOperations } from '@kvasir/api/resources/user.ts';
 import { apiTokens } from '../store/api-tokens.ts';

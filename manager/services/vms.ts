@@ -8,7 +8,7 @@ import { taskIdOf } from '../store/tasks.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import { actorOf, byNameOrId, forbiddenField, isId, isOperator, notFoundAt, ownedRow, projectOf } from './access.ts';
 import type { Call, ChangeService, ReadService } from './call.ts';
-import { checkName, checkRevision, updateRow } from './changes.ts';
+import { checkName, checkRevision, saysSomething, updateRow } from './changes.ts';
 import { changeVmHa, followRename } from './ha-settings.ts';
 import { vmView, vmViews } from './vm-views.ts';
 
@@ -41,9 +41,9 @@ export const updateVm: ChangeService<typeof vmOperations.update> = async (change
   const row = await findVm(change, params.vm, query.project);
   await requireAction(change, 'update', row, 'change');
   const { ha, ...changes } = body;
-  const updated = await updateRow(change, vms, row, changes);
+  const updated = await updateRow(change, vms, row, changes, saysSomething(ha));
   if (updated.name !== row.name) await followRename(change, row, updated.name);
-  await changeVmHa(change, updated, ha);
+  if (saysSomething(ha)) await changeVmHa(change, updated, ha);
   return vmView(change, updated);
 };
 

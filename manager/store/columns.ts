@@ -48,6 +48,13 @@ export function encodeRow(columns: AnyColumns, row: Readonly<Record<string, unkn
   return stored;
 }
 
+/** Whether any of `changes` says something else than the row. */
+export function differs<Row extends object>(columns: Columns<Row>, row: Row, changes: Partial<Row>): boolean {
+  const now = encodeRow(columns, row as Record<string, unknown>);
+  const then = encodeRow(columns, changes);
+  return Object.entries(then).some(([column, value]) => value !== now[column]);
+}
+
 /** A row with the database's own names. */
 export class RowReader<Row> {
   readonly #columns: readonly { readonly name: string; readonly stored: string; readonly kind: string }[];

@@ -72,12 +72,26 @@ function postgresDialect(url: string): PostgresDialect {
   const pool = new Pool({
     connectionString: url,
     max: 10,
+    // Whoever hangs or loses its machine within a write still holds the lock that all of them take.
+    idle_in_transaction_session_timeout: longestPauseInWriteMs,
+    // Else an answer of a server that lost its machine is waited for as long as this manager lives.
+    keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveMs,
     types: { getTypeParser: (oid, format) => (asNumber(oid) ? Number : types.getTypeParser(oid, format)) },
   });
-  // An idle connection may break at any time; the next query takes a new one.
+  // A connection may break at any time, also between two queries of a write: the next query fails, or takes a new one.
   pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
   return new PostgresDialect({ pool });
 }
+
+/** Between two statements of a write: a manager that took so long no longer leads. */
+const longestPauseInWriteMs = 10_000;
+const keepAliveMs = 10_000;
+
+/** Part of a statement: the commit is on disk when it is answered, also where that is not the usual setting. */
+const onDisk = sql`set_config('synchronous_commit',
+  case current_setting('synchronous_commit') when 'off' then 'on' else current_setting('synchronous_commit') end, true)`;
 
 /** Any number that nothing else on the database server uses: "kvasir" on a phone's keys. */
 const writerLock = 582_747;
@@ -93,10 +107,12 @@ class OpenStore implements Store {
   constructor(kind: DatabaseKind, db: Kysely<Schema>) {
     this.kind = kind;
     this.db = db;
+    // Each statement must see what was committed while the lock was waited for.
+    const transaction = db.transaction().setIsolationLevel('read committed');
     const transact = (work: (tx: Tx) => Promise<void>): Promise<void> =>
-      db.transaction().execute(async (tx) => {
+      transaction.execute(async (tx) => {
         if (kind === 'postgres') {
-          await sql`select pg_advisory_xact_lock(${writerLock}), ${notification(this.#sender)}`.execute(tx);
+          await sql`select pg_advisory_xact_lock(${writerLock}), ${notification(this.#sender)}, ${onDisk}`.execute(tx);
         }
         await work(tx);
       });

@@ -22,14 +22,20 @@ declare module 'pg' {
   interface PoolOptions {
     readonly connectionString: string;
     readonly max: number;
+    readonly idle_in_transaction_session_timeout: number;
+    readonly keepAlive: boolean;
+    readonly keepAliveInitialDelayMillis: number;
     readonly types?: { getTypeParser(oid: number, format?: string): (value: string) => unknown };
   }
-  export const Pool: new (
-    options: PoolOptions,
-  ) => PostgresPool & { on(event: 'error', listener: (error: Error) => void): void };
+  interface Pool extends PostgresPool {
+    on(event: 'error', listener: (error: Error) => void): void;
+    on(event: 'connect', listener: (client: Client) => void): void;
+  }
+  export const Pool: new (options: PoolOptions) => Pool;
   interface ClientOptions {
     readonly connectionString: string;
     readonly keepAlive: boolean;
+    readonly keepAliveInitialDelayMillis: number;
     readonly application_name: string;
   }
   interface Client {

@@ -1,4 +1,7 @@
-/** Brings the schema up to date at start: each migration once, in order, in one transaction, so that two managers never collide. */
+/**
+ * Brings the schema up to date at start: each migration once, in order, in one transaction, so that two managers never collide. A
+ * database that a newer version brought further is refused: this one would not see what that version promised.
+ */
 import { sql } from 'kysely';
 import type { DatabaseKind, Store } from './database.ts';
 import { firstSlice } from './migrations/0001-first-slice.ts';
@@ -45,6 +48,12 @@ export async function migrate(store: Store): Promise<void> {
     await sql`create table if not exists migrations (name text primary key)`.execute(tx);
     const done = await sql<{ name: string }>`select name from migrations`.execute(tx);
     const names = new Set(done.rows.map((row) => row.name));
+    const newer = [...names].filter((name) => !migrations.some((known) => known.name === name)).toSorted();
+    if (newer.length > 0) {
+      throw new Error(
+        `The database is of a newer version of Kvasir (${newer.join(', ')}): start that version, or restore a backup from before`,
+      );
+    }
     for (const migration of migrations) {
       if (names.has(migration.name)) continue;
       for (const statement of migration.statements) await sql.raw(inDialect(store.kind, statement)).execute(tx);

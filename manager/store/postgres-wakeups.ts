@@ -10,6 +10,7 @@ import { Client } from 'pg';
 const channel = 'kvasir_commit';
 const shortestPauseMs = 500;
 const longestPauseMs = 30_000;
+const keepAliveMs = 10_000;
 
 export interface WakeUpOptions {
   readonly url: string;
@@ -55,7 +56,12 @@ export class PostgresWakeUps {
   /** Until the connection ends; answers whether there was one. */
   async #listen(signal: AbortSignal): Promise<boolean> {
     const { url, sender, wake } = this.#options;
-    const client = new Client({ connectionString: url, keepAlive: true, application_name: 'kvasir wake-ups' });
+    const client = new Client({
+      connectionString: url,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: keepAliveMs,
+      application_name: 'kvasir wake-ups',
+    });
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     client.on('error', () => end());
     client.on('end', () => end());

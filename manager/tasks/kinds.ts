@@ -55,9 +55,14 @@ export const taskKinds: Readonly<Record<TaskKindName, AnyTaskKind>> = {
   'image-delete': imageDelete,
 };
 
-/** @throws when a newer manager wrote a kind that this one does not know */
+/** Undefined: a newer manager wrote a kind that this one does not know. */
+export function findKind(kind: string): AnyTaskKind | undefined {
+  return (taskKinds as Readonly<Record<string, AnyTaskKind | undefined>>)[kind];
+}
+
+/** @throws when there is none */
 export function kindNamed(kind: string): AnyTaskKind {
-  const definition = (taskKinds as Readonly<Record<string, AnyTaskKind | undefined>>)[kind];
+  const definition = findKind(kind);
   if (definition === undefined) throw new Error(`There is no kind of task ${kind}`);
   return definition;
 }

@@ -55,6 +55,19 @@ forEachDatabase('the task runner', (open) => {
     assert.equal((await taskSteps.select(world.store.db, { taskId: id, state: 'waiting' })).length, 5);
   });
 
+  test('leaves tasks of kinds that it does not know to a newer manager, and works on those behind them', async () => {
+    const world = await TaskWorld.open(await open());
+    const foreign: string[] = [];
+    for (let n = 0; n < 3; n += 1) foreign.push(await enqueue(world, await create(world)));
+    await world.store.transaction((tx) => tasks.set(tx, { id: foreign }, { kind: 'vm-teleport', createdAt: 1 }));
+    const id = await enqueue(world, await create(world));
+    const log: string[] = [];
+    const runner = await lead(world, (point) => void log.push(point), undefined, { concurrency: 1 });
+    assert.equal((await taskEnd(world, id)).state, 'succeeded');
+    await runner.stop();
+    assert.equal(await tasks.count(world.store.db, { id: foreign, state: 'queued', kind: 'vm-teleport' }), 3);
+  });
+
   test('refuses a second task on a locked target, with the id of the first', async () => {
     const world = await TaskWorld.open(await open());
     const scenario = await create(world);
@@ -115,6 +128,31 @@ forEachDatabase('the task runner', (open) => {
     await first.stop();
     assert.equal((await tasks.get(world.store.db, id)).state, 'running');
     goOn.resolve();
+    assert.equal((await runToEnd(world, id)).state, 'succeeded');
+    await world.assertAtRest();
+  });
+
+  test('a call that is still being made ready when the manager is deposed is not made', async () => {
+    const world = await TaskWorld.open(await open());
+    const id = await enqueue(world, await create(world));
+    const { hosts } = world;
+    const ready = hosts.switchReady.bind(hosts);
+    const preparing = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    hosts.switchReady = async (...given) => {
+      preparing.resolve();
+      await goOn.promise;
+      await ready(...given);
+    };
+    const old = await lead(world);
+    await preparing.promise;
+    await old.stop();
+    const asked: string[] = [];
+    hosts.onCall = async (method) => void asked.push(method);
+    goOn.resolve();
+    for (let turns = 0; turns < 50; turns += 1) await systemClock.sleep(1);
+    assert.deepEqual(asked, []);
+    hosts.onCall = async () => {};
     assert.equal((await runToEnd(world, id)).state, 'succeeded');
     await world.assertAtRest();
   });

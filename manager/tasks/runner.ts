@@ -6,8 +6,7 @@ import { sql } from 'kysely';
 import type { Executor } from '../store/database.ts';
 import { type TaskRow, tasks, taskSteps } from '../store/tasks.ts';
 import { Journal, type JournalProbe } from './journal.ts';
-import type { AnyTaskKind } from './kind.ts';
-import { kindNamed } from './kinds.ts';
+import { findKind } from './kinds.ts';
 import type { ContextSeams } from './step-context.ts';
 import { type RetryPolicy, type RunEnd, type RunSeams, TaskRun } from './task-run.ts';
 
@@ -18,7 +17,6 @@ export interface RunnerSeams extends ContextSeams {
   /** Default: the pause doubles from 0.25 s to 15 s; 16 tries forward, 60 when there is no other way. */
   readonly retry?: RetryPolicy;
   readonly probe?: JournalProbe;
-  readonly kindNamed?: (kind: string) => AnyTaskKind;
 }
 
 const pollMs = 1000;
@@ -34,6 +32,8 @@ export const patientRetry: RetryPolicy = {
 export class TaskRunner {
   readonly #seams: RunnerSeams;
   readonly #active = new Map<string, TaskRun>();
+  /** Ids of tasks of a kind that only a newer manager knows: they are left to it. */
+  readonly #foreign = new Set<string>();
   #stop: AbortController | undefined;
   #loop: Promise<void> = Promise.resolve();
   readonly #runs = new Set<Promise<void>>();
@@ -91,12 +91,14 @@ export class TaskRunner {
   async #takeUp(seams: RunSeams): Promise<number> {
     const { store, clock } = this.#seams;
     const now = clock.now();
-    const due = await dueTasks(store.db, now, (this.#seams.concurrency ?? 64) + this.#active.size);
+    const concurrency = this.#seams.concurrency ?? 64;
+    const due = await dueTasks(store.db, now, concurrency + this.#active.size + this.#foreign.size);
     for (const task of due) {
+      if (this.#foreign.has(task.id)) continue;
       const run = this.#active.get(task.id);
       if (run !== undefined) {
         if (task.cancelRequestedAt !== null) run.cancel();
-      } else if (this.#active.size < (this.#seams.concurrency ?? 64)) {
+      } else if (this.#active.size < concurrency) {
         await this.#begin(seams, task.id);
       }
     }
@@ -108,7 +110,16 @@ export class TaskRunner {
     const { db } = this.#seams.store;
     const task = await tasks.get(db, taskId);
     const steps = await taskSteps.select(db, { taskId }, 'position');
-    const run = new TaskRun(seams, (this.#seams.kindNamed ?? kindNamed)(task.kind), { task, steps });
+    const kind = findKind(task.kind);
+    if (kind === undefined) {
+      this.#foreign.add(task.id);
+      seams.log('A task of a kind that is not known here is left to a newer manager', {
+        task: task.id,
+        kind: task.kind,
+      });
+      return;
+    }
+    const run = new TaskRun(seams, kind, { task, steps });
     if (seams.stopped.aborted) return;
     if (task.cancelRequestedAt !== null) run.cancel();
     this.#active.set(task.id, run);

@@ -74,10 +74,13 @@ export function stepContext(seams: ContextSeams, journal: TaskJournal, situation
         const options = method.kind === 'change' ? change(AbortSignal.any([cancel, given])) : {};
         await clearWayFor({ store, calls: hosts }, hostId, makes(method, params));
         await plugIn(hosts, hostId, method, params);
+        // Nobody waits for it any more, and another manager may have gone on with the task.
+        stopped.throwIfAborted();
         return await hosts.call(hostId, method, params, options);
       };
       const proofNow = () => proofFor(store.db, hostId, concern(method, params));
       const without = async (): Promise<ResultOf<M> | undefined> => {
+        stopped.throwIfAborted();
         const proof = await proofNow();
         if (proof === undefined) return undefined;
         const options = method.kind === 'change' ? change(cancel) : {};

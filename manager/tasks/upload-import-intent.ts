@@ -73,7 +73,9 @@ export async function tidyUploads(seams: UploadSeams): Promise<number> {
   for (const { imageId } of expired) {
     removed += await seams.store.transaction((tx) => images.remove(tx, { id: imageId, state: 'uploading' }));
   }
+  // Files first: an upload that begins meanwhile has its row before its file.
+  const files = await seams.spool.list();
   const ids = new Set((await uploads.select(seams.store.db)).map(({ id }) => id));
-  for (const id of await seams.spool.list()) if (!ids.has(id)) await seams.spool.remove(id);
+  for (const id of files) if (!ids.has(id)) await seams.spool.remove(id);
   return removed;
 }

@@ -74,7 +74,12 @@ async function start(): Promise<PostgresServer> {
 async function connected(server: ChildProcess, connectionString: string): Promise<Client> {
   for (;;) {
     if (server.exitCode !== null) throw new Error(`PostgreSQL ended with ${server.exitCode}`);
-    const client = new Client({ connectionString, keepAlive: false, application_name: 'tests' });
+    const client = new Client({
+      connectionString,
+      keepAlive: false,
+      keepAliveInitialDelayMillis: 0,
+      application_name: 'tests',
+    });
     try {
       await client.connect();
       return client;

@@ -33,12 +33,17 @@ export async function enqueue(world: TaskWorld, { task, enqueued }: Scenario): P
 export const unknownErrors: unknown[] = [];
 
 /** Starts a runner as the leader that follows all others. */
-export async function lead(world: TaskWorld, probe?: JournalProbe, clock: Clock = hasty): Promise<TaskRunner> {
+export async function lead(
+  world: TaskWorld,
+  probe?: JournalProbe,
+  clock: Clock = hasty,
+  more: { readonly concurrency?: number } = {},
+): Promise<TaskRunner> {
   const { store, hosts, spool, power } = world;
   const ask = { holder: systemIds.uuid(), now: systemClock.now(), leaseMs: 60_000, isDead: () => true };
   const epoch = (await store.transaction((tx) => acquireLeadership(tx, ask)))!;
   const log = (message: string, details: unknown) => void (probe === undefined && unknownErrors.push(message, details));
-  const seams = { store, hosts, spool, power, clock, ids: systemIds, log, retry: impatient, probe };
+  const seams = { store, hosts, spool, power, clock, ids: systemIds, log, retry: impatient, probe, ...more };
   const runner = new TaskRunner(seams);
   runner.start(epoch);
   return runner;

@@ -113,9 +113,9 @@ describe('a call to an agent', () => {
 
   it('with an older epoch than the agent knows is refused', async () => {
     host.drivers.hypervisor.put(domainReport(vmId, { state: 'running' }));
-    world.epoch = 9;
+    await world.lead(9);
     await world.hosts.calls.call(host.hostId, vmPause, { vmId }, { key: 'nine' });
-    world.epoch = 8;
+    await world.lead(8);
     await assert.rejects(world.hosts.calls.call(host.hostId, vmPause, { vmId }, { key: 'eight' }), {
       code: 'stale-epoch',
     });
@@ -123,6 +123,6 @@ describe('a call to an agent', () => {
     await assert.rejects(world.hosts.calls.call(host.hostId, vmPause, { vmId }, { key: 'none' }), {
       code: 'not-leader',
     });
-    world.epoch = 9;
+    await world.lead(9);
   });
 });

@@ -12,6 +12,7 @@ import { clusters } from '../../store/clusters.ts';
 import type { Store } from '../../store/database.ts';
 import { eventsAfter } from '../../store/events.ts';
 import { hosts as hostRows } from '../../store/hosts.ts';
+import { leader } from '../../store/leader.ts';
 import { firstRevision } from '../../store/versioned.ts';
 import { projects } from '../../store/projects.ts';
 import { type VmRow, vms } from '../../store/vms.ts';
@@ -64,7 +65,8 @@ export class HostWorld {
   readonly clock = new ManualClock();
   readonly store: Store;
   hosts!: Hosts;
-  epoch: number | undefined = 3;
+  /** What the manager believes; the database knows better. */
+  epoch: number | undefined;
   readonly #hostIds = new Map<string, string>();
   readonly #since: number;
 
@@ -77,8 +79,14 @@ export class HostWorld {
     const [last] = (await eventsAfter(store.db, 0, { limit: 1_000_000 })).slice(-1);
     const world = new HostWorld(store, last?.seq ?? 0);
     await bootstrap(store, { clock: world.clock, ids: systemIds });
+    await world.lead(3);
     await world.startManager();
     return world;
+  }
+
+  async lead(epoch: number): Promise<void> {
+    await this.store.transaction((tx) => leader.set(tx, { id: 'leader' }, { epoch }));
+    this.epoch = epoch;
   }
 
   async startManager(): Promise<void> {

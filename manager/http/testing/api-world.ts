@@ -2,7 +2,7 @@
  * A manager's API for tests: a real server on a real database, people with every role, hosts that only exist as rows, and
  * links that answer from memory. No task runner: what was enqueued stays queued, so tests see intents.
  */
-import { Duplex, PassThrough } from 'node:stream';
+import { type Duplex, duplexPair } from 'node:stream';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,16 +44,15 @@ export type Person = (typeof people)[number];
 
 export class FakeLinks implements HostLinks {
   nudges = 0;
-  readonly consoles: { hostId: string; vmId: string; far: Duplex }[] = [];
+  readonly consoles: { hostId: string; vmId: string; near: Duplex; far: Duplex }[] = [];
 
   isConnected(): boolean {
     return true;
   }
   async openConsole(hostId: string, vmId: string): Promise<Duplex> {
-    const toFar = new PassThrough();
-    const toNear = new PassThrough();
-    this.consoles.push({ hostId, vmId, far: Duplex.from({ readable: toFar, writable: toNear }) });
-    return Duplex.from({ readable: toNear, writable: toFar });
+    const [near, far] = duplexPair();
+    this.consoles.push({ hostId, vmId, near, far });
+    return near;
   }
   async screenshot(): Promise<Buffer> {
     return Buffer.from('\x89PNG fake');

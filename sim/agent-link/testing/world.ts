@@ -24,6 +24,7 @@ import type { Store } from '@kvasir/manager/store/database.ts';
 import { openDatabase } from '@kvasir/manager/store/database.ts';
 import { eventsAfter } from '@kvasir/manager/store/events.ts';
 import { hosts as hostRows } from '@kvasir/manager/store/hosts.ts';
+import { leader } from '@kvasir/manager/store/leader.ts';
 
 export interface TestHost {
   readonly hostId: string;
@@ -39,6 +40,7 @@ export class World {
   readonly store: Store;
   readonly folder: string;
   hosts: Hosts;
+  /** What the manager believes. */
   epoch: number | undefined = 1;
   readonly #agents: Agent[] = [];
   readonly #links = new Map<string, Link>();
@@ -57,7 +59,13 @@ export class World {
     let world: World | undefined = undefined;
     const hosts = await World.#start(store, 0, () => (world === undefined ? 1 : world.epoch));
     world = new World(store, folder, hosts);
+    await world.lead(1);
     return world;
+  }
+
+  async lead(epoch: number): Promise<void> {
+    await this.store.transaction((tx) => leader.set(tx, { id: 'leader' }, { epoch }));
+    this.epoch = epoch;
   }
 
   static #start(store: Store, port: number, epoch: () => number | undefined): Promise<Hosts> {
