@@ -9,7 +9,7 @@
  */
 import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { isGone } from './processes.ts';
+import { ifGone, isGone } from './processes.ts';
 import type { PoolPlace, VmEnder } from './parts.ts';
 import type { PendingStart, PendingStarts } from './pending-starts.ts';
 
@@ -118,13 +118,6 @@ async function lookAt(pid: number, inodes: ReadonlySet<string>): Promise<Look[]>
   // Not its command line: reading that waits for a process that hangs.
   const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(ifGone(null));
   return name === null ? [] : [{ pid, name: name.trim(), holds }];
-}
-
-function ifGone<T>(otherwise: T): (error: unknown) => T {
-  return (error) => {
-    if (isGone(error)) return otherwise;
-    throw error;
-  };
 }
 
 function kill(pid: number): void {
