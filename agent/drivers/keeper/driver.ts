@@ -3,7 +3,6 @@
  * Starts another one at once when it dies: until then nobody renews the leases, and the watchdog runs.
  */
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
@@ -80,14 +79,25 @@ export class KeeperDriver implements LivenessDriver {
     return Promise.resolve();
   }
 
+  /** Over a connection of its own: the agent lets go of the keeper before it is known why it ends. */
   async end(withinMs: number): Promise<boolean> {
-    this.#closed = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    const socket = this.#socket;
-    if (socket === null) return this.#file?.plan == null;
-    const gone = once(socket, 'close').then(() => true);
-    writeMessage(socket, { kind: 'stop' });
-    return await Promise.race([gone, delay(withinMs, false, { ref: false })]);
+    await this.close();
+    if (this.#file?.plan == null) return true;
+    const socket = connect(this.#keeperSocket);
+    const ended = new Promise<boolean>((resolve) => {
+      let wasThere = false;
+      socket.once('connect', () => {
+        wasThere = true;
+        writeMessage(socket, { kind: 'stop' });
+      });
+      // Where nobody listens the watchdog may run all the same.
+      socket.on('error', () => {}).once('close', () => resolve(wasThere));
+      // Its end is seen behind what the keeper tells meanwhile.
+      socket.resume();
+    });
+    const answer = await Promise.race([ended, delay(withinMs, false, { ref: false })]);
+    socket.destroy();
+    return answer;
   }
 
   apply(plan: LivenessPlan, places: readonly LeasePlace[]): Promise<void> {
@@ -152,6 +162,10 @@ export class KeeperDriver implements LivenessDriver {
     return join(this.#options.directory, 'keeper.json');
   }
 
+  get #keeperSocket(): string {
+    return keeperSocket(this.#options.runDirectory, this.#options.hostId);
+  }
+
   /** A keeper that does not run reads its file when it starts. */
   async #reload(): Promise<void> {
     const socket = this.#socket;
@@ -172,7 +186,7 @@ export class KeeperDriver implements LivenessDriver {
   #connect(): void {
     if (this.#closed || this.#connecting || this.#file?.plan == null) return;
     this.#connecting = true;
-    const socket = connect(keeperSocket(this.#options.runDirectory, this.#options.hostId));
+    const socket = connect(this.#keeperSocket);
     socket.once('connect', () => {
       this.#socket = socket;
       // What was written before this connection may not have been read.
