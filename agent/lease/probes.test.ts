@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { afterEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { sendFromPortZero } from '../testing/port-zero.ts';
 import { Probes } from './probes.ts';
 
 const key = randomBytes(32).toString('base64');
@@ -75,5 +76,21 @@ describe('probes', () => {
     await delay(100);
     assert.equal(heard(one), null);
     tap.close();
+  });
+
+  it('that come from no port are not answered, and do no harm', async () => {
+    const port = await freePort();
+    const recorded: Buffer[] = [];
+    const tap = createSocket('udp4');
+    await new Promise<void>((resolve) => tap.bind(port, '127.0.0.2', resolve));
+    const one = probing('h1', '127.0.0.1', 'h2', '127.0.0.2', port);
+    const two = probing('h2', '127.0.0.3', 'h1', '127.0.0.2', port);
+    tap.on('message', (datagram, from) => void (from.address === '127.0.0.3' && recorded.push(datagram)));
+    await until(() => recorded.length > 0);
+    await sendFromPortZero(recorded[0]!, '127.0.0.3', { address: '127.0.0.1', port });
+    two.close();
+    tap.close();
+    const late = probing('h2', '127.0.0.2', 'h1', '127.0.0.1', port);
+    await until(() => heard(one) !== null && heard(late) !== null);
   });
 });

@@ -114,6 +114,8 @@ export class Probes {
 
   #hear(datagram: Buffer, address: string, port: number): void {
     if (this.#key === null || datagram.length <= tagBytes || datagram.length > maxBytes) return;
+    // Nothing can be sent there, but a recorded datagram can be made to come from there.
+    if (port === 0) return;
     const content = datagram.subarray(tagBytes);
     if (!timingSafeEqual(datagram.subarray(0, tagBytes), this.#tag(content))) return;
     const probe = JSON.parse(content.toString()) as Probe;
