@@ -26,6 +26,11 @@ class Rig {
   endedAtMs: number | null = null;
   resetAtMs: number | null = null;
   renewals: Readonly<Record<string, number>> = {};
+  keepsRenewals = true;
+  onLog = (): void => {};
+  /** How long it was held up, besides the time that passes. */
+  heldUpMs = 0;
+  pettedAtMs = 0;
   disarmed = 0;
   #waiting: (() => void)[] = [];
   #cancelReset: () => void = () => {};
@@ -39,13 +44,14 @@ class Rig {
   keeper(options: { readonly watchdog?: boolean } = {}): LeaseKeeper {
     const { time } = this;
     const count = (): void => {
+      this.pettedAtMs = time.nowMs() + this.heldUpMs;
       this.#cancelReset();
       this.#cancelReset = time.after(this.#timeoutMs, () => (this.resetAtMs ??= time.nowMs()));
     };
     return new LeaseKeeper({
       hostId: 'h1',
       bootId: 'boot-1',
-      time,
+      time: { nowMs: () => time.nowMs() + this.heldUpMs, after: (ms, work) => time.after(ms, work) },
       openPool: () => this.#io(),
       ender: {
         find: async () => this.vms,
@@ -72,8 +78,14 @@ class Rig {
                 this.#cancelReset();
               },
             },
-      renewals: { load: () => this.renewals, save: (renewals) => (this.renewals = renewals) },
-      log: () => {},
+      renewals: {
+        load: () => this.renewals,
+        save: (renewals) => {
+          this.renewals = renewals;
+          return this.keepsRenewals;
+        },
+      },
+      log: () => this.onLog(),
       onEvent: () => {},
     });
   }
@@ -239,6 +251,22 @@ describe('a keeper', () => {
     assert.equal(rig.slots.get(0)?.guarded, false);
     assert.equal(rig.disarmed, 1);
     assert.equal(rig.resetAtMs, null);
+  });
+
+  it('promises nothing of which the next keeper would not know', async () => {
+    const rig = new Rig();
+    const keeper = rig.keeper();
+    keeper.apply(planOf(), [place]);
+    await rig.time.pass(5000);
+    assert.equal(rig.slots.get(0)?.guarded, true);
+    rig.keepsRenewals = false;
+    await rig.time.pass(5000);
+    assert.equal(rig.slots.get(0)?.guarded, false);
+    assert.deepEqual([rig.disarmed, rig.resetAtMs, rig.vms], [1, null, ['vm1']]);
+    rig.keepsRenewals = true;
+    await rig.time.pass(30_000);
+    assert.equal(rig.slots.get(0)?.guarded, true);
+    keeper.kill();
   });
 
   it('takes its promise back in a pool that leaves the plan', async () => {

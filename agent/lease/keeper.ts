@@ -58,6 +58,8 @@ export class LeaseKeeper {
   #missing: { readonly poolId: string; readonly error: string }[] = [];
   #armed: { readonly timeoutMs: number } | null = null;
   #arming = false;
+  /** The next keeper will know of which pools this one has promised anything. */
+  #areKept = true;
   #nextArmMs = 0;
   #stopping: (() => void) | null = null;
   #cancel: () => void = () => {};
@@ -162,7 +164,7 @@ export class LeaseKeeper {
     const entries = [...this.#pools.values()].flatMap(({ poolId, renewedMs }) =>
       renewedMs === null ? [] : [[poolId, renewedMs] as const],
     );
-    this.#options.renewals.save(Object.fromEntries(entries));
+    this.#areKept = this.#options.renewals.save(Object.fromEntries(entries));
   }
 
   #check(): void {
@@ -197,7 +199,7 @@ export class LeaseKeeper {
   #guard(plan: LivenessPlan, safeToArm: boolean): void {
     const longestMs = longestTimeout(plan);
     const fits = this.#armed === null || this.#armed.timeoutMs <= longestMs;
-    const wanted = this.#stopping === null && plan.pools.length > 0 && fits;
+    const wanted = this.#stopping === null && plan.pools.length > 0 && fits && this.#areKept;
     const nobodyRelies = [...this.#pools.values()].every((lease) => !lease.mayShowGuarded);
     if (wanted && safeToArm && this.#armed === null) this.#arm(longestMs);
     for (const lease of this.#pools.values()) lease.guard(wanted && this.#armed !== null);
