@@ -253,6 +253,22 @@ describe('a keeper', () => {
     assert.equal(rig.resetAtMs, null);
   });
 
+  it('does not pet the watchdog by what was so before it was held up', async () => {
+    const rig = new Rig();
+    const keeper = rig.keeper();
+    const early = { ...terms, killAfterMs: 3000 };
+    keeper.apply(planOf(early), [place]);
+    await rig.time.pass(10_500);
+    rig.storage = 'hangs';
+    rig.killable = false;
+    const lastMs = rig.renewals[place.poolId]!;
+    rig.onLog = () => (rig.heldUpMs = 3000);
+    await rig.time.pass(20_000);
+    assert.equal(rig.heldUpMs, 3000);
+    assert.ok(rig.pettedAtMs + longestTimeout(early) <= lastMs + early.leaseMs - marginOf(early.leaseMs));
+    keeper.kill();
+  });
+
   it('promises nothing of which the next keeper would not know', async () => {
     const rig = new Rig();
     const keeper = rig.keeper();

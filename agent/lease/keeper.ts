@@ -174,17 +174,15 @@ export class LeaseKeeper {
     this.#guard(plan, safeToArm);
     // Not armed (yet): as for the longest that it may become.
     const timeoutMs = this.#armed?.timeoutMs ?? longestTimeout(plan);
-    let safe = true;
     for (const lease of this.#pools.values()) {
-      const isSafe = lease.isSafeFor(timeoutMs, marginOf(plan.leaseMs));
-      safe &&= isSafe;
-      void lease.check(!isSafe);
+      void lease.check(!lease.isSafeFor(timeoutMs, marginOf(plan.leaseMs)));
       if (!lease.mayBeDropped) continue;
       lease.close();
       this.#pools.delete(lease.poolId);
       this.#saveRenewals();
     }
-    if (this.#armed !== null && safe) this.#options.watchdog?.pet();
+    // At the last moment: what was said meanwhile may have taken its time, as on a log whose disk hangs.
+    if (this.#armed !== null && this.#areSafeFor(timeoutMs, plan)) this.#options.watchdog?.pet();
     this.#cancel = this.#options.time.after(Math.min(250, plan.renewEveryMs / 4), () => this.#check());
   }
 
