@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { promisify } from 'node:util';
+import { powersOfTheUnit, runWithPowers } from '../testing/unit-powers.ts';
 import { endingBoth, HungStarts } from './hung-starts.ts';
 import { PendingStarts } from './pending-starts.ts';
 
@@ -15,13 +15,6 @@ const end = `const [modules, notes] = process.argv.slice(1);
   const { HungStarts } = await import(modules + '/hung-starts.ts');
   const { PendingStarts } = await import(modules + '/pending-starts.ts');
   await new HungStarts(new PendingStarts(notes)).end({ poolId: 'pool', path: '/pool' });`;
-
-/** Of the agent's unit, and so of its keeper. */
-function powersOfTheUnit(): string[] {
-  const unit = readFileSync(join(import.meta.dirname, '../../deploy/kvasir-agent.service'), 'utf8');
-  const [, words = ''] = /^CapabilityBoundingSet=(.*)$/m.exec(unit) ?? [];
-  return words.split(' ').map((word) => word.replace('CAP_', '').toLowerCase());
-}
 
 describe('a start that hangs in the daemon', () => {
   const root = mkdtempSync(join(tmpdir(), 'kvasir-hung-'));
@@ -41,11 +34,8 @@ describe('a start that hangs in the daemon', () => {
   const starts = new PendingStarts(join(root, 'starts'));
   const hung = new HungStarts(starts);
   /** By a process of root's that has these powers and no others. */
-  const endWith = async (powers: readonly string[]): Promise<void> => {
-    const bounding = ['-all', ...powers.map((power) => `+${power}`)].join(',');
-    const program = [process.execPath, '--input-type=module', '-e', end, import.meta.dirname, join(root, 'starts')];
-    await promisify(execFile)('setpriv', ['--bounding-set', bounding, '--no-new-privs', ...program]);
-  };
+  const endWith = (powers: readonly string[]): Promise<void> =>
+    runWithPowers(powers, end, { args: [import.meta.dirname, join(root, 'starts')] });
   const ended = async (): Promise<readonly [readonly string[], number]> => {
     const { vmIds, left } = await hung.end(pool);
     return [vmIds, left];

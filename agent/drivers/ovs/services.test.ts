@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { it } from 'node:test';
 import { sendFromPortZero } from '../../testing/port-zero.ts';
+import { powersOfTheUnit, runWithPowers } from '../../testing/unit-powers.ts';
 import { answerAll } from './services.ts';
 
 it('a question that comes from no port is not answered, and the next one is', async () => {
@@ -23,4 +24,14 @@ it('a question that comes from no port is not answered, and the next one is', as
   assert.equal(fromNowhere, 1);
   server.close();
   client.close();
+});
+
+it('the ports of the services can be opened with the powers that the unit of the agent leaves', async () => {
+  const listen = `import { createServer } from 'node:net';
+    import { createSocket } from 'node:dgram';
+    import { once } from 'node:events';
+    const [http, dns] = [createServer().listen(80), createSocket('udp4').bind(53)];
+    await Promise.all([once(http, 'listening'), once(dns, 'listening')]);
+    process.exit();`;
+  await runWithPowers(powersOfTheUnit(), listen, { ownNetwork: true });
 });
