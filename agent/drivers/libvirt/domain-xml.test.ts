@@ -62,7 +62,7 @@ test('what somebody else changed is said in words', () => {
   ]);
 });
 
-test('a domain without our mark, or with a broken one, is not ours', () => {
+test('a domain without our mark has no spec of ours, nor has one whose mark cannot be read', () => {
   assert.equal(specOf(readXml('<domain><name>x</name></domain>')), null);
   assert.equal(specOf(readXml('<domain><metadata><kvasir:vm>{"a":1}</kvasir:vm></metadata></domain>')), null);
 });
