@@ -11,6 +11,7 @@ import { MemoryVmSpecs } from './journal/vm-specs.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { noLog } from './log.ts';
 import { clearLeftovers, serveAgain } from './reconcile.ts';
+import { FakeTime } from './lease/testing/fake-time.ts';
 import { StartNotes } from './start-notes.ts';
 import { domainReport, fakeDrivers } from './testing/fake-drivers.ts';
 
@@ -43,6 +44,23 @@ it('a port that can be neither removed nor made does not keep others from being 
     vmId === id(3) ? Promise.reject(failed) : attachPort.call(network, vmId, nic);
   await clearLeftovers(host, noLog);
   assert.deepEqual([...network.ports.keys()].sort(), [stuck, id(6)].sort());
+});
+
+it('an agent that starts does not wait for each port of a switch that does not answer', async () => {
+  const { drivers, specs, host } = world();
+  const time = new FakeTime();
+  for (let number = 0; number < 9; number += 1) {
+    drivers.hypervisor.put(domainReport(id(number), { state: 'running' }));
+    await specs.set({ vmId: id(number), nics: [{ nicId: id(number), networkId: id(8) }], disks: [] } as never);
+  }
+  let tries = 0;
+  drivers.network.attachPort = async () => {
+    tries += 1;
+    await time.pass(20_000);
+    throw failed;
+  };
+  await clearLeftovers({ ...host, clock: time }, noLog);
+  assert.equal(tries, 2);
 });
 
 it('pools are served also where the networks cannot be', async () => {

@@ -5,13 +5,18 @@ import { replugPorts } from './handlers/vm-parts.ts';
 import type { ServedNetworks } from './journal/served.ts';
 import type { Log } from './log.ts';
 
+/** Without an answer of the switch each port takes its time to fail, and the manager waits for this agent. */
+const patienceMs = 30_000;
+
 /**
  * Removes ports whose VM has neither a domain here nor a spec that says it is expected (a migration that was prepared).
  * Failures are logged: an agent that starts halfway is of more use than none, and one VM's trouble is no other's.
  */
 export async function clearLeftovers(host: HostContext, log: Log): Promise<void> {
   const { hypervisor, network } = host.drivers;
+  const deadlineMs = host.clock.now() + patienceMs;
   const unlessFails = async (what: string, work: () => Promise<void>): Promise<void> => {
+    if (host.clock.now() > deadlineMs) return;
     try {
       await work();
     } catch (error) {
