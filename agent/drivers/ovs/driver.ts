@@ -200,7 +200,7 @@ export class OvsNetworkDriver implements NetworkDriver {
   }
 
   versions(): Promise<Record<string, string>> {
-    return translated(async () => {
+    return translated(async (): Promise<Record<string, string>> => {
       if (!(await this.#answers())) return {};
       const [result] = await this.#parts.db.transact([
         { op: 'select', table: 'Open_vSwitch', where: [], columns: ['ovs_version'] },
