@@ -43,6 +43,8 @@ export class KeeperDriver implements LivenessDriver {
   readonly #options: KeeperDriverOptions;
   readonly #listeners = new Set<(event: LivenessEvent) => void>();
   readonly #ended = new Set<string>();
+  /** Started anew, as the keeper was told, unless the connection broke over it. */
+  readonly #forgotten = new Set<string>();
   readonly #starts: PendingStarts;
   #file: KeeperFile | null = null;
   #writing: Promise<unknown> = Promise.resolve();
@@ -137,8 +139,9 @@ export class KeeperDriver implements LivenessDriver {
   }
 
   forget(vmId: string): void {
-    if (!this.#ended.delete(vmId) || this.#socket === null) return;
-    writeMessage(this.#socket, { kind: 'forget', vmId });
+    if (!this.#ended.delete(vmId)) return;
+    this.#forgotten.add(vmId);
+    if (this.#socket !== null) writeMessage(this.#socket, { kind: 'forget', vmId });
   }
 
   startPending(vmId: string, poolIds: readonly string[]): Promise<void> {
@@ -203,19 +206,28 @@ export class KeeperDriver implements LivenessDriver {
       this.#start();
       this.#timer = setTimeout(() => this.#connect(), retryMs);
     });
-    readMessages<FromKeeper>(socket, (message) => this.#take(message));
+    readMessages<FromKeeper>(socket, (message) => this.#take(message, socket));
   }
 
-  #take(message: FromKeeper): void {
+  #take(message: FromKeeper, socket: Socket): void {
     switch (message.kind) {
       case 'status':
         this.#liveness = { report: message.liveness, atMs: performance.now() };
         return;
       case 'ended':
-        for (const vmId of message.vmIds) this.#ended.add(vmId);
+        for (const vmId of message.vmIds) {
+          if (this.#forgotten.has(vmId)) writeMessage(socket, { kind: 'forget', vmId });
+          else this.#ended.add(vmId);
+        }
+        this.#forgotten.clear();
         return;
       case 'event':
-        if (message.event.kind === 'storage-lost') for (const vmId of message.event.vmIds) this.#ended.add(vmId);
+        if (message.event.kind === 'storage-lost') {
+          for (const vmId of message.event.vmIds) {
+            this.#forgotten.delete(vmId);
+            this.#ended.add(vmId);
+          }
+        }
         for (const listener of this.#listeners) listener(message.event);
         return;
       case 'reloaded':
