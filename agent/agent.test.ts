@@ -152,6 +152,14 @@ describe('an agent that starts', () => {
   });
 });
 
+it('an agent that ends has let go of the switch, or its process would not end', async () => {
+  const drivers = fakeDrivers();
+  const { agent } = await start(drivers);
+  assert.equal(drivers.network.isClosed, false);
+  await agent.close();
+  assert.equal(drivers.network.isClosed, true);
+});
+
 describe('an agent that is linked', () => {
   it('tells what changes while it introduces itself, after the introduction', async () => {
     const drivers = fakeDrivers();

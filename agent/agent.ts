@@ -163,6 +163,7 @@ export async function startAgent(options: AgentOptions, signal?: AbortSignal): P
       await session.close();
       await dispatcher.settle(settleMs);
       await drivers.hypervisor.close();
+      await drivers.network.close();
       await journal.close();
     },
   };

@@ -3,7 +3,7 @@
  * what is decided is decided in lease/keeper.ts. Never touches a shared storage itself.
  * Usage: keeper.ts --file FILE --run DIRECTORY
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { setPriority, uptime } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Liveness } from '@kvasir/api/agent/liveness.ts';
@@ -33,8 +33,13 @@ const bootTime: KeeperTime = {
   },
 };
 
+/** What cannot be written, as on a full disk, is lost: a keeper that ended over it would be worse. */
 function log(message: string): void {
-  process.stderr.write(`${new Date().toISOString()} keeper: ${message}\n`);
+  try {
+    writeSync(process.stderr.fd, `${new Date().toISOString()} keeper: ${message}\n`);
+  } catch {
+    // There is nowhere else to say so.
+  }
 }
 
 /** More of the processor, and the last to be killed when memory runs out; both only where they are allowed. */
@@ -68,7 +73,7 @@ async function main(path: string, runDirectory: string): Promise<void> {
       watchdogDevice === null
         ? null
         : new DeviceWatchdog({ device: watchdogDevice, fixedTimeoutMs: watchdogTimeoutMs, log }),
-    renewals: new FileRenewals(runDirectory, hostId, bootId),
+    renewals: new FileRenewals(runDirectory, hostId, bootId, log),
     log,
     onEvent: (event) => {
       if (event.kind === 'storage-lost') for (const vmId of event.vmIds) ended.add(vmId);

@@ -172,4 +172,5 @@ async function main([command, ...rest]: readonly string[]): Promise<number> {
   }
 }
 
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
+// Whatever a driver still holds: a process that lingers is not started anew.
+if (import.meta.main) process.exit(await main(process.argv.slice(2)));

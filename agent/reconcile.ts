@@ -5,25 +5,35 @@ import { replugPorts } from './handlers/vm-parts.ts';
 import type { ServedNetworks } from './journal/served.ts';
 import type { Log } from './log.ts';
 
+/** Without an answer of the switch each port takes its time to fail, and the manager waits for this agent. */
+const patienceMs = 30_000;
+
 /**
  * Removes ports whose VM has neither a domain here nor a spec that says it is expected (a migration that was prepared).
- * Failures are logged: an agent that starts halfway is of more use than none.
+ * Failures are logged: an agent that starts halfway is of more use than none, and one VM's trouble is no other's.
  */
 export async function clearLeftovers(host: HostContext, log: Log): Promise<void> {
   const { hypervisor, network } = host.drivers;
-  try {
+  const deadlineMs = host.clock.now() + patienceMs;
+  const unlessFails = async (what: string, work: () => Promise<void>): Promise<void> => {
+    if (host.clock.now() > deadlineMs) return;
+    try {
+      await work();
+    } catch (error) {
+      log(`could not put the ports in order: ${what}`, error);
+    }
+  };
+  await unlessFails('which there are', async () => {
     const domains = await hypervisor.list();
     const here = new Set(domains.map((domain) => domain.vmId));
     for (const port of await network.listPorts()) {
       if (here.has(port.vmId) || host.specs.get(port.vmId) !== undefined) continue;
       log(`removing port ${port.nicId} of VM ${port.vmId}, which is not here`);
-      await network.detachPort(port.nicId);
+      await unlessFails(port.nicId, () => network.detachPort(port.nicId));
     }
     const active = domains.filter((domain) => domain.state === 'running' || domain.state === 'paused');
-    for (const domain of active) await replugPorts(host, domain.vmId);
-  } catch (error) {
-    log('could not put the ports in order', error);
-  }
+    for (const { vmId } of active) await unlessFails(`those of VM ${vmId}`, () => replugPorts(host, vmId));
+  });
 }
 
 /**
@@ -42,10 +52,15 @@ async function applyAgain({ drivers, served, locks, bootId }: HostContext, netwo
 /** Serves the pools and networks of the last run; none of them is made anew. */
 export async function serveAgain(host: HostContext, log: Log): Promise<void> {
   const { pools, networks } = host.served.lists;
-  try {
-    if (networks !== null) await applyAgain(host, networks);
-    if (pools.length > 0) await host.drivers.storage.applyPools(pools.map((pool) => ({ ...pool, initialize: false })));
-  } catch (error) {
-    log('could not serve what was served before', error);
+  const works = [
+    async () => networks !== null && (await applyAgain(host, networks)),
+    async () => pools.length > 0 && (await host.drivers.storage.applyPools(pools.map(withoutMaking))),
+  ];
+  for (const result of await Promise.allSettled(works.map((work) => work()))) {
+    if (result.status === 'rejected') log('could not serve what was served before', result.reason);
   }
+}
+
+function withoutMaking<T>(pool: T): T & { readonly initialize: false } {
+  return { ...pool, initialize: false };
 }

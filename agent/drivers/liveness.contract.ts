@@ -178,6 +178,7 @@ export function livenessContract(name: string, open: () => Promise<LivenessWorld
 
     it('a host that goes down has taken its promises back before, and nobody starts what kept them again', async () => {
       await until('b sees a', () => seen(b, a));
+      await a.driver.close();
       assert.equal(await a.driver.end(10_000), true);
       await until('b sees it unguarded, or no more', () => seen(b, a)?.guarded !== true);
       await delay(2 * world.terms.renewEveryMs);

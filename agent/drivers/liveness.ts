@@ -26,7 +26,7 @@ export interface LivenessDriver {
   close(): Promise<void>;
   /**
    * The host goes down on purpose: every promise is taken back and the watchdog stopped, so that the end of what keeps the leases
-   * resets nothing. Answers whether that was done in time; on a storage that hangs it cannot be.
+   * resets nothing. Answers whether that was done in time; on a storage that hangs it cannot be. Also after `close`.
    */
   end(withinMs: number): Promise<boolean>;
   /**

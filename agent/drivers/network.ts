@@ -69,4 +69,6 @@ export interface NetworkDriver {
   /** NICs, uplinks and where tunnels end. */
   report(): Promise<NetworkChanged>;
   versions(): Promise<Record<string, string>>;
+  /** Lets go of the switch, which goes on as it is: a process that holds it does not end. */
+  close(): Promise<void>;
 }

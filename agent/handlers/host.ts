@@ -7,7 +7,8 @@ import { handler, type Handler, type HostContext } from './handler.ts';
 import { serveLeases } from './liveness.ts';
 
 export async function readInventory(host: HostContext): Promise<Inventory> {
-  const facts = await host.drivers.hypervisor.facts();
+  const { hypervisor, network } = host.drivers;
+  const [facts, versions, report] = await Promise.all([hypervisor.facts(), network.versions(), network.report()]);
   return {
     hostname: host.hostname,
     address: host.identity.address,
@@ -17,8 +18,8 @@ export async function readInventory(host: HostContext): Promise<Inventory> {
     cpuModel: facts.cpuModel,
     usableCpuModels: [...facts.usableCpuModels],
     memoryMib: facts.memoryMib,
-    versions: { ...host.versions, ...facts.versions, ...(await host.drivers.network.versions()) },
-    ...(await host.drivers.network.report()),
+    versions: { ...host.versions, ...facts.versions, ...versions },
+    ...report,
   };
 }
 

@@ -35,8 +35,8 @@ export class ChildPoolIo implements PoolIo {
     }
     const request: ExchangeRequest = { id: ++this.#lastId, own, read };
     return new Promise((resolve, reject) => {
-      this.#waiting = { id: request.id, resolve, reject };
       const child = this.#child ?? this.#start();
+      this.#waiting = { id: request.id, resolve, reject };
       child.send(request, (error) => {
         if (error !== null) this.#settle(request.id, (waiting) => waiting.reject(error));
       });

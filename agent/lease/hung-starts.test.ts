@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { powersOfTheUnit, runWithPowers } from '../testing/unit-powers.ts';
 import { endingBoth, HungStarts } from './hung-starts.ts';
 import { PendingStarts } from './pending-starts.ts';
 
-const listen = `require('node:net').createServer().listen(process.argv[1], () => process.stdout.write('listens'))`;
+const listen = `process.title = process.argv[2];
+  require('node:net').createServer().listen(process.argv[1], () => process.stdout.write('listens'))`;
+const end = `const [modules, notes] = process.argv.slice(1);
+  const { HungStarts } = await import(modules + '/hung-starts.ts');
+  const { PendingStarts } = await import(modules + '/pending-starts.ts');
+  await new HungStarts(new PendingStarts(notes)).end({ poolId: 'pool', path: '/pool' });`;
 
 describe('a start that hangs in the daemon', () => {
   const root = mkdtempSync(join(tmpdir(), 'kvasir-hung-'));
@@ -19,10 +25,7 @@ describe('a start that hangs in the daemon', () => {
   });
   const daemon = async (name: string): Promise<{ readonly child: ChildProcess; readonly socketPath: string }> => {
     const socketPath = join(root, `${name}-${children.length}.sock`);
-    const child = spawn(process.execPath, ['-e', listen, socketPath], {
-      argv0: name,
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
+    const child = spawn(process.execPath, ['-e', listen, socketPath, name], { stdio: ['ignore', 'pipe', 'ignore'] });
     children.push(child);
     await once(child.stdout, 'data');
     return { child, socketPath };
@@ -30,6 +33,9 @@ describe('a start that hangs in the daemon', () => {
   const pool = { poolId: 'pool', path: '/pool' };
   const starts = new PendingStarts(join(root, 'starts'));
   const hung = new HungStarts(starts);
+  /** By a process of root's that has these powers and no others. */
+  const endWith = (powers: readonly string[]): Promise<void> =>
+    runWithPowers(powers, end, { args: [import.meta.dirname, join(root, 'starts')] });
   const ended = async (): Promise<readonly [readonly string[], number]> => {
     const { vmIds, left } = await hung.end(pool);
     return [vmIds, left];
@@ -63,6 +69,35 @@ describe('a start that hangs in the daemon', () => {
     await starts.note({ vmId: 'vm', poolIds: ['pool'], socketPath: join(root, 'nobody.sock') });
     assert.deepEqual(await ended(), [['vm'], 0]);
     assert.deepEqual(await hung.find(pool), []);
+  });
+
+  it('is ended also where the daemon knows its socket by another path', async () => {
+    const { child, socketPath } = await daemon('virtqemud');
+    const gone = once(child, 'exit');
+    symlinkSync(root, `${root}/var-run`);
+    await starts.note({ vmId: 'vm', poolIds: ['pool'], socketPath: join(root, 'var-run', basename(socketPath)) });
+    while ((await ended())[1] > 0);
+    await gone;
+    assert.equal(child.signalCode, 'SIGKILL');
+  });
+
+  it('is ended with the powers that the unit of the agent leaves', async () => {
+    const { child, socketPath } = await daemon('libvirtd');
+    const gone = once(child, 'exit');
+    await starts.note({ vmId: 'vm', poolIds: ['pool'], socketPath });
+    await endWith(powersOfTheUnit());
+    await gone;
+    assert.equal(child.signalCode, 'SIGKILL');
+    await starts.forget('vm');
+  });
+
+  it('is not taken for ended by who may not see which process holds the socket', async () => {
+    const { child, socketPath } = await daemon('libvirtd');
+    await starts.note({ vmId: 'vm', poolIds: ['pool'], socketPath });
+    await assert.rejects(endWith(powersOfTheUnit().filter((power) => power !== 'sys_ptrace')), /cannot be seen/);
+    assert.deepEqual([child.exitCode, child.signalCode], [null, null]);
+    assert.deepEqual(await hung.find(pool), ['vm']);
+    await starts.forget('vm');
   });
 
   it('counts beside the VMs that run', async () => {

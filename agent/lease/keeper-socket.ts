@@ -41,6 +41,9 @@ export function writeMessage(socket: Socket, message: FromKeeper | FromAgent): v
   if (socket.writable) socket.write(`${JSON.stringify(message)}\n`);
 }
 
+/** Of what one agent has not taken in. One that hangs gets nothing more: it is told everything anew when it comes back. */
+const mostUntakenBytes = 1024 * 1024;
+
 /** The keeper's side: all agents that are connected (one, or none). */
 export class KeeperServer {
   readonly #sockets = new Set<Socket>();
@@ -59,7 +62,10 @@ export class KeeperServer {
   }
 
   tell(message: FromKeeper): void {
-    for (const socket of this.#sockets) writeMessage(socket, message);
+    for (const socket of this.#sockets) {
+      if (socket.writableLength > mostUntakenBytes) socket.destroy();
+      else writeMessage(socket, message);
+    }
   }
 
   close(): void {

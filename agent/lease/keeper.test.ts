@@ -1,99 +1,8 @@
 /** What others may believe of a guarded lease, on a clock of its own: VMs are gone or the host is reset before the lease is over. */
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
-import type { LivenessPlan } from '@kvasir/api/agent/liveness.ts';
-import { LeaseKeeper, longestTimeout, marginOf } from './keeper.ts';
-import { NothingWrittenError, type PoolIo } from './parts.ts';
-import type { LeaseRecord, Slot } from './record.ts';
-import { FakeTime } from './testing/fake-time.ts';
-
-const place = { poolId: randomUUID(), path: '/shared' };
-const terms = { renewEveryMs: 1000, killAfterMs: 6000, leaseMs: 9000 };
-
-function planOf(changes: Partial<LivenessPlan> = {}): LivenessPlan {
-  const pools = [{ poolId: place.poolId, slot: 0 }];
-  return { generation: 1, ...terms, pools, peers: [], probePort: null, probeKey: null, ...changes };
-}
-
-/** A storage, VMs and a watchdog that do what a test says. */
-class Rig {
-  readonly time = new FakeTime();
-  readonly slots = new Map<number, LeaseRecord>();
-  storage: 'well' | 'hangs' | 'fails' | 'unsupported' = 'well';
-  vms = ['vm1'];
-  killable = true;
-  endedAtMs: number | null = null;
-  resetAtMs: number | null = null;
-  renewals: Readonly<Record<string, number>> = {};
-  disarmed = 0;
-  #waiting: (() => void)[] = [];
-  #cancelReset: () => void = () => {};
-  #timeoutMs = 0;
-
-  heal(): void {
-    this.storage = 'well';
-    for (const go of this.#waiting.splice(0)) go();
-  }
-
-  keeper(options: { readonly watchdog?: boolean } = {}): LeaseKeeper {
-    const { time } = this;
-    const count = (): void => {
-      this.#cancelReset();
-      this.#cancelReset = time.after(this.#timeoutMs, () => (this.resetAtMs ??= time.nowMs()));
-    };
-    return new LeaseKeeper({
-      hostId: 'h1',
-      bootId: 'boot-1',
-      time,
-      openPool: () => this.#io(),
-      ender: {
-        find: async () => this.vms,
-        end: async () => {
-          const vmIds = this.vms;
-          if (!this.killable) return { vmIds, left: vmIds.length };
-          if (vmIds.length > 0) this.endedAtMs ??= time.nowMs();
-          this.vms = [];
-          return { vmIds, left: 0 };
-        },
-      },
-      watchdog:
-        options.watchdog === false
-          ? null
-          : {
-              arm: async (maxTimeoutMs) => {
-                this.#timeoutMs = maxTimeoutMs;
-                count();
-                return { timeoutMs: maxTimeoutMs };
-              },
-              pet: count,
-              disarm: () => {
-                this.disarmed += 1;
-                this.#cancelReset();
-              },
-            },
-      renewals: { load: () => this.renewals, save: (renewals) => (this.renewals = renewals) },
-      log: () => {},
-      onEvent: () => {},
-    });
-  }
-
-  #io(): PoolIo {
-    return {
-      exchange: async (own, read) => {
-        if (this.storage === 'unsupported') throw new NothingWrittenError('no direct access', true);
-        if (this.storage === 'fails') throw new Error('I/O error');
-        if (this.storage === 'hangs') await new Promise<void>((resolve) => this.#waiting.push(resolve));
-        if (own !== null) this.slots.set(own.slot, own.record);
-        return read.map((slot): Slot => {
-          const record = this.slots.get(slot);
-          return record === undefined ? { kind: 'empty' } : { kind: 'record', record };
-        });
-      },
-      close: () => {},
-    };
-  }
-}
+import { longestTimeout, marginOf } from './keeper.ts';
+import { place, planOf, Rig, terms } from './testing/keeper-rig.ts';
 
 describe('a keeper', () => {
   it('says guarded only once the watchdog is armed, and pets it through a long quiet time', async () => {
@@ -239,6 +148,38 @@ describe('a keeper', () => {
     assert.equal(rig.slots.get(0)?.guarded, false);
     assert.equal(rig.disarmed, 1);
     assert.equal(rig.resetAtMs, null);
+  });
+
+  it('does not pet the watchdog by what was so before it was held up', async () => {
+    const rig = new Rig();
+    const keeper = rig.keeper();
+    const early = { ...terms, killAfterMs: 3000 };
+    keeper.apply(planOf(early), [place]);
+    await rig.time.pass(10_500);
+    rig.storage = 'hangs';
+    rig.killable = false;
+    const lastMs = rig.renewals[place.poolId]!;
+    rig.onLog = () => (rig.heldUpMs = 3000);
+    await rig.time.pass(20_000);
+    assert.equal(rig.heldUpMs, 3000);
+    assert.ok(rig.pettedAtMs + longestTimeout(early) <= lastMs + early.leaseMs - marginOf(early.leaseMs));
+    keeper.kill();
+  });
+
+  it('promises nothing of which the next keeper would not know', async () => {
+    const rig = new Rig();
+    const keeper = rig.keeper();
+    keeper.apply(planOf(), [place]);
+    await rig.time.pass(5000);
+    assert.equal(rig.slots.get(0)?.guarded, true);
+    rig.keepsRenewals = false;
+    await rig.time.pass(5000);
+    assert.equal(rig.slots.get(0)?.guarded, false);
+    assert.deepEqual([rig.disarmed, rig.resetAtMs, rig.vms], [1, null, ['vm1']]);
+    rig.keepsRenewals = true;
+    await rig.time.pass(30_000);
+    assert.equal(rig.slots.get(0)?.guarded, true);
+    keeper.kill();
   });
 
   it('takes its promise back in a pool that leaves the plan', async () => {

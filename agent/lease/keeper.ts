@@ -58,6 +58,8 @@ export class LeaseKeeper {
   #missing: { readonly poolId: string; readonly error: string }[] = [];
   #armed: { readonly timeoutMs: number } | null = null;
   #arming = false;
+  /** The next keeper will know of which pools this one has promised anything. */
+  #areKept = true;
   #nextArmMs = 0;
   #stopping: (() => void) | null = null;
   #cancel: () => void = () => {};
@@ -162,7 +164,7 @@ export class LeaseKeeper {
     const entries = [...this.#pools.values()].flatMap(({ poolId, renewedMs }) =>
       renewedMs === null ? [] : [[poolId, renewedMs] as const],
     );
-    this.#options.renewals.save(Object.fromEntries(entries));
+    this.#areKept = this.#options.renewals.save(Object.fromEntries(entries));
   }
 
   #check(): void {
@@ -172,17 +174,15 @@ export class LeaseKeeper {
     this.#guard(plan, safeToArm);
     // Not armed (yet): as for the longest that it may become.
     const timeoutMs = this.#armed?.timeoutMs ?? longestTimeout(plan);
-    let safe = true;
     for (const lease of this.#pools.values()) {
-      const isSafe = lease.isSafeFor(timeoutMs, marginOf(plan.leaseMs));
-      safe &&= isSafe;
-      void lease.check(!isSafe);
+      void lease.check(!lease.isSafeFor(timeoutMs, marginOf(plan.leaseMs)));
       if (!lease.mayBeDropped) continue;
       lease.close();
       this.#pools.delete(lease.poolId);
       this.#saveRenewals();
     }
-    if (this.#armed !== null && safe) this.#options.watchdog?.pet();
+    // At the last moment: what was said meanwhile may have taken its time, as on a log whose disk hangs.
+    if (this.#armed !== null && this.#areSafeFor(timeoutMs, plan)) this.#options.watchdog?.pet();
     this.#cancel = this.#options.time.after(Math.min(250, plan.renewEveryMs / 4), () => this.#check());
   }
 
@@ -197,7 +197,7 @@ export class LeaseKeeper {
   #guard(plan: LivenessPlan, safeToArm: boolean): void {
     const longestMs = longestTimeout(plan);
     const fits = this.#armed === null || this.#armed.timeoutMs <= longestMs;
-    const wanted = this.#stopping === null && plan.pools.length > 0 && fits;
+    const wanted = this.#stopping === null && plan.pools.length > 0 && fits && this.#areKept;
     const nobodyRelies = [...this.#pools.values()].every((lease) => !lease.mayShowGuarded);
     if (wanted && safeToArm && this.#armed === null) this.#arm(longestMs);
     for (const lease of this.#pools.values()) lease.guard(wanted && this.#armed !== null);

@@ -60,5 +60,6 @@ export interface Watchdog {
 /** Remembers over a restart of the keeper, within one boot, when each pool was last renewed. Never blocks. */
 export interface Renewals {
   load(): Readonly<Record<string, number>>;
-  save(renewals: Readonly<Record<string, number>>): void;
+  /** Answers whether the next keeper will know all of these pools, be it as renewed earlier than they were. */
+  save(renewals: Readonly<Record<string, number>>): boolean;
 }

@@ -25,6 +25,8 @@ interface Peer {
   readonly address: string;
   heardMs: number | null;
   readonly asked: string[];
+  /** The last question is not sent yet: its address may be a name that nobody resolves. */
+  sending: boolean;
 }
 
 export interface ProbesOptions {
@@ -53,7 +55,10 @@ export class Probes {
     this.#peers = new Map(
       peers.map(({ hostId, address }) => {
         const known = before.get(hostId);
-        return [hostId, known?.address === address ? known : { hostId, address, heardMs: null, asked: [] }];
+        return [
+          hostId,
+          known?.address === address ? known : { hostId, address, heardMs: null, asked: [], sending: false },
+        ];
       }),
     );
     this.#key = probeKey === null ? null : Buffer.from(probeKey, 'base64');
@@ -73,6 +78,8 @@ export class Probes {
     this.#cancel();
     this.#socket?.close();
     this.#socket = null;
+    // What was under way is not told of any more.
+    for (const peer of this.#peers.values()) peer.sending = false;
   }
 
   #listen(port: number | null): void {
@@ -97,23 +104,29 @@ export class Probes {
       return;
     }
     for (const peer of this.#peers.values()) {
+      if (peer.sending) continue;
       const nonce = randomBytes(16).toString('hex');
       peer.asked.push(nonce);
       if (peer.asked.length > rememberedQuestions) peer.asked.shift();
-      this.#send({ kind: 'ask', from: this.#options.hostId, to: peer.hostId, nonce }, peer.address, this.#port ?? 0);
+      const question = { kind: 'ask', from: this.#options.hostId, to: peer.hostId, nonce } as const;
+      peer.sending = this.#send(question, peer.address, this.#port ?? 0, () => (peer.sending = false));
     }
     this.#cancel = this.#options.time.after(everyMs, () => this.#ask());
   }
 
-  #send(probe: Probe, address: string, port: number): void {
-    if (this.#key === null) return;
+  /** Answers whether `done` will be called. */
+  #send(probe: Probe, address: string, port: number, done = (): void => {}): boolean {
+    if (this.#key === null || this.#socket === null) return false;
     const content = Buffer.from(JSON.stringify(probe));
     // What cannot be sent is a peer that is not heard.
-    this.#socket?.send(Buffer.concat([this.#tag(content), content]), port, address, () => {});
+    this.#socket.send(Buffer.concat([this.#tag(content), content]), port, address, done);
+    return true;
   }
 
   #hear(datagram: Buffer, address: string, port: number): void {
     if (this.#key === null || datagram.length <= tagBytes || datagram.length > maxBytes) return;
+    // Nothing can be sent there, but a recorded datagram can be made to come from there.
+    if (port === 0) return;
     const content = datagram.subarray(tagBytes);
     if (!timingSafeEqual(datagram.subarray(0, tagBytes), this.#tag(content))) return;
     const probe = JSON.parse(content.toString()) as Probe;

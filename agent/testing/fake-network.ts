@@ -14,6 +14,7 @@ export class FakeNetwork implements NetworkDriver {
   /** Awaited by `apply`, after it has done its work. */
   gate: Promise<void> = Promise.resolve();
   gatewaysEnded = false;
+  isClosed = false;
 
   async apply(generation: number, slice: NetworkSlice, before: NetworkSlice | null = null) {
     this.applied = { generation, slice, before };
@@ -61,5 +62,9 @@ export class FakeNetwork implements NetworkDriver {
 
   async versions() {
     return { openvswitch: '0.0' };
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
   }
 }

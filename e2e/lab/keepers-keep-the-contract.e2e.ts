@@ -28,6 +28,9 @@ livenessContract('keepers as processes', async () => {
     mkdirSync(join(root, storage.name));
     writeFileSync(join(root, storage.name, '.kvasir-pool'), storage.poolId);
   }
+  // By this name the kernel and the keeper know it.
+  const qemu = join(root, 'qemu-system-x86_64');
+  symlinkSync('/bin/bash', qemu);
   const vms: ChildProcess[] = [];
   const host = (name: string): LivenessHost => {
     const hostId = randomUUID();
@@ -64,10 +67,7 @@ livenessContract('keepers as processes', async () => {
         const vmId = randomUUID();
         const spec = { vmId, disks: [{ poolId: pool }] };
         writeFileSync(join(specsDirectory, `${vmId}.json`), JSON.stringify(spec));
-        const child = spawn('/bin/bash', ['-c', 'read -r line', '-uuid', vmId], {
-          argv0: 'qemu-system-x86_64',
-          stdio: ['pipe', 'ignore', 'ignore'],
-        });
+        const child = spawn(qemu, ['-c', 'read -r line', '-uuid', vmId], { stdio: ['pipe', 'ignore', 'ignore'] });
         running.set(vmId, child);
         vms.push(child);
         await new Promise((resolve) => child.once('spawn', resolve));

@@ -5,14 +5,17 @@ import { hostDomains } from '../store/host-domains.ts';
 import { hosts } from '../store/hosts.ts';
 import { vms } from '../store/vms.ts';
 
-/** No other host that is up reports that the VM runs there. @throws KvasirError `wrong-state` */
+/**
+ * No other host that is up reports that the VM runs there, be it by its UUID alone: somebody may have taken our mark away.
+ * @throws KvasirError `wrong-state`
+ */
 export async function requireNowhereElse(
   db: Executor,
   vmId: string,
   hostId: string,
   action: 'start' | 'restart',
 ): Promise<void> {
-  const seen = await hostDomains.select(db, { domainId: vmId, managed: true, state: ['running', 'paused'] });
+  const seen = await hostDomains.select(db, { domainId: vmId, state: ['running', 'paused'] });
   const others = seen.map((domain) => domain.hostId).filter((other) => other !== hostId);
   const [up] = await hosts.select(db, { id: others, state: 'up' });
   if (up === undefined) return;

@@ -16,17 +16,18 @@ forEachDatabase('a start', (open, database) => {
   // The rules are the same on both, and a database is slow to make there.
   if (database === 'postgres') return;
 
-  test('does not happen while another host says that the VM runs there', async () => {
-    const world = await TaskWorld.open(await open());
-    const scenario = await taskScenarios['vm-start']['stopped']!(world);
-    const vmId = scenario.task.target.id;
-    const row = { hostId: world.h2, domainId: vmId, name: 'vm', managed: true, vmId, seenAt: 1 };
-    await world.store.transaction((tx) => hostDomains.insert(tx, { ...row, state: 'running' }));
-    const task = await runToEnd(world, await enqueue(world, scenario));
-    assert.equal(task.state, 'failed');
-    assert.match(task.error!.message, /it runs on h2/);
-    assert.notEqual((await vms.get(world.store.db, vmId)).state, 'running');
-  });
+  for (const managed of [true, false])
+    test(`does not happen while another host says that the VM runs there, ${managed ? 'with' : 'without'} our mark`, async () => {
+      const world = await TaskWorld.open(await open());
+      const scenario = await taskScenarios['vm-start']['stopped']!(world);
+      const vmId = scenario.task.target.id;
+      const row = { hostId: world.h2, domainId: vmId, name: 'vm', managed, vmId: managed ? vmId : null, seenAt: 1 };
+      await world.store.transaction((tx) => hostDomains.insert(tx, { ...row, state: 'running' }));
+      const task = await runToEnd(world, await enqueue(world, scenario));
+      assert.equal(task.state, 'failed');
+      assert.match(task.error!.message, /it runs on h2/);
+      assert.notEqual((await vms.get(world.store.db, vmId)).state, 'running');
+    });
 
   test('does not wait for a host that is proven dead meanwhile', { timeout: 20_000 }, async () => {
     const world = await TaskWorld.open(await open());

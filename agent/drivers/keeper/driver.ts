@@ -3,7 +3,6 @@
  * Starts another one at once when it dies: until then nobody renews the leases, and the watchdog runs.
  */
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
@@ -44,6 +43,8 @@ export class KeeperDriver implements LivenessDriver {
   readonly #options: KeeperDriverOptions;
   readonly #listeners = new Set<(event: LivenessEvent) => void>();
   readonly #ended = new Set<string>();
+  /** Started anew, as the keeper was told, unless the connection broke over it. */
+  readonly #forgotten = new Set<string>();
   readonly #starts: PendingStarts;
   #file: KeeperFile | null = null;
   #writing: Promise<unknown> = Promise.resolve();
@@ -80,14 +81,25 @@ export class KeeperDriver implements LivenessDriver {
     return Promise.resolve();
   }
 
+  /** Over a connection of its own: the agent lets go of the keeper before it is known why it ends. */
   async end(withinMs: number): Promise<boolean> {
-    this.#closed = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    const socket = this.#socket;
-    if (socket === null) return this.#file?.plan == null;
-    const gone = once(socket, 'close').then(() => true);
-    writeMessage(socket, { kind: 'stop' });
-    return await Promise.race([gone, delay(withinMs, false, { ref: false })]);
+    await this.close();
+    if (this.#file?.plan == null) return true;
+    const socket = connect(this.#keeperSocket);
+    const ended = new Promise<boolean>((resolve) => {
+      let wasThere = false;
+      socket.once('connect', () => {
+        wasThere = true;
+        writeMessage(socket, { kind: 'stop' });
+      });
+      // Where nobody listens the watchdog may run all the same.
+      socket.on('error', () => {}).once('close', () => resolve(wasThere));
+      // Its end is seen behind what the keeper tells meanwhile.
+      socket.resume();
+    });
+    const answer = await Promise.race([ended, delay(withinMs, false, { ref: false })]);
+    socket.destroy();
+    return answer;
   }
 
   apply(plan: LivenessPlan, places: readonly LeasePlace[]): Promise<void> {
@@ -127,8 +139,9 @@ export class KeeperDriver implements LivenessDriver {
   }
 
   forget(vmId: string): void {
-    if (!this.#ended.delete(vmId) || this.#socket === null) return;
-    writeMessage(this.#socket, { kind: 'forget', vmId });
+    if (!this.#ended.delete(vmId)) return;
+    this.#forgotten.add(vmId);
+    if (this.#socket !== null) writeMessage(this.#socket, { kind: 'forget', vmId });
   }
 
   startPending(vmId: string, poolIds: readonly string[]): Promise<void> {
@@ -152,6 +165,10 @@ export class KeeperDriver implements LivenessDriver {
     return join(this.#options.directory, 'keeper.json');
   }
 
+  get #keeperSocket(): string {
+    return keeperSocket(this.#options.runDirectory, this.#options.hostId);
+  }
+
   /** A keeper that does not run reads its file when it starts. */
   async #reload(): Promise<void> {
     const socket = this.#socket;
@@ -172,7 +189,7 @@ export class KeeperDriver implements LivenessDriver {
   #connect(): void {
     if (this.#closed || this.#connecting || this.#file?.plan == null) return;
     this.#connecting = true;
-    const socket = connect(keeperSocket(this.#options.runDirectory, this.#options.hostId));
+    const socket = connect(this.#keeperSocket);
     socket.once('connect', () => {
       this.#socket = socket;
       // What was written before this connection may not have been read.
@@ -189,19 +206,28 @@ export class KeeperDriver implements LivenessDriver {
       this.#start();
       this.#timer = setTimeout(() => this.#connect(), retryMs);
     });
-    readMessages<FromKeeper>(socket, (message) => this.#take(message));
+    readMessages<FromKeeper>(socket, (message) => this.#take(message, socket));
   }
 
-  #take(message: FromKeeper): void {
+  #take(message: FromKeeper, socket: Socket): void {
     switch (message.kind) {
       case 'status':
         this.#liveness = { report: message.liveness, atMs: performance.now() };
         return;
       case 'ended':
-        for (const vmId of message.vmIds) this.#ended.add(vmId);
+        for (const vmId of message.vmIds) {
+          if (this.#forgotten.has(vmId)) writeMessage(socket, { kind: 'forget', vmId });
+          else this.#ended.add(vmId);
+        }
+        this.#forgotten.clear();
         return;
       case 'event':
-        if (message.event.kind === 'storage-lost') for (const vmId of message.event.vmIds) this.#ended.add(vmId);
+        if (message.event.kind === 'storage-lost') {
+          for (const vmId of message.event.vmIds) {
+            this.#forgotten.delete(vmId);
+            this.#ended.add(vmId);
+          }
+        }
         for (const listener of this.#listeners) listener(message.event);
         return;
       case 'reloaded':

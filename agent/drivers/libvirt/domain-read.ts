@@ -14,9 +14,18 @@ export interface DomainFacts {
   readonly nics: readonly { readonly macAddress: string; readonly alias: string | undefined }[];
 }
 
-/** The spec in our metadata, or null: not ours. A spec that does not parse counts as not ours, so it is left alone. */
+function markOf(domain: Element): Element | undefined {
+  return find(domain, 'metadata', 'kvasir:vm');
+}
+
+/** Whether it carries our mark, be it one that cannot be read: a VM that is not reported would be started elsewhere. */
+export function isOurs(domain: Element): boolean {
+  return markOf(domain) !== undefined;
+}
+
+/** The spec in our mark; null: there is none, or it is not one of this release. */
 export function specOf(domain: Element): VmSpec | null {
-  const mark = find(domain, 'metadata', 'kvasir:vm');
+  const mark = markOf(domain);
   if (!mark) return null;
   try {
     const spec: unknown = JSON.parse(textOf(mark));
@@ -48,8 +57,9 @@ export function factsOf(domain: Element): DomainFacts {
   };
 }
 
-/** In words for people: what somebody else changed since the spec was applied. Empty: nothing. */
-export function driftOf(spec: VmSpec, domain: Element): string[] {
+/** In words for people: what somebody else changed since the spec was applied. Empty: nothing. @param spec null: it cannot be read */
+export function driftOf(spec: VmSpec | null, domain: Element): string[] {
+  if (spec === null) return ['what Kvasir noted in its definition cannot be read'];
   const facts = factsOf(domain);
   const drift: string[] = [];
   if (facts.cpus !== spec.cpus) drift.push(`it has ${facts.cpus} processors, not ${spec.cpus}`);

@@ -54,7 +54,7 @@ test('what somebody else changed is said in words', () => {
     .replace('<memory unit="MiB">128<', '<memory unit="KiB">262144<')
     .replace(`ua-nic-${id(5)}`, 'net0');
   const domain = readXml(text);
-  assert.deepEqual(driftOf(specOf(domain)!, domain), [
+  assert.deepEqual(driftOf(specOf(domain), domain), [
     'its memory is 256 MiB, not 128',
     'a balloon leaves 128 MiB to the guest',
     'NIC 52:54:00:00:00:01 was taken away',
@@ -62,7 +62,7 @@ test('what somebody else changed is said in words', () => {
   ]);
 });
 
-test('a domain without our mark, or with a broken one, is not ours', () => {
+test('a domain without our mark has no spec of ours, nor has one whose mark cannot be read', () => {
   assert.equal(specOf(readXml('<domain><name>x</name></domain>')), null);
   assert.equal(specOf(readXml('<domain><metadata><kvasir:vm>{"a":1}</kvasir:vm></metadata></domain>')), null);
 });

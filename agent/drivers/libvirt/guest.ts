@@ -1,4 +1,5 @@
 /** The guest agent (qemu-ga) through libvirt: GuestDriver, and what the reports say of a guest. */
+import { isIP } from 'node:net';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
 import { isLibvirtError } from '@kvasir/libvirt/error.ts';
@@ -7,6 +8,9 @@ import { translating } from './errors.ts';
 
 const answerTimeoutSeconds = 5;
 const execPollMs = 100;
+/** Of what a guest says of itself. */
+const mostCharacters = 255;
+const mostAddresses = 100;
 
 interface ExecStatus {
   readonly exited: boolean;
@@ -35,15 +39,20 @@ export class LibvirtGuest implements GuestDriver {
 
   async info(vmId: string): Promise<GuestReport> {
     const [host, os, interfaces] = await Promise.all([
-      this.#command<{ 'host-name'?: string }>(vmId, 'guest-get-host-name'),
-      this.#command<{ 'pretty-name'?: string }>(vmId, 'guest-get-osinfo').catch(() => ({ 'pretty-name': undefined })),
+      this.#command<{ 'host-name'?: unknown }>(vmId, 'guest-get-host-name'),
+      this.#command<{ 'pretty-name'?: unknown }>(vmId, 'guest-get-osinfo').catch(() => ({ 'pretty-name': undefined })),
       translating(vmId, () => this.#client.guest.interfaceAddresses(vmId)).catch(() => []),
     ]);
     const addresses = interfaces
       .filter((nic) => nic.name !== 'lo')
       .flatMap((nic) => nic.addresses.map((address) => address.address))
-      .filter((address) => !address.startsWith('fe80:'));
-    return { agent: true, hostname: host['host-name'] ?? null, os: os['pretty-name'] ?? null, addresses };
+      .filter((address) => isIP(address) !== 0 && !address.startsWith('fe80:'));
+    return {
+      agent: true,
+      hostname: said(host['host-name']),
+      os: said(os['pretty-name']),
+      addresses: [...new Set(addresses)].slice(0, mostAddresses),
+    };
   }
 
   async exec(
@@ -101,6 +110,12 @@ export class LibvirtGuest implements GuestDriver {
       }
     });
   }
+}
+
+/** A guest may say anything; null: no text. */
+function said(value: unknown): string | null {
+  const text = typeof value === 'string' ? value.slice(0, mostCharacters).replaceAll(/\p{Cc}/gu, '') : '';
+  return text === '' ? null : text;
 }
 
 function decoded(base64: string | undefined): string {

@@ -11,7 +11,7 @@ import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
 import type { DomainEvent as LibvirtEvent } from '@kvasir/libvirt/domain-event.ts';
 import type { GuestReport } from '../guest.ts';
 import type { DomainEvent } from '../hypervisor.ts';
-import { driftOf, specOf } from './domain-read.ts';
+import { driftOf, isOurs, specOf } from './domain-read.ts';
 import { readState, type Seen } from './domain-state.ts';
 import { isNoDomain } from './errors.ts';
 import { VitalSigns } from './vital-signs.ts';
@@ -133,20 +133,20 @@ export class Reports {
     try {
       const seen = await readState(this.#client, vmId);
       const domain = readXml(await this.#client.domain.xml(vmId));
-      const spec = specOf(domain);
+      const [managed, spec] = [isOurs(domain), specOf(domain)];
       const signs = seen.state === 'running' ? this.#signs.of(vmId) : undefined;
       const incoming =
         (seen.state === 'running' || seen.state === 'paused') && !(await this.#client.domain.isPersistent(vmId));
       return {
         vmId,
         name: spec?.name ?? name,
-        managed: spec !== null,
+        managed,
         state: seen.state,
         reason: incoming ? 'migrating in' : this.#reason(vmId, seen),
-        incoming: spec !== null && incoming,
+        incoming: managed && incoming,
         startedAtMs: await this.#startedAt(name, seen),
         guest: this.#guests.get(vmId) ?? null,
-        drift: spec && !incoming ? driftOf(spec, domain) : [],
+        drift: managed && !incoming ? driftOf(spec, domain) : [],
         ...(signs === undefined ? {} : { signs }),
       };
     } catch (error) {

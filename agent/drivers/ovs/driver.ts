@@ -28,6 +28,9 @@ import { type OvsNetworkOptions, type SwitchParts, switchParts } from './switch-
 import { listTaps, makeTap, removeTap, tapInOrder } from './tap.ts';
 import { traceFlow, traceResult } from './trace.ts';
 
+/** A host that introduces itself waits for no more than some seconds. */
+const answerWithinMs = 2000;
+
 export class OvsNetworkDriver implements NetworkDriver {
   readonly #parts: SwitchParts;
   readonly #keeper: SwitchKeeper;
@@ -180,7 +183,8 @@ export class OvsNetworkDriver implements NetworkDriver {
 
   report(): Promise<NetworkChanged> {
     return translated(async () => {
-      await this.#keeper.ready(this.#timeoutMs);
+      const { tunnelAddress } = this.#parts;
+      if (!(await this.#answers())) return { tunnelAddress, nics: [], uplinks: [] };
       const { rows, slice } = this.#keeper;
       const nics = await readNics(rows);
       const uplinks = await Promise.all(
@@ -191,17 +195,26 @@ export class OvsNetworkDriver implements NetworkDriver {
       );
       const physicalFunctions = await readPhysicalFunctions(this.#sysfs);
       const defaultUplink = defaultUplinkReport(this.#parts.uplinkBridge, rows);
-      return { tunnelAddress: this.#parts.tunnelAddress, nics, uplinks, defaultUplink, physicalFunctions };
+      return { tunnelAddress, nics, uplinks, defaultUplink, physicalFunctions };
     });
   }
 
   versions(): Promise<Record<string, string>> {
-    return translated(async () => {
+    return translated(async (): Promise<Record<string, string>> => {
+      if (!(await this.#answers())) return {};
       const [result] = await this.#parts.db.transact([
         { op: 'select', table: 'Open_vSwitch', where: [], columns: ['ovs_version'] },
       ]);
       return { openvswitch: optionalString(result?.rows?.[0]?.ovs_version) ?? 'unknown' };
     });
+  }
+
+  /** Whether the switch has told of itself: the host introduces itself also without. */
+  #answers(): Promise<boolean> {
+    return this.#keeper.ready(Math.min(answerWithinMs, this.#timeoutMs)).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** What an earlier agent plugged in: in the switch, and taps whose ports somebody took away. */

@@ -77,11 +77,10 @@ export class Services {
       socket.bind({ address: serviceAddress, port: 53 }, resolve);
     });
     socket.on('error', () => undefined);
-    socket.on('message', (query: Buffer, from: RemoteInfo) => {
-      const port = this.#port(from.address);
+    answerAll(socket, (query, address) => {
+      const port = this.#port(address);
       const directory = this.#options.directory();
-      const answer = port === undefined || directory === null ? null : answerDns(query, directory.zone(port));
-      if (answer !== null) socket.send(answer, from.port, from.address);
+      return port === undefined || directory === null ? null : answerDns(query, directory.zone(port));
     });
     return socket;
   }
@@ -91,6 +90,14 @@ export class Services {
     const client = clientOf(address);
     return client === null ? undefined : this.#options.directory()?.port(client.port);
   }
+}
+
+/** What comes from port 0, as a guest may have it come, gets no answer: nothing can be sent there. */
+export function answerAll(socket: Socket, answerTo: (query: Buffer, address: string) => Buffer | null): void {
+  socket.on('message', (query: Buffer, { address, port }: RemoteInfo) => {
+    const answer = port === 0 ? null : answerTo(query, address);
+    if (answer !== null) socket.send(answer, port, address);
+  });
 }
 
 function clientOf(address: string) {

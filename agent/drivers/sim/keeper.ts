@@ -96,7 +96,13 @@ export class SimKeeper {
       openPool: (place) => new SimPoolIo(host, place),
       ender: endingBoth(simEnder(host), endingStarts(host)),
       watchdog: host.hasWatchdog ? this.#watchdog(time) : null,
-      renewals: { load: () => this.#renewals, save: (renewals) => (this.#renewals = renewals) },
+      renewals: {
+        load: () => this.#renewals,
+        save: (renewals) => {
+          this.#renewals = renewals;
+          return true;
+        },
+      },
       log: () => {},
       onEvent: (event) => {
         if (event.kind === 'storage-lost') for (const vmId of event.vmIds) this.ended.add(vmId);

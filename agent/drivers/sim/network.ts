@@ -33,6 +33,10 @@ export class SimNetworkDriver implements NetworkDriver {
     });
   }
 
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
   endGateways(): Promise<void> {
     return this.#perform('endGateways', () => {
       this.#host.slice = withoutGateways(this.#host.slice);

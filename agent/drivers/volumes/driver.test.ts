@@ -198,6 +198,35 @@ describe('directory storage driver', () => {
     });
   });
 
+  it('a broken volume can be deleted, whatever its path is called', async () => {
+    await withBed(async ({ driver, directory, pool }) => {
+      const path = join(directory, 'block-pool');
+      const block = randomUUID();
+      await driver.applyPools([{ ...pool, path, poolId: block }]);
+      const broken = { ...volume(), poolId: block };
+      await writeFile(join(path, 'volumes', `${broken.volumeId}.qcow2`), 'no disk');
+      await assert.rejects(driver.resizeVolume(broken, 16 * mib), { code: 'host-failed' });
+      await driver.deleteVolume(broken);
+      assert.deepEqual((await driver.list(block)).volumeIds, []);
+    });
+  });
+
+  it('a volume stays when it cannot be asked whether a QEMU has it open', async () => {
+    await withBed(async ({ driver }) => {
+      const request = volume();
+      await driver.createVolume(request, call());
+      const { PATH } = process.env;
+      process.env['PATH'] = '/nowhere';
+      try {
+        await assert.rejects(driver.deleteVolume(request), { code: 'host-failed' });
+      } finally {
+        process.env['PATH'] = PATH;
+      }
+      assert.equal((await driver.locate(request)).kind, 'file');
+      await driver.deleteVolume(request);
+    });
+  });
+
   it('a volume that a running QEMU has open is neither deleted nor resized', async () => {
     await withBed(async ({ driver }) => {
       const request = volume();

@@ -3,6 +3,9 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import { ProgramError, runProgram } from '../program.ts';
 import type { DiskFormat, LongCall } from '../storage.ts';
 
+/** Not just any lock: the file's own path stands in its errors, too. */
+const lockedWords = /Failed to get (shared )?"[\w ]+" lock|Is another process using the image/;
+
 /** Makes an empty disk, or an overlay on `backing` (a path as it will stand in the file: relative to it). */
 export async function createDisk(
   path: string,
@@ -52,7 +55,7 @@ async function qemuImg(args: readonly string[], options: Parameters<typeof runPr
     return await runProgram('qemu-img', args, options);
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error;
-    if (error.stderr.includes('lock')) {
+    if (lockedWords.test(error.stderr)) {
       throw new KvasirError('in-use', { kind: 'disk', name: args.at(-1) ?? '', by: 'a running VM' });
     }
     throw error;

@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { copyFile, readdir } from 'node:fs/promises';
 import type { VolumeRef } from '@kvasir/api/agent/storage.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
+import { ProgramError } from '../program.ts';
 import type { DiskFormat, DiskSource, LongCall, VolumeCreate } from '../storage.ts';
 import { exists, removeFile, type TemporaryFiles } from './files.ts';
 import type { PoolImages } from './images.ts';
@@ -75,8 +76,8 @@ export class PoolVolumes {
     try {
       await diskSize(path, volume.format);
     } catch (error) {
-      // A broken file may be deleted, a locked one not.
-      if (error instanceof KvasirError && error.code === 'in-use') throw error;
+      // A broken file may be deleted; one that is locked, or could not be looked at, not.
+      if (!(error instanceof ProgramError) || error.exitCode === null) throw error;
     }
     await removeFile(path);
   }

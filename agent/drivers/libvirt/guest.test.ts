@@ -1,0 +1,55 @@
+/** A guest may answer anything; what is reported of it is always what the manager takes, or the link of its whole host would end. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Guest } from '@kvasir/api/resources/vm.ts';
+import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
+import { Value } from 'typebox/value';
+import { LibvirtGuest } from './guest.ts';
+
+function info(hostName: unknown, osName: unknown, addresses: readonly string[] = []) {
+  const answers: Readonly<Record<string, unknown>> = {
+    'guest-get-host-name': { 'host-name': hostName },
+    'guest-get-osinfo': { 'pretty-name': osName },
+  };
+  const guest = {
+    agentCommand: async (_vmId: string, command: string) => {
+      const { execute } = JSON.parse(command) as { execute: string };
+      return JSON.stringify({ return: answers[execute] });
+    },
+    interfaceAddresses: async () => [{ name: 'eth0', addresses: addresses.map((address) => ({ address })) }],
+  };
+  return new LibvirtGuest({ guest } as unknown as LibvirtClient).info('vm');
+}
+
+test('what a guest says of itself is reported', async () => {
+  const report = await info('web', 'Debian GNU/Linux 12', ['10.0.0.5', 'fe80::1', 'fd00::5']);
+  const addresses = ['10.0.0.5', 'fd00::5'];
+  assert.deepEqual(report, { agent: true, hostname: 'web', os: 'Debian GNU/Linux 12', addresses });
+});
+
+test('nonsense of a guest is left out, and what is too long is cut', async () => {
+  for (const nonsense of [7, null, { a: 1 }, ['web'], true, '']) {
+    const report = await info(nonsense, nonsense);
+    assert.ok(Value.Check(Guest, report));
+    assert.deepEqual([report.hostname, report.os], [null, null]);
+  }
+  const long = await info('x'.repeat(1_000_000), '\u001B[2Jred\n', [
+    'no address',
+    ...Array.from({ length: 5000 }, () => '10.0.0.5'),
+  ]);
+  assert.ok(Value.Check(Guest, long));
+  assert.equal(long.hostname, 'x'.repeat(255));
+  assert.equal(long.os, '[2Jred');
+  assert.deepEqual(long.addresses, ['10.0.0.5']);
+  const many = await info(
+    'web',
+    'os',
+    Array.from({ length: 5000 }, (_, n) => `10.0.${n >> 8}.${n & 255}`),
+  );
+  assert.equal(many.addresses.length, 100);
+});
+
+test('an answer that is none does not count as one', async () => {
+  const agentCommand = async () => 'null';
+  await assert.rejects(new LibvirtGuest({ guest: { agentCommand } } as unknown as LibvirtClient).info('vm'));
+});
