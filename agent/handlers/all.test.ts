@@ -64,6 +64,7 @@ describe('the handlers', () => {
     'migration.send': goodSend,
     'migration.cancel': { vmId },
     'migration.ready': { vmId, poolIds: [poolId] },
+    'migration.departure': { vmId },
     'migration.forget': { vmId, copiedVolumes: [] },
     'migration.prepare': { vm, copyVolumes: [{ poolId, volumeId, format: 'qcow2', sizeBytes: 1024 }] },
     'migration.abandon': { vmId, copyVolumes: [] },
@@ -197,6 +198,18 @@ describe('the handlers', () => {
     drivers.hypervisor.gate = Promise.resolve();
     await change('migration.send', goodSend);
     assert.deepEqual(await change('migration.cancel', { vmId }), { outcome: 'left' });
+  });
+
+  it('say for how long at least a VM that was sent away has been gone', async () => {
+    const { change, query, drivers } = host();
+    const away = async (): Promise<number> =>
+      ((await query('migration.departure', { vmId })) as { readonly awayMs: number }).awayMs;
+    drivers.hypervisor.put(domainReport(vmId, { state: 'running' }));
+    await assert.rejects(away(), { code: 'wrong-state' });
+    await change('migration.send', goodSend);
+    while ((await away()) === 0) await systemClock.sleep(10);
+    await change('migration.forget', { vmId, copiedVolumes: [] });
+    assert.equal(await away(), 0, 'not known: from now on');
   });
 
   it('clear an abandoned destination only when the domain did not arrive', async () => {

@@ -5,12 +5,14 @@
 import {
   migrationAbandon,
   migrationCancel,
+  migrationDeparture,
   migrationForget,
   migrationPrepare,
   migrationReady,
   migrationSend,
 } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
+import { Departures } from './departures.ts';
 import { handler, type Handler, type HostContext } from './handler.ts';
 import { Sends } from './sends.ts';
 import { requireLeases } from './liveness.ts';
@@ -19,6 +21,10 @@ import { clearVm, resolveVm } from './vm-parts.ts';
 export function migrationHandlers(host: HostContext): Handler[] {
   const { hypervisor, storage } = host.drivers;
   const sends = new Sends(host.clock);
+  const departures = new Departures(host.clock);
+  hypervisor.watch(({ domain, removed }) => {
+    if (removed && sends.isSending(domain.vmId)) departures.note(domain.vmId);
+  });
   const locked = <T>(vmId: string, work: () => Promise<T>): Promise<T> => host.locks.run(`vm:${vmId}`, work);
   /** It runs elsewhere: a definition at rest is one that was left here, and must not pass for the domain's arrival. */
   const clearAtRest = async (vmId: string): Promise<void> => {
@@ -29,6 +35,7 @@ export function migrationHandlers(host: HostContext): Handler[] {
     handler(migrationPrepare, ({ vm, copyVolumes }, call) =>
       locked(vm.vmId, async () => {
         await requireLeases(host, vm);
+        departures.forget(vm.vmId);
         host.drivers.liveness.forget(vm.vmId);
         await clearAtRest(vm.vmId);
         for (const volume of copyVolumes) await storage.createVolume({ ...volume, from: null }, call);
@@ -55,6 +62,20 @@ export function migrationHandlers(host: HostContext): Handler[] {
       await sends.end(vmId);
       return { outcome: await hypervisor.cancelMigration(vmId) };
     }),
+    handler(migrationDeparture, async ({ vmId }) => {
+      const domain = (await hypervisor.list()).find((candidate) => candidate.vmId === vmId);
+      if (domain !== undefined) {
+        const details = {
+          action: 'tell the departure of',
+          kind: 'vm',
+          name: domain.name,
+          state: `${domain.state} on this host`,
+        };
+        throw new KvasirError('wrong-state', details);
+      }
+      departures.note(vmId);
+      return { awayMs: departures.awayMs(vmId) };
+    }),
     handler(migrationAbandon, ({ vmId, copyVolumes }) =>
       locked(vmId, async () => {
         const arrived = await hypervisor.abandonIncoming(vmId);
@@ -72,6 +93,7 @@ export function migrationHandlers(host: HostContext): Handler[] {
           const details = { action: 'forget', kind: 'vm', name: domain.name, state: `${domain.state} on this host` };
           throw new KvasirError('wrong-state', details);
         }
+        departures.forget(vmId);
         await clearVm(host, vmId);
         for (const volume of copiedVolumes) await storage.deleteVolume(volume);
         return {};

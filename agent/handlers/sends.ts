@@ -35,6 +35,10 @@ export class Sends {
     }
   }
 
+  isSending(vmId: string): boolean {
+    return this.#sending.has(vmId);
+  }
+
   /** Cancels the VM's and waits until they ended, in whatever way. @throws KvasirError `timeout` */
   async end(vmId: string): Promise<void> {
     const all = [...(this.#sending.get(vmId) ?? [])];

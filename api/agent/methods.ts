@@ -16,6 +16,7 @@ import {
 import {
   migrationAbandon,
   migrationCancel,
+  migrationDeparture,
   migrationReady,
   migrationForget,
   migrationPrepare,
@@ -71,6 +72,7 @@ export const agentMethods: readonly AgentMethod[] = [
   migrationSend,
   migrationReady,
   migrationCancel,
+  migrationDeparture,
   migrationAbandon,
   migrationForget,
   guestPing,

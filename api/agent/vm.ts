@@ -226,6 +226,16 @@ export const migrationCancel = change(
   closed({ outcome: MigrationOutcome }),
   { long: true },
 );
+/**
+ * Source's side, of a domain that is not here: for how long at least it has been away. Whether a proof that the destination is dead says
+ * anything of a domain that went there hangs on which was first. Errors: `wrong-state` while it is here.
+ */
+export const migrationDeparture = query(
+  'migration.departure',
+  'Say for how long a domain has been away',
+  vm,
+  closed({ awayMs: Type.Integer({ minimum: 0 }) }),
+);
 /** Clears what `migration.prepare` made on a destination that the domain did not reach. Never touches a domain that runs here for good. */
 export const migrationAbandon = change(
   'migration.abandon',

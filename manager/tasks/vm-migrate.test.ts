@@ -178,6 +178,26 @@ forEachDatabase('a migration that is stopped', (open) => {
     assert.partialDeepStrictEqual(await dying(['source', 'destination'], false), { state: 'failed', at: 'source' });
   });
 
+  test('that comes through after its destination was proven dead is not taken to have died with it', async () => {
+    for (const answered of [false, true]) {
+      const { world, scenario, taskId } = await begin();
+      const vmId = vmIdOf(scenario);
+      world.hosts.awayMs = 0;
+      world.hosts.fate = answered ? () => ({ kind: 'work' }) : throwing('migration.send', unreachable, true);
+      world.hosts.onCall = async (method) => {
+        if (method === 'migration.send') await prove(world, world.h2);
+      };
+      const parked = await runToEnd(world, taskId);
+      assert.deepEqual([parked.state, parked.error?.code], ['parked', 'host-unreachable']);
+      assert.equal(parked.error?.details['hostId'], world.h2);
+      assert.equal((await vms.get(world.store.db, vmId)).hostId, world.h1, 'the proof says nothing of it');
+      world.hosts.awayMs = 3_600_000;
+      assert.equal((await retried(world, taskId)).state, 'succeeded');
+      assert.equal((await vms.get(world.store.db, vmId)).hostId, world.h2);
+      await world.store.transaction((tx) => endProofs(tx, world.h2, systemClock.now()));
+    }
+  });
+
   test('when neither host has the VM, or both, it is parked and nothing is cleared', async () => {
     for (const where of ['nowhere', 'both'] as const) {
       const { world, scenario, taskId } = await begin();

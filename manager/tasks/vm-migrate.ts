@@ -6,12 +6,13 @@
  * an agent: nothing is cleared at the destination before. A domain that has arrived stays there, and the task goes on.
  *
  * A host that is proven dead is not asked: with the source dead the destination says whether the domain arrived, with the destination
- * dead the source whether it left, and with both dead it runs nowhere.
+ * dead the source whether it left and when, and with both dead it runs nowhere.
  */
 import type { VolumeRef } from '@kvasir/api/agent/storage.ts';
 import {
   migrationAbandon,
   migrationCancel,
+  migrationDeparture,
   migrationForget,
   migrationPrepare,
   migrationReady,
@@ -23,12 +24,13 @@ import type { Executor, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
 import { hostDomains } from '../store/host-domains.ts';
 import type { LeftoverPlace } from '../store/host-leftovers.ts';
+import { hosts } from '../store/hosts.ts';
 import { vms } from '../store/vms.ts';
 import { type VolumeRow, volumes } from '../store/volumes.ts';
 import { defineStep, defineTask, type StepContext } from './kind.ts';
 import { fileOn, leaveBehind } from './leftover-clearing.ts';
 import type { TaskParams } from './params.ts';
-import { isDeadFor } from './proven-dead.ts';
+import { deathOf, isDeadFor } from './proven-dead.ts';
 import { loadVm, vmSpec } from './vm-spec.ts';
 import { bytesPerMib, volumeRef } from './volume-files.ts';
 
@@ -84,6 +86,8 @@ const send = defineStep('vm-migrate', {
       ...(functions === undefined ? {} : { functions }),
     });
     progress({ percent: 100, downtimeMs: sent.downtimeMs });
+    // Taken back, it is told whether the VM came there before or after that.
+    await requireLiving(db, params);
     return sent;
   },
   apply: async ({ tx, params, task, now }, { downtimeMs }) => {
@@ -100,7 +104,7 @@ const send = defineStep('vm-migrate', {
       details: { sourceHostId: params.sourceHostId, destinationHostId: params.destinationHostId, downtimeMs },
     });
   },
-  undo: async ({ db, params, call }) => {
+  undo: async ({ db, params, call, clock }) => {
     const { vmId, destinationHostId } = params;
     const arrived = { tooLate: { downtimeMs: null, bytesTotal: null } };
     const nobodyThere = await isDeadFor(db, vmId, destinationHostId);
@@ -112,8 +116,12 @@ const send = defineStep('vm-migrate', {
     }
     const { outcome } = await call(params.sourceHostId, migrationCancel, { vmId });
     if (outcome === 'stayed') return undefined;
-    // It belongs to the destination, as far as that matters: from there it is restarted.
-    if (nobodyThere) return arrived;
+    if (nobodyThere) {
+      const { awayMs } = await call(params.sourceHostId, migrationDeparture, { vmId });
+      await requireLaterDeath(db, destinationHostId, clock.now() - awayMs);
+      // It belongs to the destination, as far as that matters: from there it is restarted.
+      return arrived;
+    }
     const { domains } = await call(destinationHostId, vmList, {});
     if (!domains.some((domain) => domain.vmId === vmId && !domain.incoming))
       throw unclear('the VM has left the source, and is not on the destination');
@@ -150,6 +158,17 @@ async function requireLiving(db: Executor, { vmId, sourceHostId, destinationHost
   for (const [side, hostId] of Object.entries({ source: sourceHostId, destination: destinationHostId })) {
     if (await isDeadFor(db, vmId, hostId)) throw unclear(`its ${side} is proven dead`);
   }
+}
+
+/**
+ * A source may hang for long and send the VM then, to a destination that was dead and is back without having been heard: the proof is
+ * about the boot, or the lease, that was. Whether the VM runs there has to be heard, or proven anew.
+ * @throws host-unreachable when the VM may have come there after all that is proven
+ */
+async function requireLaterDeath(db: Executor, hostId: string, cameByMs: number): Promise<void> {
+  const proof = await deathOf(db, hostId);
+  if (proof !== undefined && proof.at >= cameByMs) return;
+  throw new KvasirError('host-unreachable', { host: (await hosts.get(db, hostId)).name, hostId });
 }
 
 /** What there is of the move on a host that is dead. */

@@ -65,6 +65,8 @@ export class FakeHosts implements HostCalls {
   calls = 0;
   /** VMs that a source goes on sending although nobody waits for it. */
   readonly underWay = new Set<string>();
+  /** Since a VM left its source. */
+  awayMs = 0;
   readonly #violations: string[] = [];
   readonly #prepared: { readonly hostId: string; readonly everywhere: boolean }[] = [];
 

@@ -149,6 +149,7 @@ export const fakeMethods: Readonly<Record<string, Handler | undefined>> = {
     world.underWay.delete(vmId);
     return { outcome: world.host(hostId).domains.get(vmId)?.incoming === false ? 'stayed' : 'left' };
   },
+  'migration.departure': (world) => ({ awayMs: world.awayMs }),
   'vm.list': (world, hostId) => ({
     domains: [...world.host(hostId).domains].map(([vmId, { state, incoming }]) => ({ vmId, state, incoming })),
   }),
