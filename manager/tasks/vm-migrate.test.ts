@@ -131,9 +131,9 @@ forEachDatabase('a migration that is stopped', (open) => {
     await world.assertAtRest();
   });
 
-  const prove = async ({ store }: TaskWorld, hostId: string): Promise<void> => {
+  const prove = async ({ store }: TaskWorld, hostId: string, atMs = systemClock.now()): Promise<void> => {
     const word = { userId: 'u', userName: 'ann', statement: 'unplugged' };
-    const proof = operatorProof({ hostId, hostName: 'h', bootId: null }, word, systemClock.now());
+    const proof = operatorProof({ hostId, hostName: 'h', bootId: null }, word, atMs);
     await store.transaction(async (tx) => void (await recordProof(tx, randomUUID(), proof, null)));
   };
 
@@ -176,6 +176,25 @@ forEachDatabase('a migration that is stopped', (open) => {
       reserved: null,
     });
     assert.partialDeepStrictEqual(await dying(['source', 'destination'], false), { state: 'failed', at: 'source' });
+  });
+
+  test('between two dead hosts is waited for when its destination may have been on again before its source died', async () => {
+    const { world, scenario, taskId } = await begin();
+    world.hosts.fate = throwing('migration.send', unreachable, false);
+    world.hosts.onCall = async (method) => {
+      if (method !== 'migration.send') return;
+      await prove(world, world.h2, systemClock.now() - 60_000);
+      await prove(world, world.h1);
+    };
+    const parked = await runToEnd(world, taskId);
+    assert.deepEqual([parked.state, parked.error?.code], ['parked', 'host-unreachable']);
+    assert.equal(parked.error?.details['hostId'], world.h2);
+    await prove(world, world.h2);
+    assert.equal((await retried(world, taskId)).state, 'failed');
+    assert.equal((await vms.get(world.store.db, vmIdOf(scenario))).hostId, world.h1);
+    await world.store.transaction(async (tx) => {
+      for (const hostId of [world.h1, world.h2]) await endProofs(tx, hostId, systemClock.now());
+    });
   });
 
   test('that comes through after its destination was proven dead is not taken to have died with it', async () => {

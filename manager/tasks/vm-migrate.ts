@@ -6,7 +6,7 @@
  * an agent: nothing is cleared at the destination before. A domain that has arrived stays there, and the task goes on.
  *
  * A host that is proven dead is not asked: with the source dead the destination says whether the domain arrived, with the destination
- * dead the source whether it left and when, and with both dead it runs nowhere.
+ * dead the source whether it left and when, and with both dead it runs nowhere, unless the destination was on again before the source died.
  */
 import type { VolumeRef } from '@kvasir/api/agent/storage.ts';
 import {
@@ -22,6 +22,7 @@ import {
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { Executor, Tx } from '../store/database.ts';
 import { appendEvent } from '../store/events.ts';
+import { validProof } from '../store/fence-proofs.ts';
 import { hostDomains } from '../store/host-domains.ts';
 import type { LeftoverPlace } from '../store/host-leftovers.ts';
 import { hosts } from '../store/hosts.ts';
@@ -33,6 +34,9 @@ import type { TaskParams } from './params.ts';
 import { deathOf, isDeadFor } from './proven-dead.ts';
 import { loadVm, vmSpec } from './vm-spec.ts';
 import { bytesPerMib, volumeRef } from './volume-files.ts';
+
+/** No host is on again, with its hypervisor, in less. */
+const quickestBootMs = 15_000;
 
 type Params = TaskParams<'vm-migrate'>;
 type Call = StepContext<Params>['call'];
@@ -109,7 +113,11 @@ const send = defineStep('vm-migrate', {
     const arrived = { tooLate: { downtimeMs: null, bytesTotal: null } };
     const nobodyThere = await isDeadFor(db, vmId, destinationHostId);
     if (await isDeadFor(db, vmId, params.sourceHostId)) {
-      if (nobodyThere) return undefined;
+      if (nobodyThere) {
+        const sentBy = (await validProof(db, params.sourceHostId))!;
+        await requireLaterDeath(db, destinationHostId, sentBy.at - quickestBootMs);
+        return undefined;
+      }
       const copyVolumes = (await copied(db, params)).map(volumeRef);
       const answer = await call(destinationHostId, migrationAbandon, { vmId, copyVolumes });
       return answer.arrived ? arrived : undefined;
