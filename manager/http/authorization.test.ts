@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { allOperations } from '@kvasir/api/contract.ts';
 import type { Access, Operation } from '@kvasir/api/operation.ts';
+import { hosts } from '../store/hosts.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import { type ApiWorld, openApiWorld, people, type Person } from './testing/api-world.ts';
 import { ask } from './testing/ask.ts';
@@ -49,6 +50,11 @@ function expected(op: Operation, who: Person | undefined): Expected {
   }
 }
 
+async function hearHosts({ store, env }: ApiWorld): Promise<void> {
+  const up = new Set((await hosts.select(store.db, { state: 'up' })).map(({ id }) => id));
+  env.signals.lastHeartbeatMs = (id) => (up.has(id) ? Date.now() : undefined);
+}
+
 forEachDatabase('access', (open) => {
   let world: ApiWorld;
   before(async () => {
@@ -64,6 +70,8 @@ forEachDatabase('access', (open) => {
       for (const who of [undefined, ...people]) {
         const own = expected(op, who) === 'allowed';
         if (!request || (own && !once)) request = await sampleRequest(world, op, world.userIds[who ?? 'outsider']);
+        // No word is taken about a host by who does not hear the others.
+        if (op.id === 'host.confirmOff') await hearHosts(world);
         const { status, problem } = await ask(world, who, op, request);
         const label = `${who ?? 'nobody'} got ${status} ${problem?.message ?? ''}`;
         const want = expected(op, who);
