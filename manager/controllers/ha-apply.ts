@@ -174,3 +174,14 @@ async function aboutHosts(
     }
   }
 }
+
+/** Of a host that is lost nobody knows how its VMs are; what is written about it relies on that. */
+export function hostsToDeclareDown(actions: readonly HaAction[]): string[] {
+  const ids = actions.flatMap((action) => {
+    if (action.kind === 'record-proof') return [action.hostId];
+    const lost =
+      action.kind === 'set-state' && ['dead', 'fencing', 'fenced', 'management-isolated'].includes(action.state);
+    return lost ? [action.hostId] : [];
+  });
+  return [...new Set(ids)];
+}

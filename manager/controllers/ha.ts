@@ -10,7 +10,6 @@
  */
 import type { Clock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
-import type { HaAction } from '@kvasir/control/ha/actions.ts';
 import { decide } from '@kvasir/control/ha/decide.ts';
 import { type PowerCut, powerOffProof } from '@kvasir/control/ha/fence-proof.ts';
 import { judgePowerOff, type PowerJudgement } from '@kvasir/control/ha/power-evidence.ts';
@@ -25,7 +24,7 @@ import { hosts } from '../store/hosts.ts';
 import { currentEpoch } from '../store/leader.ts';
 import { type HaSnapshotSeams, type HostSignals, readHaSnapshot, readHostsElsewhere } from '../tasks/ha-snapshot.ts';
 import { mistrustDevice } from './device-mistrust.ts';
-import { applyAll, type PowerOff } from './ha-apply.ts';
+import { applyAll, hostsToDeclareDown, type PowerOff } from './ha-apply.ts';
 import { Telling } from './ha-timeline.ts';
 import { HaWatch } from './ha-watch.ts';
 import type { Log } from './rounds.ts';
@@ -289,15 +288,4 @@ export class HaController {
     }
     this.#wake = () => {};
   }
-}
-
-/** Of a host that is lost nobody knows how its VMs are; what is written about it relies on that. */
-function hostsToDeclareDown(actions: readonly HaAction[]): string[] {
-  const ids = actions.flatMap((action) => {
-    if (action.kind === 'record-proof') return [action.hostId];
-    const lost =
-      action.kind === 'set-state' && ['dead', 'fencing', 'fenced', 'management-isolated'].includes(action.state);
-    return lost ? [action.hostId] : [];
-  });
-  return [...new Set(ids)];
 }
