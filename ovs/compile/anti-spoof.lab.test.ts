@@ -9,6 +9,7 @@ import {
   arpReply,
   arpRequest,
   broadcastMac,
+  hiddenInParts,
   linkLocalOf,
   ping,
   rarpAnnouncement,
@@ -26,6 +27,8 @@ const other6: Station = { mac: other.mac, ip: 'fd00::a2' };
 const nobody: Station = { mac: own.mac, ip: '0.0.0.0' };
 const nobody6: Station = { mac: own.mac, ip: '::' };
 const all: Station = { mac: broadcastMac, ip: '255.255.255.255' };
+
+const advertised = routerDiscovery(linkLocalOf(own.mac), 134);
 
 let lab: FlowLab;
 before(async () => {
@@ -54,6 +57,7 @@ const passes: Readonly<Record<string, Buffer>> = {
   'an advertisement of its own address': advertisement(own6, own6.ip, own.mac),
   'who has an unknown IPv6 address': solicitation(own6, 'fd00::77'),
   'a router solicitation': routerDiscovery(linkLocalOf(own.mac), 133),
+  'a later part of a message': hiddenInParts(ping(own6, other6, 128))[1],
   'an announcement after a move': rarpAnnouncement(own.mac),
 };
 
@@ -72,6 +76,10 @@ const forgeries: Readonly<Record<string, Buffer>> = {
   "a solicitation with another's MAC": solicitation(own6, 'fd00::77', other.mac),
   "a claim to look for another's address": solicitation(nobody6, 'fd00::66', null),
   'a router advertisement': routerDiscovery(linkLocalOf(own.mac), 134),
+  'a DHCP answer': udp(own, other, [67, 68]),
+  'a DHCPv6 answer': udp(own6, other6, [547, 546]),
+  'the part of a message that does not say what message it is': hiddenInParts(advertised)[0],
+  'the part of a message that ends within its headers': hiddenInParts(advertised, true)[0],
   "an announcement of another's MAC": rarpAnnouncement('52:54:00:00:00:66'),
 };
 

@@ -1,12 +1,12 @@
 /**
  * Tables 10 and 11: a port sends only from its own MAC and addresses. ARP and neighbour discovery may claim only what is its own, a
- * guest is no router (no advertisements, no redirects), and other kinds of frames do not pass. A port without protection skips both.
+ * guest is no router (no advertisements, no redirects) and no DHCP server, and other kinds of frames do not pass. A port without protection skips both.
  */
 import { linkLocal } from './addresses.ts';
 import { resubmit } from './actions.ts';
 import { cookieOf } from './cookies.ts';
 import type { Fields, FlowSet } from './flow-set.ts';
-import { arp, dhcpRequest, ethernet, icmpv6, ip, source } from './matches.ts';
+import { arp, dhcpReply, dhcpRequest, dhcpv6Reply, ethernet, firstPart, icmpv6, ip, source } from './matches.ts';
 import { type Model, plugged, type PluggedPort } from './model.ts';
 import { register, table } from './pipeline.ts';
 
@@ -31,6 +31,7 @@ function protect({ key, number, mac, addresses }: PluggedPort, flows: FlowSet): 
     flows.add(cookie, table.antiSpoof, priority, { ...from, eth_src: mac, ...fields }, [resubmit(next)]);
   };
   flows.add(spoofed, table.antiSpoof, 1, from, []);
+  for (const reply of [dhcpReply, dhcpv6Reply]) flows.add(spoofed, table.antiSpoof, 95, { ...from, ...reply }, []);
   // A guest that arrives announces its MAC by RARP (QEMU does it at the end of a move).
   pass(90, { eth_type: ethernet.rarp });
   for (const { family, value } of addresses) {
@@ -69,5 +70,8 @@ function protectIpv6(own: readonly bigint[], { cookie, spoofed, from, mac, pass 
     for (const target of own) nd(90, { ...advertisement, nd_target: target, nd_tll: linkLayer }, true);
   }
   for (const type of [134, 135, 136, 137]) nd(80, { ...icmpv6, icmpv6_type: type }, false);
+  // Sent in parts, the first of which does not show what it is (RFC 7113): no type, or the headers do not end.
+  nd(80, { ...icmpv6, ...firstPart, icmpv6_type: 0 }, false);
+  nd(80, { ...ip.ipv6, ip_proto: 0 }, false);
   nd(10, {}, true);
 }

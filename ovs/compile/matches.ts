@@ -34,6 +34,9 @@ export const dhcpReply = { ...ip.ipv4, ip_proto: protocol.udp, udp_src: 67, udp_
 export const dhcpv6Request = { ...ip.ipv6, ip_proto: protocol.udp, udp_src: 546, udp_dst: 547 } as const;
 export const dhcpv6Reply = { ...ip.ipv6, ip_proto: protocol.udp, udp_src: 547, udp_dst: 546 } as const;
 
+/** The part of a packet with its beginning, where it was sent in several. */
+export const firstPart = { nw_frag: 1 } as const;
+
 /** Of TCP: does not open a connection. */
 export const midway: Fields = { tcp_flags: { value: 0n, mask: 0x002n } };
 
