@@ -1,12 +1,23 @@
 /**
  * Tables 10 and 11: a port sends only from its own MAC and addresses. ARP and neighbour discovery may claim only what is its own, a
- * guest is no router (no advertisements, no redirects) and no DHCP server, and other kinds of frames do not pass. A port without protection skips both.
+ * guest is no router (no advertisements, no redirects) and no DHCP server, and other kinds of frames do not pass. A port without protection skips both; tags within tags pass for nobody.
  */
 import { linkLocal } from './addresses.ts';
 import { resubmit } from './actions.ts';
 import { cookieOf } from './cookies.ts';
 import type { Fields, FlowSet } from './flow-set.ts';
-import { arp, dhcpReply, dhcpRequest, dhcpv6Reply, ethernet, firstPart, icmpv6, ip, source } from './matches.ts';
+import {
+  arp,
+  dhcpReply,
+  dhcpRequest,
+  dhcpv6Reply,
+  ethernet,
+  firstPart,
+  icmpv6,
+  ip,
+  source,
+  stillTagged,
+} from './matches.ts';
 import { type Model, plugged, type PluggedPort } from './model.ts';
 import { register, table } from './pipeline.ts';
 
@@ -14,6 +25,8 @@ const solicitation = { ...icmpv6, icmpv6_type: 135 } as const;
 const advertisement = { ...icmpv6, icmpv6_type: 136 } as const;
 
 export function antiSpoof(model: Model, flows: FlowSet): void {
+  // A tag within that of a trunk would be the outer one on the wire of a flat network.
+  for (const fields of stillTagged) flows.add(cookieOf('pipeline'), table.antiSpoof, 200, fields, []);
   for (const port of plugged(model)) {
     if (port.port.antiSpoofing) protect(port, flows);
     else {
