@@ -198,6 +198,7 @@ export class SwitchKeeper {
     this.#programmed = slice;
     this.#sessions.note(before, slice, numbering.releasedZones);
     await this.#sessions.end(slice, numbering.numbers.ports, program);
+    await numbers.flushed(numbering.releasedZones);
     await cuts.settle(before, slice);
     this.#programmed = cuts.addedTo(slice);
   }
