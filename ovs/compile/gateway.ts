@@ -115,8 +115,11 @@ function neighbours({ model, router, gateway, external, cookie }: Here, flows: F
   ]);
 }
 
-/** ARP for the router's outer addresses, and everything sent to its outer MAC. */
-function answerOutside({ router, gateway, external, mac, cookie }: Here, flows: FlowSet): void {
+/**
+ * ARP for the router's outer addresses, and everything sent to its outer MAC. What claims to be of a network inside is forged: rules that let
+ * members of a group in would take it for one.
+ */
+function answerOutside({ model, router, gateway, external, mac, cookie }: Here, flows: FlowSet): void {
   const metadata = external.number;
   const [uplink] = toUplink(external);
   for (const { address } of [gateway, ...floatingOf(gateway)]) {
@@ -135,6 +138,11 @@ function answerOutside({ router, gateway, external, mac, cookie }: Here, flows: 
   for (const from of [table.switchFromVm, table.switchFromOutside]) {
     flows.add(cookie, from, 120, { metadata, eth_dst: mac, ...ip.ipv4 }, enter);
     flows.add(cookie, from, 110, { metadata, eth_dst: mac }, []);
+    for (const { at, address } of connectedTo(router, model)) {
+      if (address.family !== 'ipv4') continue;
+      const forged = { ...ip.ipv4, ipv4_src: within(cidrOf(address, at.prefixLength)) };
+      flows.add(cookie, from, 125, { metadata, eth_dst: mac, ...forged }, []);
+    }
   }
 }
 
