@@ -32,12 +32,14 @@ const advertised = routerDiscovery(linkLocalOf(own.mac), 134);
 
 let lab: FlowLab;
 before(async () => {
-  lab = await FlowLab.start({ guest: 11, other: 12 });
+  lab = await FlowLab.start({ guest: 11, other: 12, bare: 13, peer: 14 });
   const given = slice({
-    networks: [network('blue')],
+    networks: [network('blue'), network('wild', { segment: 5002 })],
     ports: [
       port('guest', { macAddress: own.mac, addresses: [own.ip, own6.ip], antiSpoofing: true }),
       port('other', { macAddress: other.mac, addresses: [other.ip, other6.ip] }),
+      port('bare', { networkId: 'wild', macAddress: own.mac, addresses: [], antiSpoofing: true }),
+      port('peer', { networkId: 'wild', macAddress: other.mac, addresses: [] }),
     ],
   });
   await lab.load(compile(given, localSwitch(given, { tunnelPort: null })));
@@ -89,6 +91,34 @@ for (const [what, frame] of Object.entries(passes)) {
 
 for (const [what, frame] of Object.entries(forgeries)) {
   test(`stays: ${what}`, async () => assert.deepEqual(await lab.send('guest', frame), {}));
+}
+
+const passesWithoutAddress: Readonly<Record<string, Buffer>> = {
+  'any address': udp({ ...own, ip: '192.0.2.7' }, other, [1, 1]),
+  'any IPv6 address': ping({ ...own6, ip: 'fd00::77' }, other6, 128),
+  'an ARP answer about any address': arpReply({ ...own, ip: '192.0.2.7' }, other),
+  'a DHCP request': udp(nobody, all, [68, 67]),
+  'an advertisement of any address': advertisement(own6, 'fd00::77', own.mac),
+  'whether any IPv6 address is free': solicitation(nobody6, 'fd00::77', null),
+};
+
+const forgeriesWithoutAddress: Readonly<Record<string, Buffer>> = {
+  "another's MAC": udp({ ...own, mac: '52:54:00:00:00:66' }, other, [1, 1]),
+  "an ARP question with another's hardware address": arpRequest(own, '10.0.0.77', '52:54:00:00:00:66'),
+  "an advertisement with another's MAC": advertisement(own6, own6.ip, other.mac),
+  "a solicitation with another's MAC": solicitation(own6, 'fd00::77', other.mac),
+  'a router advertisement': advertised,
+  'the part of a message that does not say what message it is': hiddenInParts(advertised)[0],
+  'a DHCP answer': udp(own, other, [67, 68]),
+};
+
+for (const [what, frame] of Object.entries(passesWithoutAddress)) {
+  test(`where no address is known, passes: ${what}`, async () =>
+    assert.deepEqual(Object.keys(await lab.send('bare', frame)), ['peer']));
+}
+
+for (const [what, frame] of Object.entries(forgeriesWithoutAddress)) {
+  test(`where no address is known, stays: ${what}`, async () => assert.deepEqual(await lab.send('bare', frame), {}));
 }
 
 test('what was forged is counted by port', async () => {
