@@ -199,6 +199,12 @@ test('the outer address of the router answers pings; an unknown neighbour costs 
 
 test('without translation the outside reaches the networks directly', async () => {
   await load(world({ ...here, snat: false }));
+  const forged: Station = { mac: blue.mac, ip: '192.0.2.66' };
+  assert.deepEqual(
+    await lab.send('blue', udp(forged, via(internet), [1, 2])),
+    {},
+    'no address from elsewhere goes out',
+  );
   assert.deepEqual(await lab.send('blue', udp(blue, via(internet), [1, 2])), {
     uplink: ['e>99 vlan 100 10.0.0.1>198.51.100.9 udp 1>2 ttl 63'],
   });
