@@ -23,6 +23,7 @@ export type FieldName =
   | 'ip_proto'
   | 'ip_dscp'
   | 'nw_ttl'
+  | 'nw_frag'
   | 'ipv4_src'
   | 'ipv4_dst'
   | 'ipv6_src'

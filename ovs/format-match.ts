@@ -45,6 +45,7 @@ const last: readonly (readonly [FieldName, string])[] = [
   ['arp_tha', 'arp_tha'],
   ['ip_dscp', 'nw_tos'],
   ['nw_ttl', 'nw_ttl'],
+  ['nw_frag', 'nw_frag'],
   ['icmpv4_type', 'icmp_type'],
   ['icmpv4_code', 'icmp_code'],
   ['icmpv6_type', 'icmp_type'],

@@ -5,6 +5,9 @@ import type { Bits, FieldMatch, FieldName, SpecialPort } from './flow.ts';
 const ctStates = ['new', 'est', 'rel', 'rpl', 'inv', 'trk', 'snat', 'dnat'];
 const tcpFlags = ['fin', 'syn', 'rst', 'psh', 'ack', 'urg', 'ece', 'cwr', 'ns', '[200]', '[400]', '[800]'];
 
+/** By number; 2 is none. */
+const fragments = ['no', 'first', '<error>', 'later'];
+
 /** OpenFlow's numbers for ports that are no ports. */
 export const specialPorts: Readonly<Record<SpecialPort, number>> = {
   in_port: 0xfffffff8,
@@ -87,6 +90,8 @@ function formatOne(notation: Notation, value: bigint): string {
       return formatHex(value);
     case 'port':
       return formatPort(Number(value));
+    case 'fragment':
+      return fragments[Number(value)] ?? '<error>';
     case 'decimal':
     case 'ct-state':
     case 'tcp-flags':

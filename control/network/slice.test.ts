@@ -112,6 +112,14 @@ describe('slices', () => {
     );
   });
 
+  it('hold a port to its MAC also where no address of it is known', () => {
+    const { ports } = sliceFor(id(1), world({ networks: [network(1)], ports: [port(1, 1, { addresses: [] })] }));
+    assert.deepEqual(
+      ports.map(({ antiSpoofing }) => antiSpoofing),
+      [true],
+    );
+  });
+
   it('hold what their own ports need and nothing else', () => {
     fc.assert(
       fc.property(anyWorld, (all) => {

@@ -200,8 +200,6 @@ function portAt(
     ...of,
     addresses: [...port.addresses],
     securityGroupIds: [...port.securityGroupIds].sort(),
-    // Where no address is known, none can be held against it.
-    antiSpoofing: port.antiSpoofing && port.addresses.length > 0,
     phase: hostId === here ? 'active' : 'incoming',
   };
 }

@@ -129,6 +129,12 @@ export function isUsable(cidr: Cidr, address: Address): boolean {
   return contains(cidr, address) && address.value >= from && address.value <= to;
 }
 
+/** Whether the subnet gives it out. */
+export function isInPool({ allocationFrom, allocationTo }: Subnet, { family, value }: Address): boolean {
+  const [from, to] = [parseAddress(allocationFrom)!, parseAddress(allocationTo)!];
+  return family === from.family && value >= from.value && value <= to.value;
+}
+
 /**
  * Addresses to try for a new port, best first, at most `count`: from the place `start` of the pool on, around its end. The
  * gateway is left out. In IPv6 with router advertisements the guest chooses by its MAC, and so do we.

@@ -81,6 +81,50 @@ forEachDatabase('tenants on shared networks', (open) => {
     await update(port.id, { addresses: ['10.30.0.77'] });
   });
 
+  it('on a network of others a tenant takes no address beside those that it gives out', async () => {
+    const given = { allocationFrom: '10.33.0.100', allocationTo: '10.33.0.199' };
+    await shared('served', '10.33.0.0/24', { subnets: [{ cidr: '10.33.0.0/24', ...given }] });
+    const asked = (address: string) =>
+      vm(`asks-${address.split('.')[3]}`, { nics: [{ network: 'served', addresses: [address] }] });
+    await assert.rejects(asked('10.33.0.9'), refused('invalid-request', '/body/nics/0/addresses/0'));
+    await assert.rejects(asked('10.33.0.200'), refused('invalid-request', '/body/nics/0/addresses/0'));
+    const port = await asked('10.33.0.199');
+    const move = (address: string, who: Person = 'member') => update(port.id, { addresses: [address] }, who);
+    await assert.rejects(move('10.33.0.9'), refused('invalid-request', '/body/addresses/0'));
+    await move('10.33.0.9', 'system-admin');
+    await move('10.33.0.9');
+    const carrier = await vm('carries-served', { network: 'own' });
+    const body = { network: 'served', vlanId: 8, address: '10.33.0.10' };
+    const add = as('member').call(portOperations.addSubPort, { params: { port: carrier.id }, query, body });
+    await assert.rejects(add, refused('invalid-request', '/body/address'));
+    const own = await vm('at-home', { network: 'own' });
+    await update(own.id, { addresses: ['10.31.0.200'] });
+  });
+
+  it('nor is a floating address one that its network does not give out', async () => {
+    const given = { allocationFrom: '198.51.100.100', allocationTo: '198.51.100.199' };
+    const subnets = [{ cidr: '198.51.100.0/24', ...given }];
+    await shared('far', '198.51.100.0/24', { kind: 'flat', external: true, subnets });
+    const take = (address: string, who: Person = 'member') =>
+      as(who).call(floatingAddressOperations.create, { query, body: { network: 'far', address } });
+    await assert.rejects(take('198.51.100.9'), refused('invalid-request', '/body/address'));
+    assert.equal((await take('198.51.100.150')).address, '198.51.100.150');
+    assert.equal((await take('198.51.100.9', 'system-admin')).address, '198.51.100.9');
+  });
+
+  it('on the wire of others a tenant chooses no MAC: it may be that of a machine there', async () => {
+    await shared('wire', '10.34.0.0/24', { kind: 'flat' });
+    const create = (who: Person, network: string, macAddress: string) =>
+      as(who).call(vmOperations.create, {
+        query,
+        body: { name: `mac-${macAddress.slice(-2)}`, memoryMib: 64, start: false, nics: [{ network, macAddress }] },
+      });
+    const refusal = refused('forbidden', '/body/nics/0/macAddress');
+    await assert.rejects(create('member', 'wire', '00:1b:21:00:00:01'), refusal);
+    await create('system-admin', 'wire', '00:1b:21:00:00:01');
+    await create('member', 'own', '00:1b:21:00:00:02');
+  });
+
   it('nobody takes the MAC of a router, of a sub-port or of the services', async () => {
     const { id } = await as('member').call(routerOperations.create, {
       query,

@@ -4,9 +4,19 @@
  */
 import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import { formatAddress, parseAddress } from '@kvasir/control/network/address.ts';
-import { candidates, cidrOf, familyOf, isUsable, poolSize, type Subnet } from '@kvasir/control/network/subnet.ts';
+import {
+  candidates,
+  cidrOf,
+  familyOf,
+  isInPool,
+  isUsable,
+  poolSize,
+  type Subnet,
+} from '@kvasir/control/network/subnet.ts';
 import { type NetworkAddressRow, networkAddresses, type NetworkRow } from '../store/networks.ts';
+import type { ProjectRow } from '../store/projects.ts';
 import type { Tx } from '../store/database.ts';
+import type { Call } from './call.ts';
 
 type HolderKey = 'portId' | 'subPortId' | 'routerId' | 'floatingAddressId';
 export type AddressHolder = { readonly [K in HolderKey]: Readonly<Record<K, string>> }[HolderKey];
@@ -23,6 +33,23 @@ export function placeAddress(network: NetworkRow, text: string, field: string): 
     throw invalidField(field, `is ${parsed.family}, but network ${network.name} has no such subnet`);
   if (!isUsable(cidrOf(subnet), parsed)) throw invalidField(field, `is not an address of ${subnet.cidr}`);
   return { subnet, address: formatAddress(parsed) };
+}
+
+/** Whether the network is one of others, for somebody who is no administrator. */
+export function isOfOthers({ actor }: Call, network: NetworkRow, project: ProjectRow): boolean {
+  return network.projectId !== project.id && actor?.systemRole !== 'admin';
+}
+
+/**
+ * A tenant asks for no address of a network of others but those that it gives out: what lies beside them is its owner's, as servers on the
+ * wire are. @throws invalid-request at `field`
+ */
+export function checkGivenOut(call: Call, network: NetworkRow, project: ProjectRow, text: string, field: string): void {
+  if (!isOfOthers(call, network, project)) return;
+  const { subnet, address } = placeAddress(network, text, field);
+  if (isInPool(subnet, parseAddress(address)!)) return;
+  const { allocationFrom, allocationTo } = subnet;
+  throw invalidField(field, `is not given out by network ${network.name}: ${allocationFrom} to ${allocationTo} are`);
 }
 
 /** Notes that the holder has it. @throws invalid-request at `field` when somebody else has */

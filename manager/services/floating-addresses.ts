@@ -8,7 +8,7 @@ import { networkAddresses, networks, ports } from '../store/networks.ts';
 import { type FloatingAddressRow, floatingAddresses } from '../store/routers.ts';
 import { vms } from '../store/vms.ts';
 import { notFoundAt, ownedRow, projectOf, referredRow } from './access.ts';
-import { allocateAddress, placeAddress, takeAddress } from './addresses.ts';
+import { allocateAddress, checkGivenOut, placeAddress, takeAddress } from './addresses.ts';
 import type { Call, Change, OpenService, ReadService } from './call.ts';
 import { announceLife, checkRevision, fresh, nudging, updateRow } from './changes.ts';
 import { openNetworks } from './networks.ts';
@@ -36,6 +36,7 @@ export const createFloatingAddress: OpenService<typeof floatingAddressOperations
     if (!network.external) throw invalidField('/body/network', 'is not an external network');
     const subnet = network.subnets.find((one) => familyOf(one) === 'ipv4');
     if (subnet === undefined) throw invalidField('/body/network', 'has no IPv4 subnet');
+    if (body.address !== undefined) checkGivenOut(change, network, project, body.address, '/body/address');
     await checkQuota(change.tx, project, { floatingAddresses: 1 });
     const base = fresh(change);
     const asked = body.address === undefined ? undefined : placeAddress(network, body.address, '/body/address');

@@ -10,7 +10,7 @@ import { portSecurityGroups, securityGroups } from '../store/security-groups.ts'
 import { vms } from '../store/vms.ts';
 import { formatAddress, parseAddress } from '@kvasir/control/network/address.ts';
 import { projectOf, referredRow } from './access.ts';
-import { checkAddresses, takeAddress } from './addresses.ts';
+import { checkAddresses, checkGivenOut, takeAddress } from './addresses.ts';
 import type { Change, OpenService, ReadService } from './call.ts';
 import { checkRevision, nudging, refuseFields, saysSomething } from './changes.ts';
 import { openNetworks } from './networks.ts';
@@ -64,7 +64,7 @@ export const updatePort: OpenService<typeof portOperations.update> = nudging(
     // Whose network it is decides whether its ports may be less strict than it says; a trunk is on several.
     if (!(await isOnOwnNetworks(change, port, project)))
       refuseFields(change, Object.fromEntries(opened.map((f) => [f, true])), opened);
-    if (body.addresses !== undefined) await changeAddresses(change, port, network, body.addresses);
+    if (body.addresses !== undefined) await changeAddresses(change, port, network, project, body.addresses);
     const portSecurity = await changeGroups(change, port, project, body);
     const updated = await ports.update(
       change.tx,
@@ -113,6 +113,7 @@ async function changeAddresses(
   change: Change,
   port: PortRow,
   network: NetworkRow,
+  project: ProjectRow,
   asked: readonly string[],
 ): Promise<void> {
   const wanted = checkAddresses(network, asked, '/body/addresses');
@@ -128,6 +129,7 @@ async function changeAddresses(
   if (given.length > 0) await networkAddresses.remove(change.tx, { portId: port.id, address: given });
   for (const [index, address] of wanted.entries()) {
     if (held.includes(address)) continue;
+    checkGivenOut(change, network, project, address, `/body/addresses/${index}`);
     await takeAddress(change.tx, network.id, address, { portId: port.id }, `/body/addresses/${index}`);
   }
 }

@@ -4,7 +4,7 @@ import type { portOperations } from '@kvasir/api/resources/port.ts';
 import { networks, ports, subPorts } from '../store/networks.ts';
 import { familyOf } from '@kvasir/control/network/subnet.ts';
 import { actorOf, referredRow } from './access.ts';
-import { allocateAddress, checkAddresses, takeAddress } from './addresses.ts';
+import { allocateAddress, checkAddresses, checkGivenOut, takeAddress } from './addresses.ts';
 import type { OpenService } from './call.ts';
 import { checkRevision, fresh, nudging } from './changes.ts';
 import { openNetworks } from './networks.ts';
@@ -47,7 +47,10 @@ export const addSubPort: OpenService<typeof portOperations.addSubPort> = nudging
       macAddress: await freeMacAddress(change),
     });
     const asked = checkAddresses(network, body.address === undefined ? [] : [body.address], '/body/address');
-    for (const address of asked) await takeAddress(tx, network.id, address, { subPortId: row.id }, '/body/address');
+    for (const address of asked) {
+      checkGivenOut(change, network, project, address, '/body/address');
+      await takeAddress(tx, network.id, address, { subPortId: row.id }, '/body/address');
+    }
     for (const subnet of network.subnets) {
       if (asked.some((address) => address.includes(':') === (familyOf(subnet) === 'ipv6'))) continue;
       await allocateAddress(tx, network, subnet, row.macAddress, { subPortId: row.id });

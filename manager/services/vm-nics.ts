@@ -6,8 +6,8 @@ import { type NetworkRow, networks, type PortRow, ports, subPorts } from '../sto
 import type { ProjectRow } from '../store/projects.ts';
 import { routers } from '../store/routers.ts';
 import { portSecurityGroups, type SecurityGroupRow } from '../store/security-groups.ts';
-import { referredRow } from './access.ts';
-import { allocateAddress, checkAddresses, takeAddress } from './addresses.ts';
+import { forbiddenField, referredRow } from './access.ts';
+import { allocateAddress, checkAddresses, checkGivenOut, isOfOthers, takeAddress } from './addresses.ts';
 import type { Change } from './call.ts';
 import { fresh } from './changes.ts';
 import { openNetworks } from './networks.ts';
@@ -42,6 +42,13 @@ export async function planNic(change: Change, project: ProjectRow, nic: NicCreat
   }
   const network = await referredRow(change, networks, nic.network, project, `${field}/network`, openNetworks);
   const addresses = checkAddresses(network, nic.addresses ?? [], `${field}/addresses`);
+  for (const [index, address] of addresses.entries()) {
+    checkGivenOut(change, network, project, address, `${field}/addresses/${index}`);
+  }
+  // Machines are there that we do not know of, and whoever had the MAC of one would be sent its frames.
+  const hasMachines = network.kind !== 'vxlan' || network.externalVteps.length > 0;
+  if (macAddress !== undefined && hasMachines && isOfOthers(change, network, project))
+    throw forbiddenField(change, `${field}/macAddress`);
   if (nic.vnicType === 'direct') checkDirect(network, nic, field);
   const groups =
     nic.securityGroups !== undefined

@@ -9,15 +9,18 @@ import { cookieOf } from './cookies.ts';
 import type { Domain } from './domains.ts';
 import type { Fields, FlowSet } from './flow-set.ts';
 import { arp, ip, taggedWith, untagged } from './matches.ts';
-import { type Model, plugged, type PluggedPort } from './model.ts';
+import { type LocalPort, type Model, plugged, type PluggedPort } from './model.ts';
 import { register, serviceAddressesOfPort, serviceClient, table } from './pipeline.ts';
 
 export function classify(model: Model, flows: FlowSet): Meter[] {
   for (const domain of model.domains) fromUplink(domain, flows);
-  const meters: Meter[] = [];
-  for (const port of plugged(model)) meters.push(...fromPort(port, flows));
+  const nics = new Map(model.ports.filter(({ port }) => port.guestVlan === null).map((nic) => [nic.port.nicId, nic]));
+  const meters = new Map<number, Meter>();
+  for (const port of plugged(model)) {
+    for (const meter of fromPort(port, nics.get(port.port.nicId) ?? port, flows)) meters.set(meter.meterId, meter);
+  }
   fromServices(model, flows);
-  return meters;
+  return [...meters.values()];
 }
 
 function fromUplink({ number, uplink, networkIds }: Domain, flows: FlowSet): void {
@@ -29,10 +32,11 @@ function fromUplink({ number, uplink, networkIds }: Domain, flows: FlowSet): voi
   flows.add(cookie, table.classify, 100, { in_port: uplink.port, ...tag }, [...untag, ...enter]);
 }
 
-function fromPort({ key, port, number, openflowPort, domain }: PluggedPort, flows: FlowSet): Meter[] {
+/** The limit is one of the NIC: the VLANs of a trunk share it. */
+function fromPort({ key, port, number, openflowPort, domain }: PluggedPort, nic: LocalPort, flows: FlowSet): Meter[] {
   const cookie = cookieOf('port', key);
-  const limit = port.qos?.fromVm ?? null;
-  const meterId = portMeter(number);
+  const limit = nic.port.qos?.fromVm ?? null;
+  const meterId = portMeter(nic.number);
   const actions = (mark: readonly Action[]): Action[] => [
     ...(limit === null ? [] : [{ do: 'meter', meterId } as const]),
     ...(port.guestVlan === null ? [] : [{ do: 'pop-vlan' } as const]),
@@ -43,7 +47,7 @@ function fromPort({ key, port, number, openflowPort, domain }: PluggedPort, flow
   ];
   const from: Fields = { in_port: openflowPort, ...(port.guestVlan === null ? untagged : taggedWith(port.guestVlan)) };
   flows.add(cookie, table.classify, 100, from, actions([]));
-  const dscp = port.qos?.dscp ?? null;
+  const dscp = nic.port.qos?.dscp ?? null;
   if (dscp !== null) {
     for (const family of [ip.ipv4, ip.ipv6]) {
       flows.add(cookie, table.classify, 110, { ...from, ...family }, actions([set('ip_dscp', dscp)]));

@@ -193,3 +193,19 @@ test('networks on one wire are one domain, whichever comes first', () => {
   const entered = compile(one, hostOf(one)).flows.filter((flow) => flow.table === table.classify);
   assert.equal(new Set(entered.flatMap((flow) => valuesSet(flow, 'metadata'))).size, 1);
 });
+
+test('what a guest sends by a tag of its trunk counts against the limit of its NIC, and is marked alike', () => {
+  const limit = { rateKbps: 10_000, burstKb: 5000 };
+  const nic = port('a', { qos: { fromVm: limit, toVm: null, dscp: 46 } });
+  const sub = { ...port('a', { networkId: 'green', macAddress: '52:54:00:00:00:02' }), guestVlan: 7 };
+  const given = slice({ networks: [network('blue'), network('green', { segment: 5002 })], ports: [nic, sub] });
+  const { flows, meters } = compile(given, hostOf(given));
+  const own = flows.filter(({ table: at, match }) => at === table.classify && match.in_port?.value === 11n);
+  assert.equal(own.length, 6, 'for each of both: any, IPv4 and IPv6');
+  const limits = meters.filter(({ rateKbps }) => rateKbps === limit.rateKbps);
+  assert.equal(limits.length, 1);
+  for (const flow of own) {
+    assert.deepEqual(flow.actions[0], { do: 'meter', meterId: limits[0]!.meterId }, formatFlow(flow));
+    if (flow.match.eth_type !== undefined) assert.deepEqual(valuesSet(flow, 'ip_dscp'), [46]);
+  }
+});

@@ -70,10 +70,15 @@ function translateOut({ model, router, gateway, cookie }: Here, flows: FlowSet):
     const from = { ...of, ...tracked('new'), metadata: domain.number, ipv4_src: parseAddress(fixedAddress).value };
     flows.add(cookie, table.natOutNew, 100, from, [translate(address)]);
   }
-  const otherwise: Action = gateway.snat
-    ? translate(gateway.address)
-    : { do: 'ct', commit: true, zone, table: table.nextHop };
-  flows.add(cookie, table.natOutNew, 50, { ...of, ...tracked('new') }, [otherwise]);
+  const opening = { ...of, ...tracked('new') };
+  if (gateway.snat) flows.add(cookie, table.natOutNew, 50, opening, [translate(gateway.address)]);
+  else {
+    // A port without protection may send under any address: out go only those that an answer would find.
+    for (const source of subnetsOf(router, model)) {
+      const asItIs = { do: 'ct', commit: true, zone, table: table.nextHop } as const;
+      flows.add(cookie, table.natOutNew, 50, { ...opening, ipv4_src: source }, [asItIs]);
+    }
+  }
 }
 
 /** Which address on the external network gets the packet. */
@@ -115,8 +120,11 @@ function neighbours({ model, router, gateway, external, cookie }: Here, flows: F
   ]);
 }
 
-/** ARP for the router's outer addresses, and everything sent to its outer MAC. */
-function answerOutside({ router, gateway, external, mac, cookie }: Here, flows: FlowSet): void {
+/**
+ * ARP for the router's outer addresses, and everything sent to its outer MAC. What claims to be of a network inside is forged: rules that let
+ * members of a group in would take it for one.
+ */
+function answerOutside({ model, router, gateway, external, mac, cookie }: Here, flows: FlowSet): void {
   const metadata = external.number;
   const [uplink] = toUplink(external);
   for (const { address } of [gateway, ...floatingOf(gateway)]) {
@@ -135,6 +143,9 @@ function answerOutside({ router, gateway, external, mac, cookie }: Here, flows: 
   for (const from of [table.switchFromVm, table.switchFromOutside]) {
     flows.add(cookie, from, 120, { metadata, eth_dst: mac, ...ip.ipv4 }, enter);
     flows.add(cookie, from, 110, { metadata, eth_dst: mac }, []);
+    for (const forged of subnetsOf(router, model)) {
+      flows.add(cookie, from, 125, { metadata, eth_dst: mac, ...ip.ipv4, ipv4_src: forged }, []);
+    }
   }
 }
 
@@ -157,11 +168,17 @@ function translateIn({ model, router, gateway, cookie }: Here, flows: FlowSet): 
     flows.add(cookie, table.natInNew, 100, to, [{ do: 'ct', commit: true, zone, nat, table: table.route }]);
   }
   if (gateway.snat) return;
-  for (const { at, address } of connectedTo(router, model)) {
-    if (address.family !== 'ipv4') continue;
-    const to = { ...of, ...tracked('new'), ipv4_dst: within(cidrOf(address, at.prefixLength)) };
+  for (const inside of subnetsOf(router, model)) {
+    const to = { ...of, ...tracked('new'), ipv4_dst: inside };
     flows.add(cookie, table.natInNew, 50, to, [{ do: 'ct', commit: true, zone, table: table.route }]);
   }
+}
+
+/** Its IPv4 networks. */
+function subnetsOf(router: Here['router'], model: Model) {
+  return connectedTo(router, model).flatMap(({ at, address }) =>
+    address.family === 'ipv4' ? [within(cidrOf(address, at.prefixLength))] : [],
+  );
 }
 
 function floatingOf(gateway: Gateway) {

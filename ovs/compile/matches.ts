@@ -3,7 +3,14 @@ import type { FieldMatch, FieldName } from '../flow.ts';
 import { bitsOf, type Cidr, type Family, prefixMask } from './addresses.ts';
 import type { Fields } from './flow-set.ts';
 
-export const ethernet = { ipv4: 0x0800, arp: 0x0806, rarp: 0x8035, ipv6: 0x86dd } as const;
+export const ethernet = {
+  ipv4: 0x0800,
+  arp: 0x0806,
+  rarp: 0x8035,
+  vlan: 0x8100,
+  ipv6: 0x86dd,
+  serviceVlan: 0x88a8,
+} as const;
 export const protocol = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
 
 export const arp = { eth_type: ethernet.arp } as const;
@@ -16,6 +23,13 @@ export const destination: Readonly<Record<Family, FieldName>> = { ipv4: 'ipv4_ds
 /** Broadcast and multicast. */
 export const manyReceivers: FieldMatch = { value: 1n << 40n, mask: 1n << 40n };
 export const untagged = { vlan_vid: 0 } as const;
+
+/** Of a tag where none may be; of the second one the switch may see the type alone. */
+export const stillTagged: readonly Fields[] = [
+  { vlan_vid: { value: 0x1000n, mask: 0x1000n } },
+  { eth_type: ethernet.vlan },
+  { eth_type: ethernet.serviceVlan },
+];
 
 export function taggedWith(vlan: number): Fields {
   return { vlan_vid: 0x1000 | vlan };
@@ -33,6 +47,9 @@ export const dhcpRequest = { ...ip.ipv4, ip_proto: protocol.udp, udp_src: 68, ud
 export const dhcpReply = { ...ip.ipv4, ip_proto: protocol.udp, udp_src: 67, udp_dst: 68 } as const;
 export const dhcpv6Request = { ...ip.ipv6, ip_proto: protocol.udp, udp_src: 546, udp_dst: 547 } as const;
 export const dhcpv6Reply = { ...ip.ipv6, ip_proto: protocol.udp, udp_src: 547, udp_dst: 546 } as const;
+
+/** The part of a packet with its beginning, where it was sent in several. */
+export const firstPart = { nw_frag: 1 } as const;
 
 /** Of TCP: does not open a connection. */
 export const midway: Fields = { tcp_flags: { value: 0n, mask: 0x002n } };

@@ -32,9 +32,12 @@ export function profileKey(port: Pick<Port, 'securityGroupIds'>): string {
   return [...new Set(port.securityGroupIds)].sort().join('+');
 }
 
-/** Throws a `RangeError` when a host has more than 65,535 ports and routers. */
-export function allocateNumbers(previous: Numbers, slice: Slice): Numbers {
-  const zones = new Set([...Object.values(previous.ports), ...Object.values(previous.routers)]);
+/**
+ * Throws a `RangeError` when a host has more than 65,535 ports and routers.
+ * @param unflushed zones that nobody uses, and nobody may yet
+ */
+export function allocateNumbers(previous: Numbers, slice: Slice, unflushed: readonly number[] = []): Numbers {
+  const zones = new Set([...Object.values(previous.ports), ...Object.values(previous.routers), ...unflushed]);
   const ports = slice.ports.filter((port) => !port.hardware);
   const networks = new Set(Object.values(previous.networks));
   const profiles = new Set(Object.values(previous.profiles));

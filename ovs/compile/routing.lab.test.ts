@@ -148,6 +148,17 @@ test('a floating address works from both sides, and is answered for', async () =
   });
 });
 
+test('from outside nobody sends under an address of the networks inside, whose groups may be let in', async () => {
+  for (const snat of [true, false]) {
+    await load(world({ ...here, snat }));
+    const forged: Station = { mac: internet.mac, ip: blue.ip };
+    assert.deepEqual(await lab.send('uplink', tagged(udp(forged, outer(floatingGreen), [1, 2]))), {}, `snat ${snat}`);
+    assert.deepEqual(await lab.send('uplink', tagged(udp(internet, outer(floatingGreen), [1, 2]))), {
+      green: ['f>b1 198.51.100.9>10.1.0.1 udp 1>2 ttl 63'],
+    });
+  }
+});
+
 test('what comes in is not sent out again when its address is gone', async () => {
   const floating = [{ address: floatingGreen, fixedAddress: '10.77.0.1', networkId: 'green' }];
   await load(world({ ...here, floating }));
@@ -188,6 +199,12 @@ test('the outer address of the router answers pings; an unknown neighbour costs 
 
 test('without translation the outside reaches the networks directly', async () => {
   await load(world({ ...here, snat: false }));
+  const forged: Station = { mac: blue.mac, ip: '192.0.2.66' };
+  assert.deepEqual(
+    await lab.send('blue', udp(forged, via(internet), [1, 2])),
+    {},
+    'no address from elsewhere goes out',
+  );
   assert.deepEqual(await lab.send('blue', udp(blue, via(internet), [1, 2])), {
     uplink: ['e>99 vlan 100 10.0.0.1>198.51.100.9 udp 1>2 ttl 63'],
   });

@@ -105,6 +105,20 @@ test('a flat network without a switch has the default uplink, if there is one', 
   assert.deepEqual(Object.keys(await lab.send('a1', udp(a1, all, [1, 1]))), ['a2', 'wan']);
 });
 
+test('a tag within the tag of a trunk leads to no other VLAN of the wire', async () => {
+  const flat = network('flat', { kind: 'flat', segment: 0 });
+  const ports = [port('a1', of(a1, 'blue')), { ...port('a1', of(b1, 'flat')), guestVlan: 7 }];
+  await load(slice({ networks: [network('blue'), flat], ports }), { defaultUplinkPort: 4 });
+  const hello = udp(b1, stranger, [1, 1]);
+  assert.deepEqual(await lab.send('a1', withVlan(7, hello)), { wan: ['b1>99 10.0.0.1>10.0.0.99 udp 1>1'] });
+  assert.deepEqual(await lab.send('a1', withVlan(7, withVlan(103, hello))), {});
+  for (const limit of ['2', '1']) {
+    await lab.vsctl('set', 'Open_vSwitch', '.', `other_config:vlan-limit=${limit}`);
+    await lab.appctl('revalidator/purge');
+    assert.deepEqual(await lab.send('a1', withVlan(7, withVlan(103, hello))), {}, `vlan-limit ${limit}`);
+  }
+});
+
 test('a guest with a trunk has a network for each tag', async () => {
   const ports = [
     port('a1', of(a1, 'blue')),

@@ -12,7 +12,7 @@ export interface FieldCode {
   readonly field: number;
 }
 
-export type Notation = 'decimal' | 'hex' | 'mac' | 'ipv4' | 'ipv6' | 'port' | 'ct-state' | 'tcp-flags';
+export type Notation = 'decimal' | 'hex' | 'mac' | 'ipv4' | 'ipv6' | 'port' | 'ct-state' | 'tcp-flags' | 'fragment';
 
 /** What the match must say so that the field exists in the packet. */
 export type Prerequisite =
@@ -103,6 +103,7 @@ export const fields: Readonly<Record<FieldName, FieldInfo>> = {
   ip_proto: field(8, 'decimal', 'NXM_OF_IP_PROTO', { oxm: 10, of: 6 }, { needs: 'ip', whole: true, readOnly: true }),
   ip_dscp: field(6, 'decimal', 'OXM_OF_IP_DSCP', { oxm: 8 }, { needs: 'ip', whole: true }),
   nw_ttl: field(8, 'decimal', 'NXM_NX_IP_TTL', { nx: 29 }, { needs: 'ip', whole: true }),
+  nw_frag: field(8, 'fragment', 'NXM_NX_IP_FRAG', { nx: 26 }, { needs: 'ip', whole: true, readOnly: true }),
   ipv4_src: field(32, 'ipv4', 'NXM_OF_IP_SRC', { oxm: 11, of: 7 }, { needs: 'ipv4' }),
   ipv4_dst: field(32, 'ipv4', 'NXM_OF_IP_DST', { oxm: 12, of: 8 }, { needs: 'ipv4' }),
   ipv6_src: field(128, 'ipv6', 'NXM_NX_IPV6_SRC', { oxm: 26, nx: 19 }, { needs: 'ipv6' }),

@@ -209,6 +209,7 @@ const contents: readonly (readonly [Match, readonly Action[]])[] = [
     [{ do: 'controller', userdata: new Uint8Array(13), maxLength: 128, meterId: meterOfEveryFlow.meterId }],
   ],
   [{ nw_ttl: v(1n), ...udp6 }, []],
+  [{ ...udp6, nw_frag: v(1n) }, []],
   [{ ...udp6, udp_dst: v(0n, 0xf000n) }, [set('udp_dst', 0n, 0xffn), set('udp_src', 0n)]],
   [{ ...ipv4, ct_label: v(0n, 0xfn), ct_mark: v(0n), ct_zone: v(0n) }, [set('xxreg0', 0n), set('metadata', 0n)]],
   [{ ...ipv4, ct_state: v(0n, 0x20n), tun_id: v(0n), tun_src: v(0n), tun_dst: v(5n, 0xf0fn) }, [set('tun_dst', 0n)]],

@@ -71,6 +71,22 @@ describe('Open vSwitch network driver', () => {
     assert.ok(!(await ovs.exec(['nft', 'list', 'ruleset'])).includes(device));
   });
 
+  it('of the host, guests reach metadata and names behind the services’ port, in whole packets, and nothing else', async () => {
+    const listed = await ovs.exec(['nft', 'list', 'chain', 'netdev', 'kvasir', 'on_kv_meta']);
+    const rules = listed
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => /accept$|drop$/.test(line));
+    const to = 'ip saddr 100.64.0.0/10 ip daddr 169.254.169.254';
+    assert.deepEqual(rules, [
+      'ether type arp accept',
+      'ip frag-off & 16383 != 0 drop',
+      `${to} tcp dport 80 accept`,
+      `${to} udp dport 53 accept`,
+    ]);
+    assert.match(listed, /policy drop/);
+  });
+
   it('a device without a port, left by a crash, is listed and completed', async () => {
     const port = nic();
     const { device } = await driver.attachPort(vmId, port);

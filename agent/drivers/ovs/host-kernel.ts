@@ -69,13 +69,16 @@ function uplinkNics(bridges: readonly WantedBridge[]): string[] {
   return interfaces.filter(({ type }) => type === '').map(({ name }) => name);
 }
 
+/** Names are served by UDP alone: whoever listens to TCP there is not ours. */
 function onlyServices(): string {
   const hook = `type filter hook ingress device "${metadataPort}" priority 0; policy drop;`;
   const to = `ip saddr ${serviceClients} ip daddr ${serviceAddress}`;
   return (
     anew(metadataPort, hook) +
     rule(metadataPort, 'ether type arp accept') +
-    rule(metadataPort, `${to} tcp dport { 53, 80 } accept`) +
+    // Parts would fill the room that the whole host has for parts.
+    rule(metadataPort, 'ip frag-off & 0x3fff != 0 drop') +
+    rule(metadataPort, `${to} tcp dport 80 accept`) +
     rule(metadataPort, `${to} udp dport 53 accept`)
   );
 }

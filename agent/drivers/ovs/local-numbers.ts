@@ -1,7 +1,8 @@
 /**
  * The small numbers that this host's flows speak of: OpenFlow ports of the interfaces, and the compiler's own (zones, networks,
  * profiles). Kept on disk before they are used, so that a restart changes no flow. A freed port number comes back only after
- * all others, so that a flow that still names it does not meet its next owner.
+ * all others, so that a flow that still names it does not meet its next owner. A freed zone comes back when it was flushed, whatever
+ * happens between.
  */
 import { allocateNumbers, noNumbers, type Numbers, releasedZones } from '@kvasir/ovs/compile/numbers.ts';
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
@@ -15,13 +16,15 @@ interface Kept {
   readonly nextPort: number;
   readonly ports: Readonly<Record<string, number>>;
   readonly numbers: Numbers;
+  /** Zones that came free and were not flushed yet; a file of before has none. */
+  readonly released?: readonly number[];
 }
 
 export interface LocalNumbering {
   /** OpenFlow port to ask for, by key. */
   readonly ports: ReadonlyMap<string, number>;
   readonly numbers: Numbers;
-  /** Zones that became free: to be flushed. */
+  /** Zones that became free: to be flushed, and then named to `flushed`. */
   readonly releasedZones: readonly number[];
 }
 
@@ -39,14 +42,18 @@ export class LocalNumbers {
   async allocate(portKeys: ReadonlySet<string>, slice: NetworkSlice): Promise<LocalNumbering> {
     await this.#load();
     const before = this.#kept;
-    const numbers = allocateNumbers(before.numbers, slice);
-    const next = { ...portNumbers(before, portKeys), numbers };
-    if (JSON.stringify(next) !== JSON.stringify(before)) {
-      await this.#save(next);
-      this.#kept = next;
-    }
-    const ports = new Map(Object.entries(next.ports));
-    return { ports, numbers, releasedZones: releasedZones(before.numbers, numbers) };
+    const unflushed = before.released ?? [];
+    const numbers = allocateNumbers(before.numbers, slice, unflushed);
+    const released = [...unflushed, ...releasedZones(before.numbers, numbers)];
+    const next = { ...portNumbers(before, portKeys), numbers, released };
+    await this.#keep(next);
+    return { ports: new Map(Object.entries(next.ports)), numbers, releasedZones: released };
+  }
+
+  /** The switch knows no connection in these zones any more. */
+  async flushed(zones: readonly number[]): Promise<void> {
+    const { released = [] } = this.#kept;
+    await this.#keep({ ...this.#kept, released: released.filter((zone) => !zones.includes(zone)) });
   }
 
   async #load(): Promise<void> {
@@ -56,8 +63,11 @@ export class LocalNumbers {
     this.#loaded = true;
   }
 
-  async #save(kept: Kept): Promise<void> {
-    if (this.#path !== null) await writeKeptFile(this.#path, JSON.stringify(kept));
+  async #keep(kept: Kept): Promise<void> {
+    const text = JSON.stringify(kept);
+    if (text === JSON.stringify(this.#kept)) return;
+    if (this.#path !== null) await writeKeptFile(this.#path, text);
+    this.#kept = kept;
   }
 }
 

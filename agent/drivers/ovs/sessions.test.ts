@@ -101,6 +101,51 @@ it('one that cannot be named ends with the whole zone', async () => {
   assert.deepEqual(done, ['purge', 'flush-conntrack zone=7']);
 });
 
+const floating = { address: '203.0.113.5', fixedAddress: server, networkId: 'net' };
+const routed = (here: boolean, ...floats: readonly (typeof floating)[]): NetworkSlice => ({
+  ...emptySlice,
+  routers: [
+    {
+      ...{ routerId: 'router', name: 'edge', macAddress: '52:54:00:00:00:02', interfaces: [] },
+      gateway: {
+        ...{ here, vtep: '172.31.0.1', externalNetworkId: 'outside', macAddress: '52:54:00:00:00:03' },
+        ...{ address: '203.0.113.2', prefixLength: 24, nextHop: null, snat: true, floating: [...floats] },
+      },
+    },
+  ],
+});
+const through = (orig: string, reply: string): string =>
+  `udp,orig=(${orig},sport=4000,dport=53),reply=(${reply},sport=53,dport=4000),zone=8`;
+const translated = [
+  through('src=198.51.100.9,dst=203.0.113.5', `src=${server},dst=198.51.100.9`),
+  through(`src=${server},dst=198.51.100.8`, 'src=198.51.100.8,dst=203.0.113.5'),
+  through('src=10.0.0.7,dst=198.51.100.7', 'src=198.51.100.7,dst=203.0.113.2'),
+  through('src=10.0.0.7,dst=203.0.113.50', 'src=203.0.113.50,dst=203.0.113.2'),
+];
+const flushed = (source: string, destination: string): string =>
+  `flush-conntrack zone=8 ct_nw_src=${source},ct_nw_dst=${destination},ct_nw_proto=17,ct_tp_src=4000,ct_tp_dst=53`;
+
+it('what went through a floating address ends when it leads elsewhere or is gone, and only that', async () => {
+  const elsewhere = { ...floating, fixedAddress: client };
+  for (const now of [routed(true), routed(true, elsewhere)]) {
+    const { sessions, done } = bed(translated);
+    sessions.note(routed(true, floating), now, []);
+    await sessions.end(now, { router: 8 }, async () => undefined);
+    const ends = [flushed('198.51.100.9', '203.0.113.5'), flushed(server, '198.51.100.8')];
+    assert.deepEqual(done, ['purge', ...ends]);
+  }
+});
+
+it('a gateway that goes elsewhere leaves no connections behind, and one that stays keeps them', async () => {
+  const { sessions, done } = bed(translated);
+  sessions.note(routed(true, floating), routed(true, floating), []);
+  await sessions.end(routed(true, floating), { router: 8 }, async () => undefined);
+  assert.deepEqual(done, []);
+  sessions.note(routed(true, floating), routed(false, floating), []);
+  await sessions.end(routed(false, floating), { router: 8 }, async () => undefined);
+  assert.deepEqual(done, ['purge', 'flush-conntrack zone=8']);
+});
+
 it('what a slice has is not pending any more; what it lacks is, until the port is gone', async () => {
   const pending = new PendingCuts(null);
   await pending.add(cuts[0]!, [cut]);

@@ -1,5 +1,5 @@
 /**
- * Ends the sessions that a port may not have any more. In this order, so that no moment and no crash brings one back: the switch
+ * Ends the sessions that a port may not have any more, and those through addresses that a gateway gave up. In this order, so that no moment and no crash brings one back: the switch
  * has the new rules; what is to end is read; it is on disk and refused by flows; only then is it forgotten.
  */
 import { holdsCut } from '@kvasir/api/agent/merge-cuts.ts';
@@ -8,6 +8,7 @@ import { portKey } from '@kvasir/ovs/compile/numbers.ts';
 import { UnixctlError } from '@kvasir/ovs/unixctl.ts';
 import { type Connection, parseConnections, tupleOf } from './connections.ts';
 import { endedSessions } from './cut-sessions.ts';
+import { leadingTo, type LostTranslations, lostTranslations } from './lost-translations.ts';
 import type { PendingCuts } from './pending-cuts.ts';
 import { shrunkPorts } from './shrunk-ports.ts';
 
@@ -24,6 +25,8 @@ export class Sessions {
   readonly #options: SessionsOptions;
   /** Ports that may do less, with the slice under which they could do more: a failed round must not lose them. */
   readonly #shrunk = new Map<string, NetworkSlice>();
+  /** By router, as long: addresses whose connections are to end. */
+  readonly #untranslated = new Map<string, Set<string> | 'all'>();
   readonly #released = new Set<number>();
 
   constructor(options: SessionsOptions) {
@@ -36,18 +39,23 @@ export class Sessions {
     for (const key of before === null ? [] : shrunkPorts(before, now)) {
       if (before !== null && !this.#shrunk.has(key)) this.#shrunk.set(key, before);
     }
+    if (before !== null) this.#noteLost(lostTranslations(before, now));
   }
 
-  /** `refuse` puts the flows in force that refuse what is pending. */
+  /** `zones`: of ports and routers. `refuse` puts the flows in force that refuse what is pending. */
   async end(now: NetworkSlice, zones: Readonly<Record<string, number>>, refuse: () => Promise<void>): Promise<void> {
     for (const zone of this.#released) {
       await this.#forgetAll(zone);
       this.#released.delete(zone);
     }
-    if (this.#shrunk.size === 0) return;
+    if (this.#shrunk.size === 0 && this.#untranslated.size === 0) return;
     const { ask, pending } = this.#options;
     // What the switch remembers of the flows of before may still open connections.
     await ask('revalidator/purge');
+    for (const [routerId, addresses] of this.#untranslated) {
+      await this.#endTranslations(zones[routerId], addresses);
+      this.#untranslated.delete(routerId);
+    }
     const ports = new Map(pending.addedTo(now).ports.map((port) => [portKey(port), port]));
     const ended: { readonly zone: number; readonly connections: readonly Connection[] }[] = [];
     let added = false;
@@ -64,6 +72,21 @@ export class Sessions {
     if (added) await refuse();
     for (const { zone, connections } of ended) await this.#forget(zone, connections);
     this.#shrunk.clear();
+  }
+
+  #noteLost(lost: LostTranslations): void {
+    for (const [routerId, addresses] of lost) {
+      const known = this.#untranslated.get(routerId) ?? new Set();
+      const all = known === 'all' || addresses === 'all';
+      this.#untranslated.set(routerId, all ? 'all' : new Set([...known, ...addresses]));
+    }
+  }
+
+  async #endTranslations(zone: number | undefined, addresses: ReadonlySet<string> | 'all'): Promise<void> {
+    if (zone === undefined) return;
+    if (addresses === 'all') return this.#forgetAll(zone);
+    const dump = await this.#options.ask('dpctl/dump-conntrack', `zone=${zone}`);
+    await this.#forget(zone, parseConnections(leadingTo(dump, [...addresses])));
   }
 
   async #remember(port: SlicePort, cuts: Parameters<PendingCuts['add']>[1]): Promise<boolean> {

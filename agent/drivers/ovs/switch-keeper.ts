@@ -197,7 +197,9 @@ export class SwitchKeeper {
     const before = this.#programmed;
     this.#programmed = slice;
     this.#sessions.note(before, slice, numbering.releasedZones);
-    await this.#sessions.end(slice, numbering.numbers.ports, program);
+    const { ports, routers } = numbering.numbers;
+    await this.#sessions.end(slice, { ...ports, ...routers }, program);
+    await numbers.flushed(numbering.releasedZones);
     await cuts.settle(before, slice);
     this.#programmed = cuts.addedTo(slice);
   }

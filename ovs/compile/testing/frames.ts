@@ -73,6 +73,23 @@ export function fragment(frame: Buffer, part: number): Buffer {
   return made;
 }
 
+/**
+ * An IPv6 frame in two parts, of which the first ends before the message: behind a header of options, or (`within`) in that
+ * header. Who looks at single parts does not see what the message is.
+ */
+export function hiddenInParts(frame: Buffer, within = false): readonly [Buffer, Buffer] {
+  const [head, message] = [frame.subarray(0, 54), frame.subarray(54)];
+  const options = Buffer.concat([Buffer.of(frame[20]!, within ? 1 : 0, 1, 4), Buffer.alloc(4)]);
+  const part = (offsetAndMore: number, data: Buffer): Buffer => {
+    const made = Buffer.concat([head, Buffer.of(60, 0), words(offsetAndMore, 0, 77), data]);
+    made.writeUInt16BE(8 + data.length, 18);
+    made[20] = 44;
+    return made;
+  };
+  const rest = within ? Buffer.concat([Buffer.of(1, 6), Buffer.alloc(6), message]) : message;
+  return [part(1, options), part(8, rest)];
+}
+
 /** `kind` 8 asks, 0 answers; over IPv6 128 and 129. */
 export function ping(from: Station, to: Station, kind: 8 | 0 | 128 | 129 = 8, options: PacketOptions = {}): Buffer {
   return packet(from, to, kind < 128 ? 1 : 58, words(kind << 8, 0, 77, 1), 2, options);
