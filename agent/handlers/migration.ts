@@ -3,6 +3,7 @@
  * the hypervisor said that the domain is not here.
  */
 import {
+  type DomainReport,
   migrationAbandon,
   migrationCancel,
   migrationDeparture,
@@ -26,9 +27,22 @@ export function migrationHandlers(host: HostContext): Handler[] {
     if (removed && sends.isSending(domain.vmId)) departures.note(domain.vmId);
   });
   const locked = <T>(vmId: string, work: () => Promise<T>): Promise<T> => host.locks.run(`vm:${vmId}`, work);
+  const findHere = async (vmId: string): Promise<DomainReport | undefined> =>
+    (await hypervisor.list()).find((domain) => domain.vmId === vmId);
+  /** @throws KvasirError `wrong-state` */
+  const requireGone = async (vmId: string, action: string): Promise<void> => {
+    const domain = await findHere(vmId);
+    if (domain === undefined) return;
+    throw new KvasirError('wrong-state', {
+      action,
+      kind: 'vm',
+      name: domain.name,
+      state: `${domain.state} on this host`,
+    });
+  };
   /** It runs elsewhere: a definition at rest is one that was left here, and must not pass for the domain's arrival. */
   const clearAtRest = async (vmId: string): Promise<void> => {
-    const there = (await hypervisor.list()).find((domain) => domain.vmId === vmId);
+    const there = await findHere(vmId);
     if (there?.state === 'stopped' || there?.state === 'crashed') await hypervisor.undefine(vmId);
   };
   return [
@@ -63,16 +77,7 @@ export function migrationHandlers(host: HostContext): Handler[] {
       return { outcome: await hypervisor.cancelMigration(vmId) };
     }),
     handler(migrationDeparture, async ({ vmId }) => {
-      const domain = (await hypervisor.list()).find((candidate) => candidate.vmId === vmId);
-      if (domain !== undefined) {
-        const details = {
-          action: 'tell the departure of',
-          kind: 'vm',
-          name: domain.name,
-          state: `${domain.state} on this host`,
-        };
-        throw new KvasirError('wrong-state', details);
-      }
+      await requireGone(vmId, 'tell the departure of');
       departures.note(vmId);
       return { awayMs: departures.awayMs(vmId) };
     }),
@@ -88,11 +93,7 @@ export function migrationHandlers(host: HostContext): Handler[] {
     ),
     handler(migrationForget, ({ vmId, copiedVolumes }) =>
       locked(vmId, async () => {
-        const domain = (await hypervisor.list()).find((candidate) => candidate.vmId === vmId);
-        if (domain !== undefined) {
-          const details = { action: 'forget', kind: 'vm', name: domain.name, state: `${domain.state} on this host` };
-          throw new KvasirError('wrong-state', details);
-        }
+        await requireGone(vmId, 'forget');
         departures.forget(vmId);
         await clearVm(host, vmId);
         for (const volume of copiedVolumes) await storage.deleteVolume(volume);

@@ -119,10 +119,17 @@ function reasonToPlaceAnew(vm: Restarting, snapshot: HaSnapshot, verdicts: Verdi
 }
 
 /** Whether the VM may start there, if need be: the host has lost nothing, or nothing that the VM cannot start without. */
-export function mayTake(host: HostFacts, state: HostHaState, { poolIds }: Pick<VmFacts, 'poolIds'>): boolean {
+function mayTake(host: HostFacts, state: HostHaState, { poolIds }: Pick<VmFacts, 'poolIds'>): boolean {
   if (state !== 'storage-lost') return state === 'running' || state === 'network-lost';
   const lost = lostPools(host);
   return lost.length > 0 && !lost.some((id) => poolIds.includes(id));
+}
+
+/** Hosts that cannot run the VM, not even if no other takes it. */
+export function unableHosts({ hosts }: Pick<HaSnapshot, 'hosts'>, vm: Pick<VmFacts, 'poolIds'> | undefined): string[] {
+  const able = (host: HostFacts): boolean =>
+    host.state === 'up' && host.proof === null && mayTake(host, host.ha.state, vm ?? { poolIds: [] });
+  return hosts.flatMap((host) => (able(host) ? [] : host.id));
 }
 
 function mayBePlaced(vm: Restarting, snapshot: HaSnapshot, verdicts: Verdicts, now: number): boolean {

@@ -1,6 +1,5 @@
 /** High availability under circumstances that are seldom: policies, several clusters and pools, clocks, losses one after the other. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { operatorProof } from '@kvasir/control/ha/fence-proof.ts';
 import { systemIds } from '../ids.ts';
@@ -17,23 +16,13 @@ import { volumes } from '../store/volumes.ts';
 import { enqueueTask } from '../tasks/enqueue.ts';
 import { placeInThought } from '../tasks/ha-placement.ts';
 import { forEachDatabase } from '../testing/databases.ts';
-import { HaWorld } from '../testing/ha-world.ts';
+import { promisedIn } from '../testing/ha-promised.ts';
 
 forEachDatabase('high availability', (open, database) => {
   // The rules are the same on both, and a database is slow to make there.
   if (database === 'postgres') return;
 
-  const promised = (name: string, work: (world: HaWorld) => Promise<void>): void => {
-    test(name, async () => {
-      const world = await HaWorld.open(await open());
-      try {
-        await work(world);
-        assert.deepEqual(world.tasks.hosts.violations, []);
-      } finally {
-        await world.close();
-      }
-    });
-  };
+  const promised = promisedIn(open);
 
   promised('switches an isolated host off and leaves its VMs off, where the cluster wants that', async (world) => {
     const { h1, clusterId } = world.tasks;

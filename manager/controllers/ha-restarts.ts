@@ -1,6 +1,6 @@
 /** Writes down what was decided about restarts of VMs: which wait, where they go, the tasks that start them, how they end. */
 import type { HaAction } from '@kvasir/control/ha/actions.ts';
-import { mayTake } from '@kvasir/control/ha/restart.ts';
+import { unableHosts } from '@kvasir/control/ha/restart.ts';
 import type { HaSnapshot, VmFacts } from '@kvasir/control/ha/snapshot.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
@@ -77,16 +77,10 @@ export async function place(write: RestartWrite, seams: RestartSeams, { vmIds }:
     return host?.ha.state === 'running' && host.state === 'up' && host.proof === null;
   };
   const factsOf = (vmId: string): VmFacts | undefined => snapshot.vms.find(({ id }) => id === vmId);
-  const unable = (vmId: string): string[] =>
-    snapshot.hosts.flatMap((host) =>
-      host.state === 'up' && host.proof === null && mayTake(host, host.ha.state, factsOf(vmId) ?? { poolIds: [] })
-        ? []
-        : host.id,
-    );
   const attemptsOf = (vmId: string): number => factsOf(vmId)?.restart?.attempts ?? 0;
   const placed = await placeMany(tx, seams.clusterSnapshots, snapshot.cluster.id, vmIds, {
     excludeHostIds: snapshot.hosts.filter(({ id }) => !well(id)).map(({ id }) => id),
-    lastResort: ({ id }) => unable(id),
+    lastResort: ({ id }) => unableHosts(snapshot, factsOf(id)),
     stayAt: ({ id, hostId }) => (hostId !== null && well(hostId) && attemptsOf(id) === 0 ? hostId : undefined),
     avoid: ({ id, hostId }) => (hostId !== null && attemptsOf(id) > 0 ? hostId : undefined),
   });

@@ -12,19 +12,10 @@ import { taskLocks, tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import { HaWorld } from '../testing/ha-world.ts';
+import { promisedIn } from '../testing/ha-promised.ts';
 
 forEachDatabase('high availability', (open, database) => {
-  const promised = (name: string, work: (world: HaWorld) => Promise<void>): void => {
-    test(name, async () => {
-      const world = await HaWorld.open(await open());
-      try {
-        await work(world);
-        assert.deepEqual(world.tasks.hosts.violations, []);
-      } finally {
-        await world.close();
-      }
-    });
-  };
+  const promised = promisedIn(open);
 
   promised('restarts the VMs of a host that lost its power, and is quiet then', async (world) => {
     const { h1 } = world.tasks;

@@ -234,7 +234,7 @@ async function findByShortId<Row extends OwnedRow>(
   return [...found.values()][0];
 }
 
-/** @throws invalid-request with the field, when several ids begin so */
+/** invalid-request, with the field where there is one */
 export function severalBegin(start: string, field?: string): KvasirError {
   const reason = `several ids begin with "${start}": give the whole one`;
   const fields = field === undefined ? undefined : [{ path: field, message: 'is the beginning of several ids' }];

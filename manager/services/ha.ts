@@ -1,8 +1,8 @@
 /** Incidents with their timelines, and rehearsals: what would happen if a host died now, decided by the rules of the real thing. */
 import type { haOperations, HaRehearsal } from '@kvasir/api/resources/ha.ts';
 import { rehearse } from '@kvasir/control/ha/rehearsal.ts';
-import { mayTake } from '@kvasir/control/ha/restart.ts';
-import type { HostHaState, VmFacts } from '@kvasir/control/ha/snapshot.ts';
+import { unableHosts } from '@kvasir/control/ha/restart.ts';
+import type { HostHaState } from '@kvasir/control/ha/snapshot.ts';
 import { sql } from 'kysely';
 import type { Executor } from '../store/database.ts';
 import { type HaIncidentRow, haIncidents, haRestarts, haTimeline } from '../store/ha-incidents.ts';
@@ -69,17 +69,13 @@ async function rehearsalOf(call: Call, host: HostRow): Promise<HaRehearsal> {
   const unfit = snapshot.hosts.filter(
     ({ id, ha, state }) => id === host.id || ha.state !== 'running' || state !== 'up',
   );
-  const unable = (vm: Pick<VmFacts, 'poolIds'>): string[] =>
-    snapshot.hosts.flatMap((each) =>
-      each.id !== host.id && each.state === 'up' && mayTake(each, each.ha.state, vm) ? [] : each.id,
-    );
   const placed = await placeInThought(
     call.db,
     clock,
     host.clusterId,
     restarts.map(({ vm }) => vm.id),
     unfit.map(({ id }) => id),
-    ({ id }) => unable(restarts.find(({ vm }) => vm.id === id)?.vm ?? { poolIds: [] }),
+    ({ id }) => [host.id, ...unableHosts(snapshot, restarts.find(({ vm }) => vm.id === id)?.vm)],
   );
   const nameOf = new Map(snapshot.hosts.map(({ id, name }) => [id, name]));
   const proved = proofs.find(({ method, possible }) => possible && method !== 'operator');

@@ -5,7 +5,7 @@ import { setHostHa } from '../store/host-ha.ts';
 import { hostMaintenance } from '../store/host-maintenance.ts';
 import { standbyOf } from '../store/host-standby.ts';
 import { hosts } from '../store/hosts.ts';
-import { taskIdsByTarget, tasks } from '../store/tasks.ts';
+import { openTaskStates, taskIdsByTarget, tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
 import { mayStay } from '../tasks/host-evacuation.ts';
 import { openAgain } from '../tasks/host-maintenance.ts';
@@ -73,7 +73,7 @@ export const exitMaintenance: ChangeService<typeof hostMaintenanceOperations.exi
   const row = await hostMaintenance.find(tx, { hostId: host.id });
   if (row === undefined) return await hostView(change, host);
   const task = await tasks.find(tx, { id: row.taskId });
-  if (task !== undefined && ['queued', 'running', 'undoing', 'parked'].includes(task.state)) {
+  if (task !== undefined && openTaskStates.some((state) => state === task.state)) {
     throw new KvasirError('busy', { kind: hosts.kind, name: host.name, task: task.id });
   }
   const now = env.clock.now();

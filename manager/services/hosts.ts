@@ -8,7 +8,7 @@ import { hostDomains } from '../store/host-domains.ts';
 import { standbyOf } from '../store/host-standby.ts';
 import { type HostRow, hosts } from '../store/hosts.ts';
 import { countOnlyCopies, imageCopies } from '../store/images.ts';
-import { tasks } from '../store/tasks.ts';
+import { openTaskStates, tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { byNameOrId } from './access.ts';
@@ -69,7 +69,7 @@ export const deleteHost: OpenService<typeof hostOperations.delete> = async (call
 
 /** Should the task fail, the VM belongs to the host again. */
 async function countLeaving(db: Executor, hostId: string): Promise<number> {
-  const open = { kind: ['vm-restart', 'vm-rehome'], state: ['queued', 'running', 'undoing', 'parked'] } as const;
+  const open = { kind: ['vm-restart', 'vm-rehome'], state: openTaskStates } as const;
   return (await tasks.select(db, open)).filter(
     ({ params }) => (params as { fromHostId?: string }).fromHostId === hostId,
   ).length;

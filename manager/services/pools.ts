@@ -6,7 +6,7 @@ import type { Tx } from '../store/database.ts';
 import { hosts } from '../store/hosts.ts';
 import { countOnlyCopies, imageCopies } from '../store/images.ts';
 import { poolHosts, type PoolHostRow, type PoolRow, pools } from '../store/pools.ts';
-import { tasks } from '../store/tasks.ts';
+import { openTaskStates, tasks } from '../store/tasks.ts';
 import { uploads } from '../store/uploads.ts';
 import { volumes } from '../store/volumes.ts';
 import { actorOf, byNameOrId, isOperator } from './access.ts';
@@ -77,8 +77,7 @@ export const deletePool: OpenService<typeof poolOperations.delete> = async (call
 
 /** Images that come or go: without the pool neither could end, nor be taken back. */
 async function countTasksOn(tx: Tx, poolId: string): Promise<number> {
-  const underWay = ['queued', 'running', 'undoing', 'parked'] as const;
-  return await tasks.count(tx, { state: underWay }, [sql<boolean>`params like ${`%"${poolId}"%`}`]);
+  return await tasks.count(tx, { state: openTaskStates }, [sql<boolean>`params like ${`%"${poolId}"%`}`]);
 }
 
 /** @throws not-found */

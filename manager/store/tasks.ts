@@ -45,6 +45,9 @@ export interface TaskRow {
   readonly finishedAt: number | null;
 }
 
+/** Of tasks that are not over; a parked one may go on. */
+export const openTaskStates = ['queued', 'running', 'undoing', 'parked'] as const;
+
 export const tasks = new Table<TaskRow>({
   table: 'tasks',
   kind: 'task',

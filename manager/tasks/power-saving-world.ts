@@ -13,7 +13,7 @@ import { hostPowerChecks, hostStandby, type HostStandbyRow } from '../store/host
 import { type HostRow, hosts } from '../store/hosts.ts';
 import { countOnlyCopies } from '../store/images.ts';
 import { routers } from '../store/routers.ts';
-import { taskIdsByTarget, type TaskRow, tasks } from '../store/tasks.ts';
+import { openTaskStates, taskIdsByTarget, type TaskRow, tasks } from '../store/tasks.ts';
 import { vms } from '../store/vms.ts';
 import { volumes } from '../store/volumes.ts';
 import { admissionPolicy, readAdmissionHosts, readProtected } from './admission-world.ts';
@@ -95,7 +95,7 @@ export async function reasonToStayOn(db: Executor, host: HostRow, now: number): 
 }
 
 export async function openTasks(db: Executor): Promise<TaskRow[]> {
-  return await tasks.select(db, { state: ['queued', 'running', 'undoing', 'parked'] });
+  return await tasks.select(db, { state: openTaskStates });
 }
 
 /** One of them that names the host: it would fail with it. */

@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict';
 import { setImmediate } from 'node:timers/promises';
-import type { Liveness } from '@kvasir/api/agent/liveness.ts';
 import { systemClock } from '@kvasir/api/clock.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { PowerCut } from '@kvasir/control/ha/fence-proof.ts';
@@ -25,24 +24,15 @@ import { poolHosts } from '../store/pools.ts';
 import { firstRevision } from '../store/versioned.ts';
 import { type VmRow, vms } from '../store/vms.ts';
 import type { TaskRunner } from '../tasks/runner.ts';
+import { type FakeHostLife, HostLives } from './host-lives.ts';
 import { ManualClock } from './manual-clock.ts';
 import { lead } from './task-runs.ts';
 import { TaskWorld } from './task-world.ts';
 
-export interface FakeHostLife {
-  /** The manager hears it. */
-  heard: boolean;
-  /** It runs: it renews its lease and answers its peers. */
-  alive: boolean;
-  bootId: string;
-  /** A shared pool in which it cannot renew its lease. */
-  lostPool?: string;
-}
-
 export class HaWorld {
   readonly tasks: TaskWorld;
   readonly clock = new ManualClock();
-  readonly lives = new Map<string, FakeHostLife>();
+  readonly lives: HostLives;
   readonly controller: HaController;
   /** Hosts whose power was asked to be cut, in order. */
   readonly powerOffs: string[] = [];
@@ -52,17 +42,16 @@ export class HaWorld {
   powerWorks = true;
   /** The device does not answer until it is not waited for any more. */
   powerHangs = false;
-  #lastHeard = new Map<string, number>();
-  #lastAlive = new Map<string, number>();
   #runner: TaskRunner | undefined;
   #epoch: number | undefined;
 
   private constructor(tasks: TaskWorld) {
     this.tasks = tasks;
+    this.lives = new HostLives(this.clock, tasks.sharedPool);
     const power = { powerOff: (deviceId: string, signal: AbortSignal) => this.#powerOff(deviceId, signal) };
     const signals = {
-      lastHeartbeatMs: (id: string) => this.#heardMs(id),
-      liveness: (id: string) => this.#liveness(id),
+      lastHeartbeatMs: (id: string) => this.lives.heardMs(id),
+      liveness: (id: string) => this.lives.liveness(id),
       declareDown: (id: string) => this.#declareDown(id),
     };
     const clusterSnapshots = new ClusterSnapshots(this.clock);
@@ -163,7 +152,7 @@ export class HaWorld {
 
   async reconnect(hostId: string, changes: Partial<FakeHostLife> = {}): Promise<void> {
     Object.assign(this.lives.get(hostId)!, { heard: true, alive: true, ...changes });
-    this.#beat();
+    this.lives.beat();
     await this.store.transaction(async (tx) => {
       await hosts.set(tx, { id: hostId }, { state: 'up' });
       await endProofs(tx, hostId, this.clock.now());
@@ -179,14 +168,14 @@ export class HaWorld {
   /** Somebody sets the manager's clock back; the hosts measure by their own. */
   setClockBack(ms: number): void {
     this.clock.setBack(ms);
-    for (const [id, aliveMs] of this.#lastAlive) this.#lastAlive.set(id, aliveMs - ms);
+    this.lives.setClockBack(ms);
   }
 
   /** Time goes by in small steps, and all that waits for it is done. */
   async pass(ms: number): Promise<void> {
     const stepMs = ms >= 1000 ? 250 : 50;
     for (let passed = 0; passed < ms; passed += stepMs) {
-      this.#beat();
+      this.lives.beat();
       this.clock.advance(stepMs);
       await this.#settle();
     }
@@ -235,48 +224,6 @@ export class HaWorld {
       }
     }
     return lines.join('\n');
-  }
-
-  #beat(): void {
-    const now = this.clock.now();
-    for (const [id, { heard, alive }] of this.lives) {
-      if (heard) this.#lastHeard.set(id, now);
-      if (alive) this.#lastAlive.set(id, now);
-    }
-  }
-
-  /** As the manager's side of the links tells it. */
-  #heardMs(id: string): number | undefined {
-    const heardMs = this.#lastHeard.get(id);
-    return heardMs !== undefined && heardMs > this.clock.now() ? undefined : heardMs;
-  }
-
-  #liveness(id: string): { report: Liveness; atMs: number } | undefined {
-    const atMs = this.#lastHeard.get(id);
-    if (atMs === undefined) return undefined;
-    const age = (hostId: string): number => Math.max(0, atMs - (this.#lastAlive.get(hostId) ?? 0));
-    const others = [...this.lives].filter(([other]) => other !== id);
-    const poolId = this.tasks.sharedPool;
-    const { bootId: ownBootId, lostPool } = this.lives.get(id)!;
-    const lost = lostPool === undefined ? [] : [{ poolId: lostPool, renewedMsAgo: null, error: 'EIO', lost: true }];
-    const report: Liveness = {
-      bootId: ownBootId,
-      guard: 'watchdog',
-      own: [{ poolId, renewedMsAgo: age(id), error: null, lost: false }, ...lost],
-      seen: others.map(([hostId, { bootId }]) => ({
-        poolId,
-        hostId,
-        counter: 1,
-        bootId,
-        guarded: true,
-        leaseMs: defaultLeases.leaseMs,
-        unchangedMs: age(hostId),
-        readMsAgo: 0,
-      })),
-      peers: others.map(([hostId]) => ({ hostId, heardMsAgo: age(hostId) })),
-      uplinks: [],
-    };
-    return { report, atMs };
   }
 
   async #declareDown(hostId: string): Promise<void> {
