@@ -60,7 +60,9 @@ export function access(model: Model, flows: FlowSet): void {
     openSessions(direction, flows);
     for (const port of plugged(model)) {
       track(port, direction, flows);
-      const members = remoteGroups(profiles.get(port.profile ?? 0) ?? [], direction).flatMap((id) => sets.get(id) ?? []);
+      const members = remoteGroups(profiles.get(port.profile ?? 0) ?? [], direction).flatMap(
+        (id) => sets.get(id) ?? [],
+      );
       refuseStrangers(port, members, strangers, direction, flows);
     }
     allow(profiles, addressesOf, direction, ids, flows);

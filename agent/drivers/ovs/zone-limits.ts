@@ -88,5 +88,7 @@ export class ZoneLimits {
 /** `zone=5,limit=100,count=3`, a line each; a zone without a limit has 0. */
 function parseLimits(text: string): Map<number, Zone> {
   const lines = text.matchAll(/^zone=(\d+),limit=(\d+),count=(\d+)$/gm);
-  return new Map([...lines].map(([, zone, limit, count]) => [Number(zone), { limit: Number(limit), count: Number(count) }]));
+  return new Map(
+    [...lines].map(([, zone, limit, count]) => [Number(zone), { limit: Number(limit), count: Number(count) }]),
+  );
 }
