@@ -130,8 +130,14 @@ it('the rows of mirrors follow what is copied', async () => {
     assert.deepEqual(await rows(), [`kvasir-${mirrorId} 0`, `kvasir-${mirrorId}-30 30`]);
     await driver.apply(2, sliceWith({ nicIds: [nics.trunk] }));
     assert.deepEqual(await rows(), [`kvasir-${mirrorId}`]);
-    await driver.apply(3, { ...sliceWith({ networkId: blue }), mirrors: [] });
+    const target = { remote: 'gre', address: '192.0.2.9', key: 7 } as const;
+    await driver.apply(3, { ...sliceWith({ networkId: blue }), mirrors: [{ ...mirror({ networkId: blue }), target }] });
+    assert.deepEqual(await rows(), [`kvasir-${mirrorId} 0`, `kvasir-${mirrorId}-30 30`]);
+    const collectors = await ovs.vsctl('--bare', '--columns=options', 'find', 'interface', 'type=gre');
+    assert.equal(collectors.trim(), 'key=7 remote_ip=192.0.2.9');
+    await driver.apply(4, { ...sliceWith({ networkId: blue }), mirrors: [] });
     assert.deepEqual(await rows(), ['']);
+    assert.equal(await ovs.vsctl('--bare', 'find', 'interface', 'type=gre'), '');
   } finally {
     await driver.close();
     await ovs.stop();

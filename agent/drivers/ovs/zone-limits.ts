@@ -3,7 +3,8 @@
  * keeps the others from opening any. Each has a zone of its own, so the switch counts by zone.
  *
  * Compared and corrected with each round, because a switch in user space that is restarted knows no limit any more. Asked for by name,
- * and in parts: the kernel has one small message for an answer. A switch that knows no limits keeps working without; the log says so.
+ * and in parts: the kernel has one small message for an answer. A switch that knows no limits, or cannot be asked, works on without: guests
+ * are better off so than without a network. The log says so, and the next round tries again.
  */
 import type { Numbers } from '@kvasir/ovs/compile/numbers.ts';
 import { UnixctlError } from '@kvasir/ovs/unixctl.ts';
@@ -33,7 +34,7 @@ interface Zone {
 export class ZoneLimits {
   readonly #options: ZoneLimitsOptions;
   readonly #full = new Set<string>();
-  #refused: string | null = null;
+  #failure: string | null = null;
 
   constructor(options: ZoneLimitsOptions) {
     this.#options = options;
@@ -46,7 +47,7 @@ export class ZoneLimits {
       ...Object.entries(ports).map(([key, zone]) => ({ name: `port ${key}`, zone, limit: perPort })),
       ...Object.entries(routers).map(([id, zone]) => ({ name: `router ${id}`, zone, limit: perPort * portsOfRouter })),
     ];
-    await this.#unlessRefused(async () => {
+    await this.#tried(async () => {
       for (let at = 0; at < wanted.length; at += zonesInRequest) {
         const part = wanted.slice(at, at + zonesInRequest);
         const names = part.map(({ zone }) => zone).join(',');
@@ -62,7 +63,7 @@ export class ZoneLimits {
   /** After their connections were forgotten. */
   async drop(zones: readonly number[]): Promise<void> {
     if (zones.length === 0) return;
-    await this.#unlessRefused(() => this.#options.ask('dpctl/ct-del-limits', `zone=${zones.join(',')}`));
+    await this.#tried(() => this.#options.ask('dpctl/ct-del-limits', `zone=${zones.join(',')}`));
   }
 
   #tell(name: string, limit: number, count: number): void {
@@ -73,14 +74,14 @@ export class ZoneLimits {
     }
   }
 
-  async #unlessRefused(work: () => Promise<unknown>): Promise<void> {
+  async #tried(work: () => Promise<unknown>): Promise<void> {
     try {
       await work();
-      this.#refused = null;
+      this.#failure = null;
     } catch (error) {
-      if (!(error instanceof UnixctlError) || error.kind !== 'refused') throw error;
-      if (this.#refused !== error.message) this.#options.log('connections are not limited', error);
-      this.#refused = error.message;
+      if (!(error instanceof UnixctlError)) throw error;
+      if (this.#failure !== error.message) this.#options.log('connections are not limited', error);
+      this.#failure = error.message;
     }
   }
 }
