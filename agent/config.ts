@@ -23,6 +23,7 @@ const ConfigFile = closed({
   runDirectory: Type.Optional(Type.String()),
   watchdogDevice: Type.Optional(Type.String()),
   watchdogTimeoutMs: Type.Optional(Type.Integer({ minimum: 100 })),
+  connectionsPerPort: Type.Optional(Type.Integer({ minimum: 1 })),
   uplinks: Type.Optional(Type.Array(Type.String({ pattern: '^[^/]{1,15}$' }))),
 });
 export type ConfigFile = Static<typeof ConfigFile>;
@@ -52,6 +53,8 @@ export interface AgentConfig {
   readonly watchdogDevice: string | undefined;
   /** Of a device that has a fixed timeout and is not the kernel's. */
   readonly watchdogTimeoutMs: number | undefined;
+  /** How many connections a VM's port may have open on this host; undefined: as many as the driver says. */
+  readonly connectionsPerPort: number | undefined;
   /** Interfaces that connect the VM networks, whose carrier is reported. */
   readonly uplinks: readonly string[];
 }
@@ -72,6 +75,7 @@ export const configFlags = {
   'run-directory': 'runDirectory',
   'watchdog-device': 'watchdogDevice',
   'watchdog-timeout-ms': 'watchdogTimeoutMs',
+  'connections-per-port': 'connectionsPerPort',
   uplinks: 'uplinks',
 } as const satisfies Record<string, ConfigKey>;
 export type ConfigFlag = keyof typeof configFlags;
@@ -91,6 +95,7 @@ const defaults: AgentConfig = {
   runDirectory: '/run/kvasir',
   watchdogDevice: undefined,
   watchdogTimeoutMs: undefined,
+  connectionsPerPort: undefined,
   uplinks: [],
 };
 
@@ -114,7 +119,7 @@ export async function readConfig(
 }
 
 function valueOf(key: ConfigKey, text: string): string | number | string[] {
-  if (key === 'watchdogTimeoutMs') return Number(text);
+  if (key === 'watchdogTimeoutMs' || key === 'connectionsPerPort') return Number(text);
   return key === 'uplinks' ? text.split(',') : text;
 }
 

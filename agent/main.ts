@@ -32,6 +32,7 @@ const usage = `The process on each host.
             [--virtualization auto|kvm|emulation]
             [--migration-address ADDRESS] [--migration-transport tcp|tls] [--kvm-trial-kernel FILE]
             [--run-directory DIR] [--watchdog-device FILE] [--watchdog-timeout-ms MS] [--uplinks NAME,…]
+            [--connections-per-port NUMBER]
             [join's options: joins first when this server is no host yet]
 
 The data directory (default /var/lib/kvasir/agent) holds the host's key, certificate and journal. The settings of

@@ -42,6 +42,7 @@ export async function openDrivers(
       datapathType: config.datapathType,
       ...(config.uplinkBridge === undefined ? {} : { uplinkBridge: config.uplinkBridge }),
       ...(config.tunnelAddress === undefined ? {} : { tunnelAddress: config.tunnelAddress }),
+      ...(config.connectionsPerPort === undefined ? {} : { connectionsPerPort: config.connectionsPerPort }),
       metadataOf: (vmId) => metadata.get(vmId),
       numbersFile: join(directory, 'switch-numbers.json'),
       cutsFile: join(directory, 'cut-sessions.json'),

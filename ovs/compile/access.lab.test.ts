@@ -109,6 +109,41 @@ test('a range of ports is exactly this range', async () => {
   }
 });
 
+test('the address of a member is nobody’s in a shared network where another project has it', async () => {
+  const rules = [
+    rule('peers', { protocol: 17, ports: { from: 80, to: 80 }, remote: { groupId: 'peers' } }),
+    rule('peers6', { family: 'ipv6', protocol: 17, remote: { groupId: 'peers' } }),
+    rule('to-peers', { direction: 'out', protocol: 17, ports: { from: 80, to: 80 }, remote: { groupId: 'peers' } }),
+    rule('anybody', { protocol: 17, ports: { from: 90, to: 90 } }),
+  ];
+  const withOwners = (ofOther: string | undefined): Slice => {
+    const given = withRules(rules, {
+      addressSets: [{ groupId: 'peers', addresses: [client.ip, other.ip, 'fd00:0::a3'] }],
+    });
+    const owners: Record<string, string | undefined> = { web: 'ours', client: 'ours', other: ofOther };
+    return { ...given, ports: given.ports.map((port) => ({ ...port, projectId: owners[port.nicId] })) };
+  };
+  for (const [ofOther, isMember] of [
+    ['theirs', false],
+    ['ours', true],
+    [undefined, true],
+  ] as const) {
+    await load(withOwners(ofOther));
+    assert.equal(await reaches('client', udp(client, web, [1, 80])), true);
+    assert.equal(await reaches('other', udp(other, web, [1, 80])), isMember, `into the port, ${ofOther}`);
+    assert.equal(await reaches('other', udp(six(other), six(web), [1, 80])), isMember, `by IPv6, ${ofOther}`);
+    assert.equal(await reaches('web', udp(web, other, [2, 80])), isMember, `out of it, ${ofOther}`);
+    assert.equal(await reaches('other', udp(other, web, [3, 90])), true, 'what anybody may');
+  }
+  for (const ofOther of ['theirs', 'ours']) {
+    const given = withOwners(ofOther);
+    const remotePorts = given.ports.slice(2).map((port) => ({ ...port, vteps: [] }));
+    await load({ ...given, ports: given.ports.slice(0, 2), networks: [network('blue', { remotePorts })] });
+    const forged = udp({ mac: client.mac, ip: other.ip }, web, [1, 80]);
+    assert.equal(await reaches('client', forged), ofOther === 'ours', `a port elsewhere, ${ofOther}`);
+  }
+});
+
 test('a group as the other end: each of its addresses with each of its services, and nothing crosswise', async () => {
   const rules = [
     rule('clients', { protocol: 17, ports: { from: 80, to: 81 }, remote: { groupId: 'clients' } }),

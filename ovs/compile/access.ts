@@ -6,7 +6,7 @@
  * Past the rules go only: ARP; neighbour discovery and multicast listeners, without which IPv6 does not work (never routed, which the
  * hop limit shows); DHCP with a server on the physical network.
  */
-import { parseAddress } from './addresses.ts';
+import { type Address, parseAddress } from './addresses.ts';
 import { resubmit, set } from './actions.ts';
 import { type AddressesOf, allowGroups, ConjunctionIds, type GroupRule, type Stage } from './conjunctions.ts';
 import { cookieOf } from './cookies.ts';
@@ -14,9 +14,10 @@ import type { Fields, FlowSet } from './flow-set.ts';
 import { arp, dhcpReply, dhcpRequest, dhcpv6Reply, dhcpv6Request, ethernet, icmpv6, ip, tracked } from './matches.ts';
 import { type LocalPort, type Model, plugged, sortedBy } from './model.ts';
 import { register, table } from './pipeline.ts';
-import { cidrMatch, serviceMatches } from './rule-match.ts';
+import { cidrMatch, remoteField, serviceMatches } from './rule-match.ts';
 import { openSessions, refuseCut, type SessionStage } from './sessions.ts';
 import type { Rule } from './slice.ts';
+import { Strangers } from './strangers.ts';
 import { profileKey } from './numbers.ts';
 
 interface Direction extends SessionStage {
@@ -52,11 +53,42 @@ export function access(model: Model, flows: FlowSet): void {
   const sets = new Map(model.slice.addressSets.map((set) => [set.groupId, set.addresses.map(parseAddress)]));
   const addressesOf: AddressesOf = (groupId, family) =>
     (sets.get(groupId) ?? []).filter((address) => address.family === family).map(({ value }) => value);
+  const profiles = rulesOfProfiles(model);
+  const strangers = new Strangers(model.slice);
   for (const direction of directions) {
     pastTheRules(model, direction, flows);
     openSessions(direction, flows);
-    for (const port of plugged(model)) track(port, direction, flows);
-    allow(rulesOfProfiles(model), addressesOf, direction, ids, flows);
+    for (const port of plugged(model)) {
+      track(port, direction, flows);
+      const members = remoteGroups(profiles.get(port.profile ?? 0) ?? [], direction).flatMap(
+        (id) => sets.get(id) ?? [],
+      );
+      refuseStrangers(port, members, strangers, direction, flows);
+    }
+    allow(profiles, addressesOf, direction, ids, flows);
+  }
+}
+
+function remoteGroups(rules: readonly Rule[], direction: Direction): string[] {
+  const ids = rules.flatMap(({ direction: of, remote }) =>
+    of === direction.rules && remote !== null && 'groupId' in remote ? [remote.groupId] : [],
+  );
+  return [...new Set(ids)];
+}
+
+/** After the rules for anybody and for blocks of addresses, before those for groups. */
+function refuseStrangers(
+  port: LocalPort,
+  members: readonly Address[],
+  strangers: Strangers,
+  { rules, allow, port: register, denied }: Direction,
+  flows: FlowSet,
+): void {
+  for (const address of members) {
+    if (!strangers.has(port.port, address)) continue;
+    const { family, value } = address;
+    const remote = { ...ip[family], [remoteField({ direction: rules, family })]: value };
+    flows.add(cookieOf(denied, port.key), allow, 105, { [register]: port.number, ...tracked('new'), ...remote }, []);
   }
 }
 

@@ -60,6 +60,8 @@ function translateOut({ model, router, gateway, cookie }: Here, flows: FlowSet):
   for (const state of ['est', 'rel'] as const) {
     flows.add(cookieOf('pipeline'), table.natOutNew, 200, tracked(state), [resubmit(table.nextHop)]);
   }
+  // Sent again before there was an answer: known, and translated already.
+  flows.add(cookieOf('pipeline'), table.natOutNew, 200, tracked('new', 'snat'), [resubmit(table.nextHop)]);
   const translate = (to: string): Action => {
     const nat = { kind: 'src', addresses: { from: to, to } } as const;
     return { do: 'ct', commit: true, zone, nat, table: table.nextHop };
@@ -78,6 +80,11 @@ function translateOut({ model, router, gateway, cookie }: Here, flows: FlowSet):
       const asItIs = { do: 'ct', commit: true, zone, table: table.nextHop } as const;
       flows.add(cookie, table.natOutNew, 50, { ...opening, ipv4_src: source }, [asItIs]);
     }
+  }
+  // Where there is no room for a connection more, a switch in user space hands its packet on as it is.
+  const fixed = floatingOf(gateway).map(({ fixedAddress }) => parseAddress(fixedAddress).value);
+  for (const inside of gateway.snat ? subnetsOf(router, model) : fixed) {
+    flows.add(cookieOf('invalid'), table.nextHop, 110, { ...of, ipv4_src: inside }, []);
   }
 }
 

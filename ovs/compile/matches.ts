@@ -54,10 +54,12 @@ export const firstPart = { nw_frag: 1 } as const;
 /** Of TCP: does not open a connection. */
 export const midway: Fields = { tcp_flags: { value: 0n, mask: 0x002n } };
 
-const ctBits = { new: 0x01n, est: 0x02n, rel: 0x04n, rpl: 0x08n, inv: 0x10n, trk: 0x20n } as const;
+const ctBits = { new: 0x01n, est: 0x02n, rel: 0x04n, rpl: 0x08n, inv: 0x10n, trk: 0x20n, snat: 0x40n } as const;
 
 /** Tracked, and in all these states. */
-export function tracked(...states: readonly ('new' | 'est' | 'rel' | 'inv')[]): { readonly ct_state: FieldMatch } {
+export function tracked(...states: readonly ('new' | 'est' | 'rel' | 'inv' | 'snat')[]): {
+  readonly ct_state: FieldMatch;
+} {
   const bits = states.reduce<bigint>((sum, state) => sum | ctBits[state], ctBits.trk);
   return { ct_state: { value: bits, mask: bits } };
 }

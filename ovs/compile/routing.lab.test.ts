@@ -130,6 +130,33 @@ test('out with the address of the router, and only answers come back', async () 
   assert.deepEqual(await lab.send('uplink', tagged(udp(internet, direct, [1, 1]))), {}, 'not past the translation');
 });
 
+test('what finds no room among the connections of the router does not go out under an address from inside', async () => {
+  for (const snat of [true, false]) {
+    const given = world({ ...here, snat });
+    await load(given);
+    const zone = localSwitch(given).numbers.routers.router;
+    await lab.appctl('dpctl/ct-set-limits', `zone=${zone},limit=1`);
+    assert.notDeepEqual(await lab.send('green', udp(green, via(internet), [1, 2])), {}, 'the first one has room');
+    assert.deepEqual(await lab.send('green', udp(green, via(internet), [3, 4])), {}, 'a floating address');
+    if (snat) assert.deepEqual(await lab.send('blue', udp(blue, via(internet), [1, 2])), {}, 'that of the router');
+    assert.notDeepEqual(await lab.send('green', udp(green, via(internet), [1, 2])), {}, 'what has begun goes on');
+    await lab.appctl('dpctl/ct-del-limits', `zone=${zone}`);
+  }
+});
+
+test('what is sent again before there is an answer goes out as the first time', async () => {
+  for (const snat of [true, false]) {
+    await load(world({ ...here, snat }));
+    const first = await lab.send('green', udp(green, via(internet), [1, 2]));
+    assert.deepEqual(first, { uplink: ['e>99 vlan 100 203.0.113.51>198.51.100.9 udp 1>2 ttl 63'] });
+    assert.deepEqual(await lab.send('green', udp(green, via(internet), [1, 2])), first, `snat ${snat}`);
+    assert.deepEqual(
+      await lab.send('blue', udp(blue, via(internet), [1, 2])),
+      await lab.send('blue', udp(blue, via(internet), [1, 2])),
+    );
+  }
+});
+
 test('a floating address works from both sides, and is answered for', async () => {
   await load(world(here));
   const neighbour: Station = { mac: internet.mac, ip: '203.0.113.1' };

@@ -19,6 +19,8 @@ export interface Subnet {
 export interface RemotePort {
   readonly macAddress: string;
   readonly addresses: readonly string[];
+  /** undefined: not told. */
+  readonly projectId?: string | undefined;
   readonly vteps: readonly string[];
 }
 
@@ -51,6 +53,8 @@ export interface Cut {
 export interface Port {
   readonly nicId: string;
   readonly networkId: string;
+  /** undefined: not told. */
+  readonly projectId?: string | undefined;
   readonly macAddress: string;
   readonly addresses: readonly string[];
   readonly antiSpoofing: boolean;

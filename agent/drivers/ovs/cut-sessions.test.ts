@@ -124,6 +124,15 @@ it('rules are held against a connection as the flows do it', () => {
   assert.equal(allowed({ family: 'ipv6', remote: { groupId: 'peers' } }, six, ['fd00:0:0:0:0:0:0:2']), true);
 });
 
+it('in a shared network the address of a member is nobody’s that another project has there', () => {
+  const allowed = (owner: string): boolean => {
+    const given = world([rule({ remote: { groupId: 'peers' } })], { projectId: 'ours' }, [client]);
+    const stranger: SlicePort = { ...given.port, nicId: 'other', addresses: [client], projectId: owner };
+    return new Permissions({ ...given.slice, ports: [given.port, stranger] }).allow(given.port, tcp());
+  };
+  assert.deepEqual([allowed('theirs'), allowed('ours')], [false, true]);
+});
+
 it('the list of connections is read as the switch writes it', () => {
   const dump = [
     'tcp,orig=(src=10.0.0.2,dst=10.0.0.1,sport=4000,dport=80),reply=(src=10.0.0.1,dst=10.0.0.2,sport=80,dport=4000),zone=2,mark=6,protoinfo=(state=SYN_SENT)',

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { SlicePort } from '@kvasir/api/agent/network-slice.ts';
 import type { NicSpec } from '@kvasir/api/agent/vm.ts';
 import { TestSwitch } from '@kvasir/ovs/testing/switch.ts';
 import { flatSlice } from '../flat-slice.ts';
 import { OvsNetworkDriver } from './driver.ts';
 import { runInside } from './testing.ts';
+import { connectionsOfPort } from './zone-limits.ts';
 
 describe('Open vSwitch network driver', () => {
   let ovs: TestSwitch;
@@ -133,6 +136,29 @@ describe('Open vSwitch network driver', () => {
     assert.deepEqual(await driver.attachPort(vmId, port), { device, offload: false });
     assert.ok(await served(device));
     for (const { nicId } of await driver.listPorts()) await driver.detachPort(nicId);
+  });
+
+  it('limits the connections of each port, also after the switch was restarted, and until the port is gone', async () => {
+    const limits = async (): Promise<string[]> => {
+      const control = join(ovs.directory, 'vswitchd.ctl');
+      const text = await ovs.exec(['ovs-appctl', '-t', control, 'dpctl/ct-get-limits']);
+      return text.split('\n').filter((line) => line.startsWith('zone='));
+    };
+    const port: SlicePort = {
+      ...{ nicId: randomUUID(), vmId, networkId, macAddress: '52:54:00:aa:00:02', addresses: [], name: null },
+      ...{ antiSpoofing: true, filtered: true, securityGroupIds: [], phase: 'active', connected: true },
+      ...{ qos: null, guestVlan: null, hardware: false },
+    };
+    const withPort = { ...flatSlice(networkId), ports: [port, { ...port, guestVlan: 7 }] };
+    const both = [1, 2].map((zone) => `zone=${zone},limit=${connectionsOfPort},count=0`);
+    await driver.apply(3, withPort);
+    assert.deepEqual(await limits(), both);
+    await ovs.stopSwitch();
+    ovs.startSwitch();
+    await driver.apply(4, withPort);
+    assert.deepEqual(await limits(), both);
+    await driver.apply(5, flatSlice(networkId));
+    assert.deepEqual(await limits(), []);
   });
 
   it('refuses a device of the same name that is no tap', async () => {

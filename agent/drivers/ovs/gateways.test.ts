@@ -10,6 +10,8 @@ import { runInside } from './testing.ts';
 
 const [external, blue] = [randomUUID(), randomUUID()];
 const outer = { macAddress: '52:54:00:0e:01:02', address: '203.0.113.10', floating: '203.0.113.20' };
+const provider = { macAddress: '52:54:00:0e:01:03', addresses: ['203.0.113.1'], name: null, vteps: [] };
+const [nicId, guestMac] = [randomUUID(), '52:54:00:0e:01:11'];
 const inner = { macAddress: '52:54:00:0e:01:01', address: '10.1.0.1' };
 
 function slice(): NetworkSlice {
@@ -17,7 +19,14 @@ function slice(): NetworkSlice {
   const vxlan = { ...outside.networks[0]!, networkId: blue, kind: 'vxlan' as const, segment: 5000 };
   return {
     ...outside,
-    networks: [...outside.networks, vxlan],
+    networks: [{ ...outside.networks[0]!, remotePorts: [provider] }, vxlan],
+    ports: [
+      {
+        ...{ nicId, vmId: randomUUID(), networkId: blue, macAddress: guestMac, addresses: ['10.1.0.11'] },
+        ...{ name: null, antiSpoofing: true, filtered: false, securityGroupIds: [], phase: 'active', connected: true },
+        ...{ qos: null, guestVlan: null, hardware: false },
+      },
+    ],
     routers: [
       {
         ...{ routerId: randomUUID(), name: 'edge', macAddress: inner.macAddress },
@@ -69,5 +78,20 @@ describe('gateways of routers', () => {
     assert.ok(await routesWithin());
     await driver.apply(2, slice());
     assert.deepEqual([await answersOutside(), await translating()], [[true, true], true]);
+  });
+
+  it('a trace follows a packet through the translation and out', async () => {
+    await driver.apply(3, slice());
+    await driver.attachPort(randomUUID(), { nicId, networkId: blue, macAddress: guestMac, model: 'virtio', mtu: 1400 });
+    const { verdict, to, hops } = await driver.trace({
+      from: { nicId },
+      packet: {
+        ...{ protocol: 6, sourceMac: guestMac, destinationMac: inner.macAddress },
+        ...{ sourceAddress: '10.1.0.11', destinationAddress: '198.51.100.9', sourcePort: 4000, destinationPort: 443 },
+      },
+    });
+    assert.deepEqual([verdict, to], ['sent', { uplink: 'default', networkId: external }], JSON.stringify(hops));
+    const translation = hops.filter(({ stage }) => stage === 'translation out').map(({ text }) => text);
+    assert.ok(translation.at(-1)?.includes(`nat(src=${outer.floating})`), translation.join('; '));
   });
 });

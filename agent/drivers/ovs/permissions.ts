@@ -1,6 +1,7 @@
 /** What the security groups of a slice allow, asked for a connection: the same answer as the flows that are made of them. */
 import type { NetworkSlice, SlicePort, SliceRule } from '@kvasir/api/agent/network-slice.ts';
 import { parseAddress, parseCidr, prefixMask } from '@kvasir/ovs/compile/addresses.ts';
+import { Strangers } from '@kvasir/ovs/compile/strangers.ts';
 import type { Connection } from './connections.ts';
 
 const withPorts: readonly number[] = [6, 17, 132];
@@ -9,8 +10,10 @@ const icmpOf = { ipv4: 1, ipv6: 58 } as const;
 export class Permissions {
   readonly #rules: ReadonlyMap<string, readonly SliceRule[]>;
   readonly #members: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly #strangers: Strangers;
 
-  constructor(slice: Pick<NetworkSlice, 'groups' | 'addressSets'>) {
+  constructor(slice: Pick<NetworkSlice, 'ports' | 'networks' | 'groups' | 'addressSets'>) {
+    this.#strangers = new Strangers(slice);
     this.#rules = new Map(slice.groups.map(({ groupId, rules }) => [groupId, rules]));
     this.#members = new Map(slice.addressSets.map(({ groupId, addresses }) => [groupId, new Set(addresses)]));
   }
@@ -19,11 +22,12 @@ export class Permissions {
   allow(port: SlicePort, connection: Connection): boolean {
     if (!port.filtered) return true;
     return port.securityGroupIds.some((groupId) =>
-      (this.#rules.get(groupId) ?? []).some((rule) => this.#allows(rule, connection)),
+      (this.#rules.get(groupId) ?? []).some((rule) => this.#allows(rule, connection, port)),
     );
   }
 
-  #allows(rule: SliceRule, { opened, protocol, source, destination, destinationPort, icmp }: Connection): boolean {
+  #allows(rule: SliceRule, connection: Connection, port: SlicePort): boolean {
+    const { opened, protocol, source, destination, destinationPort, icmp } = connection;
     const remote = parseAddress(opened === 'in' ? source : destination);
     if (rule.direction !== opened || rule.family !== remote.family) return false;
     if (rule.protocol !== null && rule.protocol !== protocol) return false;
@@ -37,7 +41,10 @@ export class Permissions {
       if (code !== null && icmp.code !== code) return false;
     }
     if (rule.remote === null) return true;
-    if ('groupId' in rule.remote) return this.#isMember(rule.remote.groupId, opened === 'in' ? source : destination);
+    if ('groupId' in rule.remote) {
+      const address = opened === 'in' ? source : destination;
+      return this.#isMember(rule.remote.groupId, address) && !this.#strangers.has(port, remote);
+    }
     const cidr = parseCidr(rule.remote.cidr);
     return cidr.family === remote.family && (remote.value & prefixMask(cidr.family, cidr.prefixLength)) === cidr.value;
   }

@@ -3,7 +3,7 @@
  * changes, when the database changes under it, when the switch came back or its flows are not ours any more; a failed round is
  * tried again. What it does never depends on why it was woken.
  *
- * Order within a round: numbers on disk, rows in one transaction, flows in one bundle, then sessions that lost their
+ * Order within a round: numbers on disk, rows in one transaction, limits, flows in one bundle, then sessions that lost their
  * permission. A port that the flows do not know yet forwards nothing, so nothing is open meanwhile.
  */
 import type { NetworkSlice } from '@kvasir/api/agent/network-slice.ts';
@@ -36,6 +36,7 @@ import type { PendingCuts } from './pending-cuts.ts';
 import { Sessions } from './sessions.ts';
 import type { TraceScene } from './trace.ts';
 import { Waiters } from './waiters.ts';
+import type { ZoneLimits } from './zone-limits.ts';
 
 export interface KeeperOptions extends SwitchOptions {
   readonly db: OvsdbClient;
@@ -44,6 +45,7 @@ export interface KeeperOptions extends SwitchOptions {
   /** A command to ovs-vswitchd. */
   readonly ask: (command: string, ...args: readonly string[]) => Promise<string>;
   readonly cuts: PendingCuts;
+  readonly limits: ZoneLimits;
   /** What the switch decided once it repeats for a while; a mirror counts for running streams only after this. */
   readonly purgeCache: () => Promise<void>;
   /** Puts in order what lies in the kernel, after the rows. */
@@ -169,7 +171,7 @@ export class SwitchKeeper {
     await this.ready(rowsTimeoutMs);
     if (this.#slice === null) return this.#removeUnplugged();
     const slice = this.#slice;
-    const { numbers, db, cuts } = this.#options;
+    const { numbers, db, cuts, limits } = this.#options;
     await cuts.load();
     const keys = new Set([
       ...slice.ports.map(({ nicId }) => nicId),
@@ -187,6 +189,7 @@ export class SwitchKeeper {
       if (changesMirrors(operations)) await this.#options.purgeCache();
     }
     await this.#options.tendKernel(this.rows, bridges, slice);
+    await limits.keep(numbering.numbers);
     const local = this.#local(slice);
     const program = () => this.#options.program(compile(cuts.addedTo(slice), local));
     await program();
@@ -199,6 +202,7 @@ export class SwitchKeeper {
     this.#sessions.note(before, slice, numbering.releasedZones);
     const { ports, routers } = numbering.numbers;
     await this.#sessions.end(slice, { ...ports, ...routers }, program);
+    await limits.drop(numbering.releasedZones);
     await numbers.flushed(numbering.releasedZones);
     await cuts.settle(before, slice);
     this.#programmed = cuts.addedTo(slice);

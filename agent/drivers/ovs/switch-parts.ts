@@ -19,6 +19,7 @@ import { PendingCuts } from './pending-cuts.ts';
 import { Services } from './services.ts';
 import { SwitchKeeper } from './switch-keeper.ts';
 import { VtepNeighbours } from './vtep-neighbours.ts';
+import { ZoneLimits } from './zone-limits.ts';
 
 export interface OvsNetworkOptions {
   /** Default `/run/openvswitch/db.sock`; the switch's other sockets are beside it. */
@@ -35,6 +36,8 @@ export interface OvsNetworkOptions {
   readonly numbersFile?: string;
   /** Where cut sessions are kept until the manager knows them; default: nowhere, for tests. */
   readonly cutsFile?: string;
+  /** How many a port may have open; default: see `ZoneLimits`. */
+  readonly connectionsPerPort?: number;
   /** What guests are told of themselves; default: no metadata and no names are served. */
   readonly metadataOf?: (vmId: string) => VmMetadata | undefined;
   /** How `ip` and `nft` are run; for tests that work in a network namespace of their own. */
@@ -83,6 +86,8 @@ export function switchParts(options: OvsNetworkOptions): SwitchParts {
     tunnelAddress: options.tunnelAddress?.includes('/') === true ? options.tunnelAddress : null,
   });
   const control = new Unixctl({ runDirectory: dirname(socketPath) });
+  const ask = (command: string, ...args: readonly string[]) => control.call(command, ...args);
+  const log = options.log ?? (() => undefined);
   const cuts = new PendingCuts(options.cutsFile ?? null);
   const vteps =
     !hush || uplinkBridge === null || tunnelAddress === null
@@ -109,16 +114,17 @@ export function switchParts(options: OvsNetworkOptions): SwitchParts {
     numbers: new LocalNumbers(options.numbersFile ?? null),
     program: (table) => flows.program(table),
     purgeCache: () => control.purgeRevalidators(),
-    ask: (command, ...args) => control.call(command, ...args),
+    ask,
     cuts,
+    limits: new ZoneLimits({ ask, log, perPort: options.connectionsPerPort }),
     tendKernel: async (rows, bridges, slice) => {
       await kernel.tend(rows, bridges);
       if (uplinkBridge !== null) vteps?.meet(slice, switchLife(rows, uplinkBridge));
       // Guests without metadata are better off than guests without a network.
-      await services?.open().catch((error: unknown) => options.log?.('metadata is not served', error));
+      await services?.open().catch((error: unknown) => log('metadata is not served', error));
     },
     neighbours,
-    log: options.log ?? (() => undefined),
+    log,
   });
   const directory = () => keeper.directory;
   const answers = new PacketAnswers({

@@ -51,7 +51,7 @@ function mirrorColumns(mirror: WantedMirror, ports: Refs): Row | null {
     select_src_port: set(from),
     select_dst_port: set(to),
     select_all: false,
-    select_vlan: set([]),
+    select_vlan: set(mirror.vlan === null ? [] : [mirror.vlan]),
     output_port: output,
     output_vlan: set([]),
   };

@@ -158,40 +158,57 @@ function own(name: string, type: WantedInterface['type']): WantedInterface {
   return { name, type, options: {}, externalIds: { kvasir: 'port' }, number: null };
 }
 
-/** A mirror towards a NIC of another host is that host's to receive: nothing can be copied to it from here but over GRE. */
+/**
+ * A mirror towards a NIC of another host is that host's to receive: nothing can be copied to it from here but over GRE. A network may
+ * be the untagged frames of one tap and a VLAN of another, which is a trunk: then each of these is a row of its own.
+ */
 function wantedMirror(input: SwitchInput, mirror: SliceMirror, ports: WantedPort[]): WantedMirror[] {
-  const { sources, target } = mirror;
-  const nicIds =
-    'nicIds' in sources
-      ? sources.nicIds
-      : input.slice.ports.filter(({ networkId }) => networkId === sources.networkId).map(({ nicId }) => nicId);
+  const { target, direction } = mirror;
   const here = new Set(input.plugged.map(({ nicId }) => nicId));
-  const devices = [...new Set(nicIds)].filter((nicId) => here.has(nicId)).map(deviceName);
-  if (devices.length === 0) return [];
-  let output: string;
-  if ('nicId' in target) {
-    if (!here.has(target.nicId)) return [];
-    output = deviceName(target.nicId);
-  } else {
-    output = `kvmir${shortened(mirror.mirrorId)}`;
-    const erspan: Record<string, string> = target.remote === 'erspan' ? { erspan_ver: '1', erspan_idx: '1' } : {};
-    ports.push(
-      plainPort({
-        ...own(output, target.remote),
-        options: { remote_ip: target.address, key: String(target.key), ...erspan },
-        number: numberOf(input, mirror.mirrorId),
-      }),
-    );
+  if ('nicId' in target && !here.has(target.nicId)) return [];
+  const output = 'nicId' in target ? deviceName(target.nicId) : `kvmir${shortened(mirror.mirrorId)}`;
+  const sources = [...mirrorSources(mirror, input.slice)].flatMap(([vlan, nicIds]) => {
+    const devices = [...nicIds].filter((nicId) => here.has(nicId)).map(deviceName);
+    const others = devices.filter((device) => device !== output);
+    return others.length === 0 ? [] : [{ vlan, devices: others }];
+  });
+  if (sources.length === 0) return [];
+  if ('remote' in target) ports.push(collector(input, mirror.mirrorId, output, target));
+  return sources.map(({ vlan, devices }) => ({
+    name: mirrorPrefix + mirror.mirrorId + (vlan === null || vlan === 0 ? '' : `-${vlan}`),
+    fromPorts: direction === 'in' ? [] : devices,
+    toPorts: direction === 'out' ? [] : devices,
+    vlan,
+    output,
+  }));
+}
+
+/** By the tag that a guest's frames have on its tap, see `WantedMirror`: a port is copied with all its VLANs. */
+function mirrorSources({ sources }: SliceMirror, slice: NetworkSlice): Map<number | null, Set<string>> {
+  if ('nicIds' in sources) return new Map([[null, new Set(sources.nicIds)]]);
+  const found = new Map<number | null, Set<string>>();
+  for (const { nicId, networkId, guestVlan } of slice.ports) {
+    if (networkId !== sources.networkId) continue;
+    const tag = guestVlan ?? 0;
+    found.set(tag, (found.get(tag) ?? new Set()).add(nicId));
   }
-  const sourceDevices = devices.filter((device) => device !== output);
-  return [
-    {
-      name: mirrorPrefix + mirror.mirrorId,
-      fromPorts: mirror.direction === 'in' ? [] : sourceDevices,
-      toPorts: mirror.direction === 'out' ? [] : sourceDevices,
-      output,
-    },
-  ];
+  return found;
+}
+
+type Collector = Extract<SliceMirror['target'], { readonly remote: unknown }>;
+
+function collector(
+  input: SwitchInput,
+  mirrorId: string,
+  name: string,
+  { remote, address, key }: Collector,
+): WantedPort {
+  const erspan: Record<string, string> = remote === 'erspan' ? { erspan_ver: '1', erspan_idx: '1' } : {};
+  return plainPort({
+    ...own(name, remote),
+    options: { remote_ip: address, key: String(key), ...erspan },
+    number: numberOf(input, mirrorId),
+  });
 }
 
 function numberOf(input: SwitchInput, key: string): number | null {

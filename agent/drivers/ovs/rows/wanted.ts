@@ -36,6 +36,8 @@ export interface WantedMirror {
   /** Names of ports of the same bridge. */
   readonly fromPorts: readonly string[];
   readonly toPorts: readonly string[];
+  /** Only frames with this tag on these ports; 0: without one; null: all. */
+  readonly vlan: number | null;
   readonly output: string;
 }
 
