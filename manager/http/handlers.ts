@@ -39,7 +39,7 @@ import * as event from '../services/events.ts';
 import * as fenceDevice from '../services/fence-devices.ts';
 import * as hostPower from '../services/host-power.ts';
 import * as ha from '../services/ha.ts';
-import { confirmHostOff } from '../services/host-confirm-off.ts';
+import { takeOperatorWord } from '../services/operator-word.ts';
 import * as hostStandby from '../services/host-standby.ts';
 import * as hostMaintenance from '../services/host-maintenance.ts';
 import * as host from '../services/hosts.ts';
@@ -124,7 +124,7 @@ export const handlers: readonly Handler[] = [
   reading(hostOperations.list, host.listHosts),
   reading(hostOperations.get, host.getHost),
   changing(hostOperations.update, host.updateHost),
-  changing(hostOperations.confirmOff, confirmHostOff),
+  changing(hostOperations.confirmOff, takeOperatorWord),
   opening(hostOperations.delete, host.deleteHost),
   reading(hostOperations.domains, host.listHostDomains),
   opening(hostOperations.createJoinToken, host.createJoinToken),

@@ -1,6 +1,7 @@
 /** An operator's word that a host is off, through the API: when it is refused, and what it allows. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { clusterOperations } from '@kvasir/api/resources/cluster.ts';
 import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { validProof } from '../store/fence-proofs.ts';
 import { hostHa, setHostHa } from '../store/host-ha.ts';
@@ -58,6 +59,18 @@ forEachDatabase('an operator’s word', (open) => {
       await hostHa.remove(tx, { hostId: api.h1.id });
     });
     assert.equal(await validProof(api.world.store.db, api.h1.id), undefined);
+  });
+
+  it('takes no word where the policy of the cluster leaves it out', async () => {
+    await loseH1();
+    const fencing = (...ha: ('ipmi' | 'lease' | 'operator')[]) =>
+      admin().call(clusterOperations.update, { params: { cluster: 'default' }, body: { ha: { fencing: ha } } });
+    await fencing('ipmi', 'lease');
+    await assert.rejects(confirmOff(), refused('unsupported', /ha\.fencing.* of cluster "default" .*\(ipmi, lease\)/));
+    await fencing();
+    await assert.rejects(confirmOff(), refused('unsupported', /\(nothing\)/));
+    assert.equal(await validProof(api.world.store.db, api.h1.id), undefined);
+    await fencing('ipmi', 'lease', 'operator');
   });
 
   it('takes a word about a silent host, and starts VMs elsewhere by it', async () => {
