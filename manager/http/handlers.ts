@@ -39,6 +39,7 @@ import * as event from '../services/events.ts';
 import * as fenceDevice from '../services/fence-devices.ts';
 import * as hostPower from '../services/host-power.ts';
 import * as ha from '../services/ha.ts';
+import { drillHost, explainVm } from '../services/ha-rehearsal.ts';
 import { takeOperatorWord } from '../services/operator-word.ts';
 import * as hostStandby from '../services/host-standby.ts';
 import * as hostMaintenance from '../services/host-maintenance.ts';
@@ -148,8 +149,8 @@ export const handlers: readonly Handler[] = [
 
   reading(haOperations.list, ha.listIncidents),
   reading(haOperations.get, ha.getIncident),
-  reading(haOperations.explain, ha.explainVm),
-  reading(haOperations.drill, ha.drillHost),
+  reading(haOperations.explain, explainVm),
+  reading(haOperations.drill, drillHost),
 
   reading(poolOperations.list, pool.listPools),
   reading(poolOperations.get, pool.getPool),

@@ -53,13 +53,13 @@ export function haApi(open: OpenStore) {
       return h2;
     },
     admin,
-    /** On h1, running and wanted to, unless said otherwise; h1 has told of it. */
+    /** On h1, running and wanted to, unless said otherwise; its host has told of it. */
     async vm(name: string, facts: Partial<VmRow> = {}): Promise<VmRow> {
       return await world.store.transaction(async (tx) => {
         const row = await insertVm(tx, projectId, name, clusterId, { hostId: h1.id, ...facts });
         const state = facts.state === 'unknown' || facts.state === undefined ? 'running' : facts.state;
         const seen = { name, state, managed: true, vmId: row.id, seenAt: 1 };
-        await hostDomains.insert(tx, { hostId: h1.id, domainId: row.id, ...seen });
+        await hostDomains.insert(tx, { hostId: row.hostId!, domainId: row.id, ...seen });
         return row;
       });
     },
