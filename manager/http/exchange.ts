@@ -10,6 +10,7 @@ import { recordAudit } from '../services/audit.ts';
 import { authenticate } from '../services/authentication.ts';
 import type { Actor, Call, Change, Environment, OpenCall, Scope } from '../services/call.ts';
 import { hashRequest, type IdempotentRequest, recallAnswer, rememberAnswer } from '../services/idempotency.ts';
+import { type Leads, requireLead } from '../services/leading.ts';
 import type { Handler } from './handler.ts';
 import { bearerToken, idempotencyKey, ifMatchRevision } from './headers.ts';
 import type { CheckedRequest } from './validation.ts';
@@ -45,6 +46,11 @@ export class Exchange {
     const { op } = this.#handler;
     if (op.access !== 'public') this.#actor = await authenticate(this.#env, bearerToken(this.#request.headers));
     this.#scope.checked = checkSystemAccess(op.access, this.#call(undefined));
+  }
+
+  /** @throws not-leader */
+  async requireLead(leads: Leads): Promise<void> {
+    await requireLead(this.#env, leads, this.#actor);
   }
 
   /** Runs the service; the answer is that of the schema (binary operations: the bytes). */

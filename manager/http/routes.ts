@@ -4,12 +4,19 @@ import type { KvasirError } from '@kvasir/api/errors.ts';
 import type { Operation } from '@kvasir/api/operation.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Environment } from '../services/call.ts';
+import type { Leads } from '../services/leading.ts';
 import { Exchange } from './exchange.ts';
 import type { Handler } from './handler.ts';
 import { etag } from './headers.ts';
 import type { Metrics } from './metrics.ts';
 import { sendProblem, toKvasirError } from './problems.ts';
 import { requestValidator } from './validation.ts';
+
+/** What routes are told of the rest of the server. */
+export interface Around {
+  readonly metrics: Metrics;
+  readonly leads: Leads;
+}
 
 const exchanges = new WeakMap<FastifyRequest, Exchange>();
 
@@ -18,16 +25,11 @@ export function exchangeOf(request: FastifyRequest): Exchange | undefined {
   return exchanges.get(request);
 }
 
-export function addRoutes(
-  app: FastifyInstance,
-  env: Environment,
-  handlers: readonly Handler[],
-  metrics: Metrics,
-): void {
-  for (const handler of handlers) addRoute(app, env, handler, metrics);
+export function addRoutes(app: FastifyInstance, env: Environment, handlers: readonly Handler[], around: Around): void {
+  for (const handler of handlers) addRoute(app, env, handler, around);
 }
 
-function addRoute(app: FastifyInstance, env: Environment, handler: Handler, metrics: Metrics): void {
+function addRoute(app: FastifyInstance, env: Environment, handler: Handler, { metrics, leads }: Around): void {
   const { op } = handler;
   const validate = requestValidator(op);
   app.route({
@@ -37,6 +39,7 @@ function addRoute(app: FastifyInstance, env: Environment, handler: Handler, metr
       const exchange = new Exchange(env, handler, request);
       exchanges.set(request, exchange);
       await exchange.admit();
+      if (handler.onlyLeader === true) await exchange.requireLead(leads);
     },
     handler: async (request, reply) => {
       const exchange = exchanges.get(request)!;
