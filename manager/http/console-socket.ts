@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws';
 import type { Environment } from '../services/call.ts';
+import { hiddenHosts } from '../services/host-names.ts';
 import { type Leads, requireLead } from '../services/leading.ts';
 import type { ConsoleGrant } from '../services/console-tickets.ts';
 import { toKvasirError } from './problems.ts';
@@ -36,6 +37,12 @@ export function addConsoleSocket(app: FastifyInstance, env: Environment, { metri
           client.once('close', () => metrics.streams(-1));
           void join(client, bytes, app.log);
         });
+      })
+      .catch(async (thrown: unknown) => {
+        const error = toKvasirError(thrown, app.log);
+        // A ticket does not tell whether an operator holds it.
+        const hidden = await hiddenHosts(env.store.db, undefined);
+        refuse(socket, hidden?.error(error) ?? error);
       })
       .catch((error: unknown) => refuse(socket, toKvasirError(error, app.log)));
   });

@@ -9,6 +9,7 @@ import { checkSystemAccess } from '../services/access.ts';
 import { recordAudit } from '../services/audit.ts';
 import { authenticate } from '../services/authentication.ts';
 import type { Actor, Call, Change, Environment, OpenCall, Scope } from '../services/call.ts';
+import { hiddenHosts, saysWords } from '../services/host-names.ts';
 import { hashRequest, type IdempotentRequest, recallAnswer, rememberAnswer } from '../services/idempotency.ts';
 import { type Leads, requireLead } from '../services/leading.ts';
 import type { Handler } from './handler.ts';
@@ -74,6 +75,17 @@ export class Exchange {
       if (thrown instanceof EarlierAnswer) return thrown.answer;
       throw thrown;
     }
+  }
+
+  /** An answer as this actor may read it. */
+  async told(answer: unknown): Promise<unknown> {
+    if (!saysWords(answer)) return answer;
+    return (await hiddenHosts(this.#env.store.db, this.#actor))?.answer(answer) ?? answer;
+  }
+
+  async toldError(error: KvasirError): Promise<KvasirError> {
+    if (!this.#actor) return error;
+    return (await hiddenHosts(this.#env.store.db, this.#actor))?.error(error) ?? error;
   }
 
   /** Audits what was not audited together with a change: refusals, and changes that touch no table. */

@@ -45,11 +45,11 @@ function addRoute(app: FastifyInstance, env: Environment, handler: Handler, { me
       const exchange = exchanges.get(request)!;
       const answer = await exchange.answer(validate(op.transport === 'sse' ? resumed(request) : request));
       await exchange.ended(op.status, undefined);
-      return send(reply, op, answer);
+      return send(reply, op, op.transport === 'json' ? await exchange.told(answer) : answer);
     },
     errorHandler: (thrown, request, reply) => {
       const error = toKvasirError(thrown, request.log);
-      void auditRefusal(request, error).then(() => sendProblem(reply, error));
+      void refuse(request, error).then((told) => sendProblem(reply, told));
     },
     onResponse: async (_request, reply) => {
       metrics.requestEnded(op.id, reply.statusCode, reply.elapsedTime / 1000);
@@ -65,11 +65,19 @@ function resumed(request: FastifyRequest): { params: unknown; query: unknown; bo
   return { params, body, query: last === undefined ? query : { ...query, after: last } };
 }
 
-async function auditRefusal(request: FastifyRequest, error: KvasirError): Promise<void> {
+/** Audits it; answers what is told of it. */
+async function refuse(request: FastifyRequest, error: KvasirError): Promise<KvasirError> {
+  const exchange = exchanges.get(request);
   try {
-    await exchanges.get(request)?.ended(error.status, error);
+    await exchange?.ended(error.status, error);
   } catch (cause) {
     request.log.error({ err: cause }, 'a refusal could not be audited');
+  }
+  try {
+    return (await exchange?.toldError(error)) ?? error;
+  } catch (cause) {
+    // The database is away, and with it what must not be told.
+    return toKvasirError(cause, request.log);
   }
 }
 

@@ -11,6 +11,7 @@ import { eventsAfter, lastEventSeq } from '../store/events.ts';
 import { oldestEvents } from '../store/pruning.ts';
 import type { Call, OpenService } from './call.ts';
 import { eventProjectIds, eventView } from './events.ts';
+import { hiddenHosts } from './host-names.ts';
 
 const heartbeatMs = 15_000;
 const recheckMs = 30_000;
@@ -33,6 +34,7 @@ async function* messages(
   signal: AbortSignal,
 ): AsyncGenerator<string> {
   const { feed, clock } = call.env;
+  let { actor } = call;
   let projectIds = allowed;
   let seq = from;
   let checkedAt = clock.now();
@@ -40,7 +42,7 @@ async function* messages(
   yield ': Kvasir events\nretry: 1000\n\n';
   while (!signal.aborted && !feed.closed) {
     if (clock.now() - checkedAt >= recheckMs) {
-      const actor = await call.reauthenticate();
+      actor = await call.reauthenticate();
       if (!actor) return;
       projectIds = await eventProjectIds({ ...call, actor }, project);
       checkedAt = clock.now();
@@ -55,7 +57,9 @@ async function* messages(
       seq = next - 1;
       continue;
     }
-    for (const row of rows) yield `id: ${row.seq}\ndata: ${JSON.stringify(eventView(row))}\n\n`;
+    const hidden = rows.length === 0 ? undefined : await hiddenHosts(call.db, actor);
+    for (const row of rows)
+      yield `id: ${row.seq}\ndata: ${JSON.stringify(hidden?.answer(eventView(row)) ?? eventView(row))}\n\n`;
     // What was committed up to `last` and did not come is not for this watcher.
     seq = rows.length === batch ? rows.at(-1)!.seq : Math.max(seq, last, rows.at(-1)?.seq ?? 0);
     const quietMs = Math.abs(clock.now() - saidAt);
