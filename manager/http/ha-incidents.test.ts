@@ -8,7 +8,7 @@ import { hosts } from '../store/hosts.ts';
 import { tasks } from '../store/tasks.ts';
 import { enqueueTask } from '../tasks/enqueue.ts';
 import { forEachDatabase } from '../testing/databases.ts';
-import { haApi, query } from './testing/ha-api.ts';
+import { haApi } from './testing/ha-api.ts';
 import { insertHost } from './testing/inventory.ts';
 import { refused } from './testing/refused.ts';
 
