@@ -10,7 +10,7 @@
 import { apiPrefix } from './contract.ts';
 import { errorFromWire, KvasirError, type Problem } from './errors.ts';
 import type { Operation, RequestOf, ResponseOf } from './operation.ts';
-import { type Event, eventOperations } from './resources/event.ts';
+import { type Event, type EventGap, eventOperations } from './resources/event.ts';
 import type { Page } from './schema.ts';
 import { followEvents } from './event-follow.ts';
 
@@ -59,6 +59,8 @@ export interface WatchOptions {
   readonly signal?: AbortSignal;
   /** Told of each lost connection before the next attempt. */
   readonly onReconnect?: (cause: Error) => void;
+  /** Told of events that are missing because they are no longer kept; left out: they end the watch with an error. */
+  readonly onGap?: (gap: EventGap) => void;
 }
 
 export interface Client {

@@ -1,10 +1,12 @@
 /**
  * Follows the event stream across lost connections. The one promise: each event comes once, in order of `seq`, without a
- * gap. It holds because every connection resumes after the last event handed out, and because "from now on" is first
- * turned into a number: so events of the moment before the first connection stands are not lost either.
+ * gap that nobody is told of. It holds because every connection resumes after the last event handed out or passed by, and
+ * because "from now on" is first turned into a number: so events of the moment before the first connection stands are not
+ * lost either.
  */
 import { readEventStream } from './event-stream.ts';
-import type { Event } from './resources/event.ts';
+import { KvasirError } from './errors.ts';
+import type { Event, EventGap } from './resources/event.ts';
 
 export interface EventSource {
   /** `seq` of the newest event, 0 when there is none. */
@@ -24,6 +26,8 @@ export async function* followEvents(
     readonly after?: number;
     readonly signal?: AbortSignal;
     readonly onReconnect?: (cause: Error) => void;
+    /** Left out: a gap ends it. */
+    readonly onGap?: (gap: EventGap) => void;
   },
   source: EventSource,
 ): AsyncGenerator<Event> {
@@ -40,7 +44,17 @@ export async function* followEvents(
       everConnected = true;
       for await (const message of readEventStream(watchSilence(body, connection))) {
         delayMs = firstDelayMs;
-        if (message.data === '') continue;
+        if (message.data === '') {
+          after = Math.max(after, Number(message.id) || 0);
+          continue;
+        }
+        if (message.event === 'gap') {
+          const gap = JSON.parse(message.data) as EventGap;
+          if (options.onGap === undefined) throw missing(gap);
+          options.onGap(gap);
+          after = gap.next - 1;
+          continue;
+        }
         const event = JSON.parse(message.data) as Event;
         if (!(event.seq > after)) continue;
         after = event.seq;
@@ -59,6 +73,12 @@ export async function* followEvents(
     await pause(delayMs * (0.5 + Math.random() / 2), ended);
     delayMs = Math.min(delayMs * 2, longestDelayMs);
   }
+}
+
+function missing({ after, next }: EventGap): KvasirError {
+  const reason =
+    next > after ? `the events ${after + 1} to ${next - 1} are no longer kept` : `there is no event ${after}`;
+  return new KvasirError('invalid-request', { reason });
 }
 
 async function* watchSilence(body: AsyncIterable<Uint8Array>, connection: AbortController) {

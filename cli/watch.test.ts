@@ -74,6 +74,65 @@ test('an answer that trying again would not change ends the watch', async () => 
   assert.equal(calls, 3);
 });
 
+/** After what it has the events of two hours are gone. */
+function forgetful(manager: FakeManager) {
+  manager.answer('event.watch', ({ query }, response) => {
+    const after = Number(query.after);
+    const gap = { after, next: 12 };
+    response.end(after < 11 ? `id: 11\nevent: gap\ndata: ${JSON.stringify(gap)}\n\n${block(12)}` : block(after + 1));
+    return taken;
+  });
+}
+
+test('a gap is told before the events after it, and is not asked for again', async () => {
+  await using manager = await startFakeManager();
+  forgetful(manager);
+  const seen: unknown[] = [];
+  const onGap = (gap: unknown) => void seen.push(gap);
+  for await (const { seq } of createClient({ baseUrl: manager.url }).watchEvents({ after: 4, onGap })) {
+    seen.push(seq);
+    if (seq === 14) break;
+  }
+  assert.deepEqual(seen, [{ after: 4, next: 12 }, 12, 13, 14]);
+});
+
+test('a gap ends a watch that cares for none', async () => {
+  await using manager = await startFakeManager();
+  forgetful(manager);
+  const watch = createClient({ baseUrl: manager.url }).watchEvents({ after: 4 });
+  await assert.rejects(watch.next(), (error: unknown) => {
+    assert.ok(error instanceof KvasirError && error.code === 'invalid-request');
+    assert.match(error.message, /events 5 to 11 are no longer kept/);
+    return true;
+  });
+  assert.equal(manager.requests.length, 1);
+});
+
+test('what the manager says of how far it is counts after the next connection', async () => {
+  await using manager = await startFakeManager();
+  const asked: unknown[] = [];
+  manager.answer('event.watch', ({ query }, response) => {
+    asked.push(query.after);
+    response.end(asked.length === 1 ? ': heartbeat\nid: 40\n\n' : block(41));
+    return taken;
+  });
+  assert.equal((await createClient({ baseUrl: manager.url }).watchEvents({ after: 4 }).next()).value?.seq, 41);
+  assert.deepEqual(asked, ['4', '40']);
+});
+
+test('kvasir event list --follow says which events are missing', async () => {
+  await using manager = await startFakeManager();
+  forgetful(manager);
+  const interruption = new AbortController();
+  const { stdout, stderr } = await runCli(['event', 'list', '--follow', '--after', '4'], {
+    env: { KVASIR_URL: manager.url },
+    interrupted: interruption.signal,
+    onOutput: () => interruption.abort(),
+  });
+  assert.match(stdout, /^12 /);
+  assert.equal(stderr, 'events 5 to 11 are missing: the manager no longer keeps them\n');
+});
+
 test('kvasir event list --follow prints each event as it comes', async () => {
   await using manager = await startFakeManager();
   cutAfterTwo(manager, []);

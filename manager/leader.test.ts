@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Clock } from '@kvasir/api/clock.ts';
 import { Leadership } from './leader.ts';
-import { isDeadProcess, processIdentity } from './process-identity.ts';
+import { isDeadProcess, managerName, processIdentity } from './process-identity.ts';
 import type { Store } from './store/database.ts';
 import { acquireLeadership, currentEpoch } from './store/leader.ts';
 import { forEachDatabase } from './testing/databases.ts';
@@ -115,7 +115,9 @@ forEachDatabase('the leader', (open) => {
 });
 
 test('a process is dead only when that is certain', () => {
-  const mine = processIdentity();
+  const mine = processIdentity(8080);
+  assert.match(managerName(mine) ?? '', /^[^/]+:8080$/);
+  assert.equal(managerName('boot/ns/1/2'), undefined, 'of an older version');
   assert.equal(isDeadProcess(mine), false);
   const [boot, pids, , start] = mine.split('/');
   assert.equal(isDeadProcess([boot, pids, 2 ** 30, start].join('/')), true);

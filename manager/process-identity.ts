@@ -1,12 +1,19 @@
 /**
  * Names this process so that a later one on the same machine can tell that it is dead: boot, process-id namespace, id and start
- * time. With SQLite the next manager need not wait for the lease of one that was killed.
+ * time. With SQLite the next manager need not wait for the lease of one that was killed. Behind that stands how people find it.
  */
 import { readFileSync, readlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
 
-/** `boot/namespace/pid/start` */
-export function processIdentity(): string {
-  return [bootId(), namespace(), process.pid, startTime(process.pid)].join('/');
+/** `boot/namespace/pid/start/name`. `port`: of its API; 0: any free one. */
+export function processIdentity(port = 0): string {
+  const name = port === 0 ? hostname() : `${hostname()}:${port}`;
+  return [bootId(), namespace(), process.pid, startTime(process.pid), name].join('/');
+}
+
+/** The machine and the port of the manager with this identity; undefined: it does not say. */
+export function managerName(identity: string): string | undefined {
+  return identity.split('/')[4];
 }
 
 /** True only when it is certain: the same boot and namespace, and no such process. */

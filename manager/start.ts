@@ -86,7 +86,7 @@ async function compose(
     ids,
     version: await ownVersion(),
     spool,
-    holder: processIdentity(),
+    holder: processIdentity(options.listen.port),
     secrets: await SecretBox.open(dataFolder),
     isDead: isDeadProcess,
     listen: options.agentListen,
@@ -94,8 +94,9 @@ async function compose(
     log: note,
   });
   undo.push(() => core.stop());
-  const { env, hosts } = core;
-  const app = await createServer(env, { logger: log, tls: options.tls });
+  const { env, hosts, leadership } = core;
+  const leads = (): boolean => leadership.epoch !== undefined;
+  const app = await createServer(env, { logger: log, tls: options.tls, leads });
   undo.push(async () => {
     env.feed.close();
     await app.close();

@@ -20,6 +20,14 @@ export const Event = closed({
 });
 export type Event = Static<typeof Event>;
 
+/** Sent in a watch as `event: gap` when what follows does not follow `after`: nothing between is kept, or numbers began anew. */
+export const EventGap = closed({
+  after: Type.Integer({ minimum: 0 }),
+  /** Number of the oldest event that may still come. */
+  next: Type.Integer({ minimum: 1 }),
+});
+export type EventGap = Static<typeof EventGap>;
+
 export const AuditEntry = closed({
   id: Id,
   at: Timestamp,
@@ -53,13 +61,14 @@ export const eventOperations = resource('event', {
   watch: operation({
     method: 'GET',
     path: '/events',
-    summary: 'Watch events as they happen (server-sent events); `after` resumes without a gap',
+    summary:
+      'Watch events as they happen (server-sent events); `after` resumes without a gap, or a message `event: gap` says first which are no longer kept',
     access: 'session',
     query: closed({
       after: Type.Optional(
         Type.Integer({
           minimum: 0,
-          description: 'Last seq seen; left out: only new events. Last-Event-ID does the same',
+          description: 'Last seq seen; 0: all that are kept; left out: only new events. Last-Event-ID does the same',
         }),
       ),
       project: Type.Optional(NameOrId),

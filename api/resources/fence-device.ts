@@ -156,10 +156,14 @@ export const hostPowerOperations = resource('hostPower', {
     method: 'POST',
     path: '/hosts/{host}/power-off',
     summary:
-      'Switch a host off at once by its fence device; refused while VMs run there, or may run there, unless forced',
+      'Switch a host off at once by its fence device; refused while VMs run there, may run there or are on their way there, unless forced',
     access: 'system.admin',
     params: hostParams,
-    body: closed({ force: Type.Optional(Type.Boolean({ description: 'Also with VMs on it: they lose their power' })) }),
+    body: closed({
+      force: Type.Optional(
+        Type.Boolean({ description: 'Also with VMs on it, or on their way to it: they lose their power' }),
+      ),
+    }),
     response: PowerState,
     status: 200,
     idempotent: false,

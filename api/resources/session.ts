@@ -82,7 +82,16 @@ export const apiTokenOperations = resource('apiToken', {
     path: '/api-tokens',
     summary: 'Make an API token; its secret is shown only once',
     access: 'session',
-    body: closed({ name: Name, lifetimeDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650 })) }),
+    body: closed({
+      name: Name,
+      lifetimeDays: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: 3650,
+          description: 'Left out: it does not end; made with another API token, it ends with that one at the latest',
+        }),
+      ),
+    }),
     response: closed({ apiToken: ApiToken, secret: Type.String() }),
     idempotent: false,
     cli: { positional: 'name' },

@@ -1,5 +1,5 @@
-/** `kvasir event list --follow`: events as they happen, across restarts of the manager, without a gap. */
-import type { Event } from '@kvasir/api/resources/event.ts';
+/** `kvasir event list --follow`: events as they happen, across restarts of the manager; what is missing is said. */
+import type { Event, EventGap } from '@kvasir/api/resources/event.ts';
 import type { Command } from 'commander';
 import { connect, type GlobalFlags } from '../connection.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -38,10 +38,16 @@ async function followEvents(flags: FollowFlags, around: Surroundings): Promise<v
     project: flags.project,
     signal: around.interrupted,
     onReconnect: (cause: Error) => around.stderr.write(`connection lost (${cause.message}); connecting again\n`),
+    onGap: (gap: EventGap) => around.stderr.write(`${describeGap(gap)}\n`),
   };
   for await (const event of client.watchEvents(watch)) {
     if (matches(event, flags)) around.stdout.write(await line(event, flags));
   }
+}
+
+function describeGap({ after, next }: EventGap): string {
+  if (next <= after) return `there is no event ${after} here (any more): going on with ${next}`;
+  return `events ${after + 1} to ${next - 1} are missing: the manager no longer keeps them`;
 }
 
 async function afterOf(flags: FollowFlags): Promise<number | undefined> {

@@ -67,6 +67,29 @@ it('a rehearsal counts on no proof while the manager would suspect itself', () =
   assert.deepEqual(possible(cluster({ h1: {}, h2: {}, h3: {}, h4: {}, h5: silent })), ['ipmi', 'lease', 'operator']);
 });
 
+it('a rehearsal counts on hosts that are woken to settle the doubt of a manager', () => {
+  const silent = { silentMs: 60_000 };
+  const asleep = { ha: { state: 'standby' as const, because: null, sinceMs: 0 } };
+  const proof = (of: ReturnType<typeof cluster>, woken: readonly string[]) => {
+    const { proofs, inDoubt } = rehearse(of, 'h1', now, woken);
+    return [inDoubt, proofs[0]!.possible, proofs[0]!.because];
+  };
+  const doubt = 'so many hosts would be silent that the manager would suspect itself';
+  const asked = '1 ipmi device(s) would be asked to cut its power';
+  const two = cluster({ h1: {}, h2: silent }, { hosts: { h2: asleep } });
+  assert.deepEqual(proof(two, []), [true, false, doubt]);
+  const settled = 'once h2 is awake: before, the manager would suspect itself';
+  assert.deepEqual(proof(two, ['h2']), [true, true, `${asked}, ${settled}`]);
+  const half = cluster({ h1: {}, h2: {}, h3: silent, h4: silent, h5: silent }, { hosts: { h4: asleep, h5: asleep } });
+  assert.deepEqual(proof(half, ['h4']), [true, false, doubt], 'two of four');
+  assert.equal(proof(half, ['h4', 'h5'])[1], true, 'two of five');
+  assert.deepEqual(proof(cluster({ h1: {}, h2: {}, h3: silent }, { hosts: { h3: asleep } }), ['h3']), [
+    false,
+    true,
+    asked,
+  ]);
+});
+
 it('a rehearsal counts on a lease for VMs with a disk in its pool alone', () => {
   const vms = [vm('gold'), vm('silver', { poolIds: ['silver'] })];
   const about = (fenceDevices: object[]) => {

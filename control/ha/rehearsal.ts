@@ -18,26 +18,38 @@ export interface RehearsedProof {
 
 export interface Rehearsal {
   readonly hostId: string;
+  /** So many hosts would be silent that the manager would suspect itself, for good or until others are heard. */
+  readonly inDoubt: boolean;
   readonly proofs: readonly RehearsedProof[];
   /** In the order in which they would start; `after`: VMs that have to run first. */
   readonly restarts: readonly { readonly vm: VmFacts; readonly after: readonly string[] }[];
   readonly left: readonly { readonly vm: VmFacts; readonly because: string }[];
 }
 
-/** The snapshot must know the VMs of the host. @throws RangeError without such a host */
-export function rehearse(snapshot: HaSnapshot, hostId: string, now: number): Rehearsal {
+/**
+ * The snapshot must know the VMs of the host. `wokenInDoubt`: hosts in standby that are woken when the manager suspects itself.
+ * @throws RangeError without such a host
+ */
+export function rehearse(
+  snapshot: HaSnapshot,
+  hostId: string,
+  now: number,
+  wokenInDoubt: readonly string[] = [],
+): Rehearsal {
   const host = snapshot.hosts.find(({ id }) => id === hostId);
   if (host === undefined) throw new RangeError(`There is no host ${hostId}`);
   const dead: Verdict = { state: 'dead', because: 'it is assumed to be dead', heard: false };
   const lost = new Set(lostVms(host, dead, snapshot).map(({ id }) => id));
   const own = snapshot.vms.filter((vm) => vm.hostId === hostId);
   const enabled = snapshot.cluster.policy.enabled;
-  const proofs = proofsOf(host, snapshot, now);
+  const doubt = doubtAbout(host, snapshot, now, wokenInDoubt);
+  const proofs = proofsOf(host, snapshot, doubt, now);
   const covered = coveredBy(proofs, host, snapshot, now);
   const restarting = enabled ? own.filter((vm) => lost.has(vm.id) && covered(vm)) : [];
   const because = (vm: VmFacts): string => (enabled && lost.has(vm.id) ? leaseless : reasonLeft(vm, enabled));
   return {
     hostId,
+    inDoubt: doubt !== 'none',
     proofs,
     restarts: startOrder(restarting, snapshot, now),
     left: inOrder(own.filter((vm) => !restarting.includes(vm))).map((vm) => ({ vm, because: because(vm) })),
@@ -55,13 +67,32 @@ function coveredBy(proofs: readonly RehearsedProof[], host: HostFacts, snapshot:
   return ({ poolIds }: VmFacts): boolean => !byLease || poolIds.some((id) => pools.has(id));
 }
 
-function proofsOf(host: HostFacts, snapshot: HaSnapshot, now: number): RehearsedProof[] {
+/** Whether the manager would suspect itself: until those of the woken that it names are heard, or for good. */
+type Doubt = 'none' | { readonly until: readonly string[] } | 'for good';
+
+function doubtAbout({ id }: HostFacts, snapshot: HaSnapshot, now: number, woken: readonly string[]): Doubt {
+  const heardAt = (each: HostFacts, ids: readonly string[], lastHeartbeatMs: number | null): HostFacts =>
+    ids.includes(each.id) ? { ...each, lastHeartbeatMs } : each;
+  const gone = { ...snapshot, hosts: snapshot.hosts.map((each) => heardAt(each, [id], null)) };
+  if (!doubtOf(gone, now).suspectsItself) return 'none';
+  const awake = { ...gone, hosts: gone.hosts.map((each) => heardAt(each, woken, now)) };
+  if (doubtOf(awake, now).suspectsItself) return 'for good';
+  return { until: snapshot.hosts.filter((each) => woken.includes(each.id)).map(({ name }) => name) };
+}
+
+function proofsOf(host: HostFacts, snapshot: HaSnapshot, doubt: Doubt, now: number): RehearsedProof[] {
   const { policy } = snapshot.cluster;
-  const gone = (each: HostFacts): HostFacts => (each.id === host.id ? { ...each, lastHeartbeatMs: null } : each);
-  const doubt = doubtOf({ ...snapshot, hosts: snapshot.hosts.map(gone) }, now);
   return policy.fencing.map((method): RehearsedProof => {
-    const as = (possible: boolean, because: string): RehearsedProof => ({ method, possible, because });
-    if (doubt.suspectsItself && method !== 'operator') {
+    const later =
+      typeof doubt === 'string' || method === 'operator'
+        ? ''
+        : `, once ${doubt.until.join(', ')} is awake: before, the manager would suspect itself`;
+    const as = (possible: boolean, because: string): RehearsedProof => ({
+      method,
+      possible,
+      because: possible ? `${because}${later}` : because,
+    });
+    if (doubt === 'for good' && method !== 'operator') {
       return as(false, 'so many hosts would be silent that the manager would suspect itself');
     }
     switch (method) {

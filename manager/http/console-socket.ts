@@ -10,20 +10,22 @@ import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws';
 import type { Environment } from '../services/call.ts';
+import { hiddenHosts } from '../services/host-names.ts';
+import { type Leads, requireLead } from '../services/leading.ts';
 import type { ConsoleGrant } from '../services/console-tickets.ts';
-import type { Metrics } from './metrics.ts';
 import { toKvasirError } from './problems.ts';
+import type { Around } from './routes.ts';
 
 const subprotocol = 'kvasir.console';
 const ticketPrefix = 'kvasir.ticket.';
 const address = /^\/v1\/vms\/([0-9a-f-]{36})\/console(?:\?|$)/;
 const pingMs = 30_000;
 
-export function addConsoleSocket(app: FastifyInstance, env: Environment, metrics: Metrics): void {
+export function addConsoleSocket(app: FastifyInstance, env: Environment, { metrics, leads }: Around): void {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: 1_048_576, handleProtocols: () => subprotocol });
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());
-    void open(env, request)
+    void open(env, leads, request)
       .then((bytes) => {
         if (socket.destroyed) return bytes.destroy();
         // What is refused only now, or goes away now, leaves no console behind at the host.
@@ -36,6 +38,12 @@ export function addConsoleSocket(app: FastifyInstance, env: Environment, metrics
           void join(client, bytes, app.log);
         });
       })
+      .catch(async (thrown: unknown) => {
+        const error = toKvasirError(thrown, app.log);
+        // A ticket does not tell whether an operator holds it.
+        const hidden = await hiddenHosts(env.store.db, undefined);
+        refuse(socket, hidden?.error(error) ?? error);
+      })
       .catch((error: unknown) => refuse(socket, toKvasirError(error, app.log)));
   });
   app.addHook('preClose', async () => {
@@ -44,9 +52,10 @@ export function addConsoleSocket(app: FastifyInstance, env: Environment, metrics
   });
 }
 
-async function open(env: Environment, request: IncomingMessage): Promise<Duplex> {
+async function open(env: Environment, leads: Leads, request: IncomingMessage): Promise<Duplex> {
   const vmId = address.exec(request.url ?? '')?.[1];
   if (vmId === undefined) throw new KvasirError('unknown-route');
+  await requireLead(env, leads, undefined);
   const grant = redeem(env, request.headers['sec-websocket-protocol']);
   if (grant?.vmId !== vmId) throw new KvasirError('unauthenticated');
   return env.links.openConsole(grant.hostId, grant.vmId, grant.kind);

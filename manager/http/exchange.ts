@@ -9,7 +9,9 @@ import { checkSystemAccess } from '../services/access.ts';
 import { recordAudit } from '../services/audit.ts';
 import { authenticate } from '../services/authentication.ts';
 import type { Actor, Call, Change, Environment, OpenCall, Scope } from '../services/call.ts';
+import { hiddenHosts, saysWords } from '../services/host-names.ts';
 import { hashRequest, type IdempotentRequest, recallAnswer, rememberAnswer } from '../services/idempotency.ts';
+import { type Leads, requireLead } from '../services/leading.ts';
 import type { Handler } from './handler.ts';
 import { bearerToken, idempotencyKey, ifMatchRevision } from './headers.ts';
 import type { CheckedRequest } from './validation.ts';
@@ -47,6 +49,11 @@ export class Exchange {
     this.#scope.checked = checkSystemAccess(op.access, this.#call(undefined));
   }
 
+  /** @throws not-leader */
+  async requireLead(leads: Leads): Promise<void> {
+    await requireLead(this.#env, leads, this.#actor);
+  }
+
   /** Runs the service; the answer is that of the schema (binary operations: the bytes). */
   async answer(request: CheckedRequest): Promise<unknown> {
     const { headers } = this.#request;
@@ -68,6 +75,17 @@ export class Exchange {
       if (thrown instanceof EarlierAnswer) return thrown.answer;
       throw thrown;
     }
+  }
+
+  /** An answer as this actor may read it. */
+  async told(answer: unknown): Promise<unknown> {
+    if (!saysWords(answer)) return answer;
+    return (await hiddenHosts(this.#env.store.db, this.#actor))?.answer(answer) ?? answer;
+  }
+
+  async toldError(error: KvasirError): Promise<KvasirError> {
+    if (!this.#actor) return error;
+    return (await hiddenHosts(this.#env.store.db, this.#actor))?.error(error) ?? error;
   }
 
   /** Audits what was not audited together with a change: refusals, and changes that touch no table. */

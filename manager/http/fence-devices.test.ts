@@ -7,23 +7,31 @@ import { fenceDeviceOperations, hostPowerOperations } from '@kvasir/api/resource
 import { leaseSettingsOperations } from '@kvasir/api/resources/lease-settings.ts';
 import { eventsAfter } from '../store/events.ts';
 import { fenceDevices } from '../store/fence-devices.ts';
+import type { HostRow } from '../store/hosts.ts';
+import { taskLocks, tasks } from '../store/tasks.ts';
+import { type VmRow, vms } from '../store/vms.ts';
+import { enqueueTask } from '../tasks/enqueue.ts';
 import { openSqlite } from '../testing/databases.ts';
 import { type ApiWorld, insertProject, openApiWorld } from './testing/api-world.ts';
 import { defaultClusterId, insertHost, insertVm } from './testing/inventory.ts';
+import { refused } from './testing/refused.ts';
 
 let world: ApiWorld;
 let opened: Awaited<ReturnType<typeof openSqlite>>;
+let clusterId: string;
+let projectId: string;
+let busy: HostRow;
 const admin = () => createClient({ baseUrl: world.baseUrl, token: world.tokens['system-admin'] });
 const password = 'very-secret-word';
 before(async () => {
   opened = await openSqlite();
   world = await openApiWorld(opened.store);
   await world.store.transaction(async (tx) => {
-    const clusterId = await defaultClusterId(tx);
-    const busy = await insertHost(tx, clusterId, 'busy');
+    clusterId = await defaultClusterId(tx);
+    busy = await insertHost(tx, clusterId, 'busy');
     await insertHost(tx, clusterId, 'idle');
-    const project = await insertProject(tx, world, 'p');
-    await insertVm(tx, project.id, 'web', clusterId, { hostId: busy.id, state: 'running' });
+    projectId = (await insertProject(tx, world, 'p')).id;
+    await insertVm(tx, projectId, 'web', clusterId, { hostId: busy.id, state: 'running' });
   });
   for (const host of ['busy', 'idle']) {
     await admin().call(fenceDeviceOperations.create, {
@@ -53,6 +61,41 @@ it('a host with VMs is switched off only by force, one without at once', async (
   await assert.rejects(off('busy'), (error: KvasirError) => error.code === 'in-use');
   assert.equal((await off('busy', true)).state, 'off');
   assert.equal((await off('idle')).device, 'idle-bmc');
+});
+
+it('a host to which VMs are on their way, or that a task needs, is not switched off by a slip either', async () => {
+  const { store, env } = world;
+  const off = () => admin().call(hostPowerOperations.off, { params: { host: 'target' }, body: {} });
+  const begun = async () =>
+    (await eventsAfter(store.db, 0, { limit: 1000 })).filter(({ kind }) => kind === 'host.powering-off').length;
+  const target = await store.transaction(async (tx) => await insertHost(tx, clusterId, 'target'));
+  const device = { name: 'target-bmc', host: 'target', kind: 'ipmi', address: '192.0.2.7', userName: 'a' } as const;
+  await admin().call(fenceDeviceOperations.create, { body: { ...device, password } });
+  const before = await begun();
+  const refusedWith = async (facts: Partial<VmRow>, words: RegExp, kind?: 'vm-start' | 'vm-restart') => {
+    const vmId = await store.transaction(async (tx) => {
+      const { id } = await insertVm(tx, projectId, 'coming', clusterId, facts);
+      const about = { target: { kind: 'vm', id, name: 'coming' }, projectId, userId: null };
+      const start = { vmId: id, paused: false };
+      const restart = { ...start, fromHostId: busy.id, toHostId: target.id, proofId: null };
+      if (kind === 'vm-start') await enqueueTask(tx, env, { kind, params: start, ...about });
+      if (kind === 'vm-restart') await enqueueTask(tx, env, { kind, params: restart, ...about });
+      return id;
+    });
+    await assert.rejects(off(), refused('in-use', words));
+    await store.transaction(async (tx) => {
+      await vms.remove(tx, { id: vmId });
+      await taskLocks.remove(tx, { targetId: vmId });
+      await tasks.set(tx, { targetId: vmId }, { state: 'failed' });
+    });
+  };
+  await refusedWith({ hostId: busy.id, reservedHostId: target.id }, /by 1 VM\(s\) on their way there/);
+  await refusedWith({ hostId: target.id, state: 'creating' }, /by 1 VM\(s\) on their way there/);
+  await refusedWith({ hostId: target.id, state: 'stopped' }, /by 1 VM\(s\) that a task works on there/, 'vm-start');
+  await refusedWith({ hostId: busy.id, state: 'unknown' }, /by the task vm-restart of coming/, 'vm-restart');
+  assert.equal(await begun(), before);
+  await store.transaction((tx) => insertVm(tx, projectId, 'rests', clusterId, { hostId: target.id, state: 'stopped' }));
+  assert.equal((await off()).state, 'off');
 });
 
 it('what is only for Redfish is refused for IPMI, and terms that promise nothing are refused', async () => {

@@ -4,10 +4,14 @@ import type { Call, Change, ChangeService, OpenCall, OpenService, ReadService } 
 import type { CheckedRequest } from './validation.ts';
 
 /** A bound operation: `read` needs no transaction, `change` runs in one, `open` makes its own by `call.change`. */
-export type Handler =
+export type Handler = {
+  /** A manager that stands by refuses it. */
+  readonly onlyLeader?: boolean;
+} & (
   | { readonly op: Operation; readonly mode: 'read'; run(call: Call, request: CheckedRequest): Promise<unknown> }
   | { readonly op: Operation; readonly mode: 'change'; run(call: Change, request: CheckedRequest): Promise<unknown> }
-  | { readonly op: Operation; readonly mode: 'open'; run(call: OpenCall, request: CheckedRequest): Promise<unknown> };
+  | { readonly op: Operation; readonly mode: 'open'; run(call: OpenCall, request: CheckedRequest): Promise<unknown> }
+);
 
 /** Answers a read. */
 export function reading<O extends Operation>(op: O, service: ReadService<O>): Handler {
@@ -22,6 +26,11 @@ export function changing<O extends Operation>(op: O, service: ChangeService<O>):
 /** Answers an operation with work outside its transaction; `R` differs from the schema for binary answers only. */
 export function opening<O extends Operation, R>(op: O, service: OpenService<O, R>): Handler {
   return { op, mode: 'open', run: service as unknown as (call: OpenCall, request: CheckedRequest) => Promise<unknown> };
+}
+
+/** Answered by the manager that leads alone: it needs the links to hosts, or what that manager heard or keeps. */
+export function leading(handler: Handler): Handler {
+  return { ...handler, onlyLeader: true };
 }
 
 /** @throws Error when an operation has no handler, two, or one that the contract does not know */

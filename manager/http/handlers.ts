@@ -39,7 +39,8 @@ import * as event from '../services/events.ts';
 import * as fenceDevice from '../services/fence-devices.ts';
 import * as hostPower from '../services/host-power.ts';
 import * as ha from '../services/ha.ts';
-import { confirmHostOff } from '../services/host-confirm-off.ts';
+import { drillHost, explainVm } from '../services/ha-rehearsal.ts';
+import { takeOperatorWord } from '../services/operator-word.ts';
 import * as hostStandby from '../services/host-standby.ts';
 import * as hostMaintenance from '../services/host-maintenance.ts';
 import * as host from '../services/hosts.ts';
@@ -72,7 +73,7 @@ import { resizeVm } from '../services/vm-resize.ts';
 import { startVm } from '../services/vm-start.ts';
 import * as vm from '../services/vms.ts';
 import * as volume from '../services/volumes.ts';
-import { changing, type Handler, opening, reading } from './handler.ts';
+import { changing, type Handler, leading, opening, reading } from './handler.ts';
 
 export const handlers: readonly Handler[] = [
   opening(sessionOperations.create, session.logIn),
@@ -124,7 +125,7 @@ export const handlers: readonly Handler[] = [
   reading(hostOperations.list, host.listHosts),
   reading(hostOperations.get, host.getHost),
   changing(hostOperations.update, host.updateHost),
-  changing(hostOperations.confirmOff, confirmHostOff),
+  leading(changing(hostOperations.confirmOff, takeOperatorWord)),
   opening(hostOperations.delete, host.deleteHost),
   reading(hostOperations.domains, host.listHostDomains),
   opening(hostOperations.createJoinToken, host.createJoinToken),
@@ -148,8 +149,8 @@ export const handlers: readonly Handler[] = [
 
   reading(haOperations.list, ha.listIncidents),
   reading(haOperations.get, ha.getIncident),
-  reading(haOperations.explain, ha.explainVm),
-  reading(haOperations.drill, ha.drillHost),
+  leading(reading(haOperations.explain, explainVm)),
+  leading(reading(haOperations.drill, drillHost)),
 
   reading(poolOperations.list, pool.listPools),
   reading(poolOperations.get, pool.getPool),
@@ -160,7 +161,7 @@ export const handlers: readonly Handler[] = [
   reading(imageOperations.list, image.listImages),
   reading(imageOperations.get, image.getImage),
   changing(imageOperations.import, image.importImage),
-  opening(imageOperations.upload, image.announceUpload),
+  leading(opening(imageOperations.upload, image.announceUpload)),
   changing(imageOperations.update, image.updateImage),
   changing(imageOperations.delete, image.deleteImage),
 
@@ -189,13 +190,13 @@ export const handlers: readonly Handler[] = [
   opening(uplinkOperations.update, uplink.updateUplink),
   opening(uplinkOperations.delete, uplink.deleteUplink),
 
-  opening(traceOperations.trace, traceNetwork),
+  leading(opening(traceOperations.trace, traceNetwork)),
   reading(portOperations.list, port.listPorts),
   reading(portOperations.get, port.getPort),
   opening(portOperations.update, port.updatePort),
   opening(portOperations.addSubPort, subPort.addSubPort),
   opening(portOperations.removeSubPort, subPort.removeSubPort),
-  opening(portOperations.counters, port.portCounters),
+  leading(opening(portOperations.counters, port.portCounters)),
 
   reading(qosPolicyOperations.list, qosPolicy.listQosPolicies),
   reading(qosPolicyOperations.get, qosPolicy.getQosPolicy),
@@ -249,8 +250,8 @@ export const handlers: readonly Handler[] = [
   changing(vmOperations.detachDisk, vmDevice.detachDisk),
   changing(vmOperations.attachNic, vmDevice.attachNic),
   changing(vmOperations.detachNic, vmDevice.detachNic),
-  opening(vmOperations.screenshot, vmConsole.screenshot),
-  changing(vmOperations.openConsole, vmConsole.openConsole),
+  leading(opening(vmOperations.screenshot, vmConsole.screenshot)),
+  leading(changing(vmOperations.openConsole, vmConsole.openConsole)),
   reading(vmOperations.console, vmConsole.consoleWithoutUpgrade),
 
   reading(taskOperations.list, task.listTasks),

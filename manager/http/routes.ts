@@ -4,12 +4,19 @@ import type { KvasirError } from '@kvasir/api/errors.ts';
 import type { Operation } from '@kvasir/api/operation.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Environment } from '../services/call.ts';
+import type { Leads } from '../services/leading.ts';
 import { Exchange } from './exchange.ts';
 import type { Handler } from './handler.ts';
 import { etag } from './headers.ts';
 import type { Metrics } from './metrics.ts';
 import { sendProblem, toKvasirError } from './problems.ts';
 import { requestValidator } from './validation.ts';
+
+/** What routes are told of the rest of the server. */
+export interface Around {
+  readonly metrics: Metrics;
+  readonly leads: Leads;
+}
 
 const exchanges = new WeakMap<FastifyRequest, Exchange>();
 
@@ -18,16 +25,11 @@ export function exchangeOf(request: FastifyRequest): Exchange | undefined {
   return exchanges.get(request);
 }
 
-export function addRoutes(
-  app: FastifyInstance,
-  env: Environment,
-  handlers: readonly Handler[],
-  metrics: Metrics,
-): void {
-  for (const handler of handlers) addRoute(app, env, handler, metrics);
+export function addRoutes(app: FastifyInstance, env: Environment, handlers: readonly Handler[], around: Around): void {
+  for (const handler of handlers) addRoute(app, env, handler, around);
 }
 
-function addRoute(app: FastifyInstance, env: Environment, handler: Handler, metrics: Metrics): void {
+function addRoute(app: FastifyInstance, env: Environment, handler: Handler, { metrics, leads }: Around): void {
   const { op } = handler;
   const validate = requestValidator(op);
   app.route({
@@ -37,16 +39,17 @@ function addRoute(app: FastifyInstance, env: Environment, handler: Handler, metr
       const exchange = new Exchange(env, handler, request);
       exchanges.set(request, exchange);
       await exchange.admit();
+      if (handler.onlyLeader === true) await exchange.requireLead(leads);
     },
     handler: async (request, reply) => {
       const exchange = exchanges.get(request)!;
       const answer = await exchange.answer(validate(op.transport === 'sse' ? resumed(request) : request));
       await exchange.ended(op.status, undefined);
-      return send(reply, op, answer);
+      return send(reply, op, op.transport === 'json' ? await exchange.told(answer) : answer);
     },
     errorHandler: (thrown, request, reply) => {
       const error = toKvasirError(thrown, request.log);
-      void auditRefusal(request, error).then(() => sendProblem(reply, error));
+      void refuse(request, error).then((told) => sendProblem(reply, told));
     },
     onResponse: async (_request, reply) => {
       metrics.requestEnded(op.id, reply.statusCode, reply.elapsedTime / 1000);
@@ -62,11 +65,19 @@ function resumed(request: FastifyRequest): { params: unknown; query: unknown; bo
   return { params, body, query: last === undefined ? query : { ...query, after: last } };
 }
 
-async function auditRefusal(request: FastifyRequest, error: KvasirError): Promise<void> {
+/** Audits it; answers what is told of it. */
+async function refuse(request: FastifyRequest, error: KvasirError): Promise<KvasirError> {
+  const exchange = exchanges.get(request);
   try {
-    await exchanges.get(request)?.ended(error.status, error);
+    await exchange?.ended(error.status, error);
   } catch (cause) {
     request.log.error({ err: cause }, 'a refusal could not be audited');
+  }
+  try {
+    return (await exchange?.toldError(error)) ?? error;
+  } catch (cause) {
+    // The database is away, and with it what must not be told.
+    return toKvasirError(cause, request.log);
   }
 }
 

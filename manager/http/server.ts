@@ -10,6 +10,7 @@ import { openApiDocument } from '@kvasir/api/openapi.ts';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import type { Environment } from '../services/call.ts';
+import type { Leads } from '../services/leading.ts';
 import { addConsoleSocket } from './console-socket.ts';
 import { assertComplete } from './handler.ts';
 import { handlers } from './handlers.ts';
@@ -22,6 +23,8 @@ export interface ServerOptions {
   readonly logger?: FastifyBaseLogger;
   /** PEM texts; without them the server speaks plain HTTP (behind a proxy, or on loopback). */
   readonly tls?: { readonly key: string; readonly cert: string } | undefined;
+  /** Left out: it does. */
+  readonly leads?: Leads;
 }
 
 export async function createServer(env: Environment, options: ServerOptions = {}): Promise<FastifyInstance> {
@@ -46,9 +49,10 @@ export async function createServer(env: Environment, options: ServerOptions = {}
     void reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
   });
   await addDocument(app, env.version);
-  addRoutes(app, env, handlers, metrics);
-  await addUploads(app, env);
-  addConsoleSocket(app, env, metrics);
+  const leads = options.leads ?? (() => true);
+  addRoutes(app, env, handlers, { metrics, leads });
+  await addUploads(app, env, leads);
+  addConsoleSocket(app, env, { metrics, leads });
   app.get('/healthz', async (_request, reply) => {
     await env.store.db.selectFrom('leader').select('epoch').execute();
     return reply.send({ status: 'ok', version: env.version });

@@ -1,6 +1,7 @@
 /**
  * The tus endpoint for image content: HEAD says how much has arrived, PATCH carries on from there. Uploads are announced by
- * `image.upload`, never created here; whoever may not write to one is refused before a byte is read.
+ * `image.upload`, never created here; whoever may not write to one is refused before a byte is read. Content lies with the manager that
+ * took it, and the one that leads imports it: so that one alone takes any.
  */
 import { FileStore } from '@tus/file-store';
 import { Server, Upload } from '@tus/server';
@@ -8,12 +9,13 @@ import type { FastifyInstance } from 'fastify';
 import { stat } from 'node:fs/promises';
 import { authenticate } from '../services/authentication.ts';
 import type { Environment } from '../services/call.ts';
+import { type Leads, requireLead } from '../services/leading.ts';
 import { finishUpload, uploadOf } from '../services/uploads.ts';
 import { bearerToken } from './headers.ts';
 
 const path = '/v1/uploads';
 
-export async function addUploads(app: FastifyInstance, env: Environment): Promise<void> {
+export async function addUploads(app: FastifyInstance, env: Environment, leads: Leads): Promise<void> {
   await env.spool.prepare();
   const files = new FileStore({ directory: env.spool.directory });
   const tus = new Server({
@@ -48,6 +50,7 @@ export async function addUploads(app: FastifyInstance, env: Environment): Promis
       onRequest: async (request) => {
         const actor = await authenticate(env, bearerToken(request.headers));
         const upload = await uploadOf(env, actor, request.params.id);
+        await requireLead(env, leads, actor);
         await begin(upload);
         if (request.method === 'HEAD') await finishUpload(env, upload.id).catch(() => {});
       },

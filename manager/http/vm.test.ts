@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { createClient } from '@kvasir/api/client.ts';
-import { KvasirError } from '@kvasir/api/errors.ts';
 import { vmOperations } from '@kvasir/api/resources/vm-operations.ts';
 import { volumeOperations } from '@kvasir/api/resources/volume.ts';
 import { emptyTrash } from '../controllers/trash.ts';
@@ -13,15 +12,7 @@ import { type VmRow, vms } from '../store/vms.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import { type ApiWorld, insertProject, openApiWorld } from './testing/api-world.ts';
 import { attachRow, defaultClusterId, insertHost, insertPool, insertVm, insertVolume } from './testing/inventory.ts';
-
-function refused(code: string, words: RegExp): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof KvasirError, String(error));
-    assert.equal(error.code, code, error.message);
-    assert.match(error.message, words);
-    return true;
-  };
-}
+import { refused } from './testing/refused.ts';
 
 forEachDatabase('VMs', (open) => {
   let world: ApiWorld;

@@ -1,13 +1,13 @@
 /** Logins and API tokens: who gets a secret, and how it ends. */
 import type { apiTokenOperations, sessionOperations } from '@kvasir/api/resources/session.ts';
-import { KvasirError } from '@kvasir/api/errors.ts';
+import { invalidField, KvasirError } from '@kvasir/api/errors.ts';
 import { type ApiTokenRow, apiTokens } from '../store/api-tokens.ts';
 import { projects } from '../store/projects.ts';
 import { sessions } from '../store/sessions.ts';
 import { users } from '../store/users.ts';
 import { actorOf, isOperator, roleIn } from './access.ts';
 import { sessionIdleMs } from './authentication.ts';
-import type { ChangeService, OpenService, ReadService } from './call.ts';
+import type { Actor, ChangeService, OpenService, ReadService } from './call.ts';
 import { announce, checkName, checkRevision, fresh } from './changes.ts';
 import { hashPassword, hashSecret, newSecret, verifyPassword } from './passwords.ts';
 import { iso, isoOrNull, versionedView } from './views.ts';
@@ -90,21 +90,31 @@ export const listApiTokens: ReadService<typeof apiTokenOperations.list> = async 
 
 export const createApiToken: ChangeService<typeof apiTokenOperations.create> = async (change, { body }) => {
   checkName(body.name);
-  const { userId, userName } = actorOf(change);
+  const { userId, userName, credential } = actorOf(change);
   const secret = newSecret('kvt');
-  const days = body.lifetimeDays;
   const row: ApiTokenRow = {
     ...fresh(change),
     name: body.name,
     userId,
     tokenHash: hashSecret(secret),
-    expiresAt: days === undefined ? null : change.env.clock.now() + days * 86_400_000,
+    expiresAt: tokenEnd(credential, body.lifetimeDays, change.env.clock.now()),
     lastUsedAt: null,
   };
   await apiTokens.insert(change.tx, row);
   await announce(change, { kind: 'apiToken.created', message: `${userName} made the API token ${row.name}` });
   return { apiToken: apiTokenView(row), secret };
 };
+
+/** Who found a token that ends must not be able to make it one that does not. @throws invalid-request */
+function tokenEnd({ kind, expiresAtMs }: Actor['credential'], days: number | undefined, now: number): number | null {
+  const limit = kind === 'api-token' ? expiresAtMs : null;
+  if (days === undefined) return limit;
+  const end = now + days * 86_400_000;
+  if (limit !== null && end > limit) {
+    throw invalidField('/body/lifetimeDays', `must not outlive the API token that asks, which ends at ${iso(limit)}`);
+  }
+  return end;
+}
 
 export const revokeApiToken: ChangeService<typeof apiTokenOperations.delete> = async (change, { params }) => {
   const { userId, userName } = actorOf(change);
