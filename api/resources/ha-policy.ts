@@ -52,7 +52,10 @@ export const HaPolicy = closed({
     description:
       'When this share of the hosts (two at least) is lost at once, the manager suspects itself and fences none',
   }),
-  suspectAfterMs: Ms(500, 'Silence of the agent after which a host is suspect'),
+  suspectAfterMs: Ms(
+    500,
+    'Silence of the agent after which a host is suspect; more than the 1,000 between two heartbeats',
+  ),
   fenceAfterMs: Ms(
     1000,
     'Silence on every path after which it is fenced; at least a heartbeat longer than suspectAfterMs',

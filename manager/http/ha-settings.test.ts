@@ -19,6 +19,7 @@ forEachDatabase('settings of high availability', (open) => {
     const next = await send({ maxParallelRestarts: 4 });
     assert.deepEqual([next.ha.isolation, next.ha.maxParallelRestarts], ['restart', 4]);
     await assert.rejects(send({ fenceAfterMs: 2000 }), refused('invalid-request', /fenceAfterMs/));
+    await assert.rejects(send({ suspectAfterMs: 1000 }), refused('invalid-request', /suspectAfterMs/));
   });
 
   it('shows and changes how a VM is treated', async () => {

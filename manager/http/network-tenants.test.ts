@@ -13,6 +13,8 @@ import { systemIds } from '../ids.ts';
 import { ports, subPorts } from '../store/networks.ts';
 import { routers } from '../store/routers.ts';
 import { securityGroupRules } from '../store/security-groups.ts';
+import { sliceFor } from '@kvasir/control/network/slice.ts';
+import { readSwitchWorld } from '../store/switch-world.ts';
 import { forEachDatabase } from '../testing/databases.ts';
 import { type ApiWorld, insertProject, openApiWorld, type Person } from './testing/api-world.ts';
 import { defaultClusterId, insertHost } from './testing/inventory.ts';
@@ -24,6 +26,8 @@ function refused(code: string, path: string): (error: unknown) => boolean {
     return true;
   };
 }
+
+const emptyWorld = { uplinks: [], groups: [], addressSets: new Map<string, string[]>(), routers: [], mirrors: [] };
 
 forEachDatabase('tenants on shared networks', (open) => {
   let world: ApiWorld;
@@ -191,5 +195,17 @@ forEachDatabase('tenants on shared networks', (open) => {
     });
     await add(500);
     await assert.rejects(add(501), { code: 'unsupported' });
+  });
+
+  it('a network that is shared no more says whose its ports are as long as others have some there', async () => {
+    await shared('brief', '10.35.0.0/24', { domain: 'brief.test' });
+    await vm('guest-of-brief', { nics: [{ network: 'brief' }] });
+    const of = { params: { network: 'brief' }, query: { project: 'owner' } };
+    await as('system-admin').call(networkOperations.update, { ...of, body: { shared: false } });
+    const { hosts, networks, ports: all } = await readSwitchWorld(world.store.db);
+    const { networkId } = networks.find(({ name }) => name === 'brief')!;
+    const seen = hosts.flatMap(({ hostId }) => sliceFor(hostId, { ...emptyWorld, hosts, networks, ports: all }).ports);
+    const owners = seen.filter((port) => port.networkId === networkId).map(({ projectId }) => projectId);
+    assert.deepEqual(owners, [all.find((port) => port.networkId === networkId)!.projectId]);
   });
 });

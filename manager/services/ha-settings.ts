@@ -24,6 +24,12 @@ export async function changePolicy(
 ): Promise<void> {
   if (asked === undefined) return;
   const policy = told(asked) as Partial<HaPolicy>;
+  if (policy.suspectAfterMs !== undefined && policy.suspectAfterMs <= heartbeatIntervalMs) {
+    throw invalidField(
+      '/body/ha/suspectAfterMs',
+      `must be more than the ${heartbeatIntervalMs} between two heartbeats`,
+    );
+  }
   const { suspectAfterMs, fenceAfterMs } = { ...(await haPolicyOf(change.tx, clusterId)), ...policy };
   // Else a manager that is cut off would lose one host by itself first, and fence it before it can suspect itself.
   if (fenceAfterMs < suspectAfterMs + heartbeatIntervalMs) {

@@ -30,6 +30,11 @@ export async function readSwitchWorld(db: Executor, hostIds?: readonly string[])
   const networkRows = await networks.select(db, byIds([...networkIds]));
   const wide = networkRows.filter(({ kind, domain }) => kind === 'vxlan' || domain !== null).map(({ id }) => id);
   const ports = scope === undefined ? here : merge(here, await readPorts(db, { networkIds: wide }));
+  const owners = new Map(networkRows.map(({ id, projectId }) => [id, projectId]));
+  /** Also those that are shared no more. */
+  const withGuests = new Set(
+    ports.flatMap(({ networkId, projectId }) => (owners.get(networkId) === projectId ? [] : [networkId])),
+  );
   const { groups, addressSets } = await readGroups(db, scope === undefined ? undefined : here);
   return {
     hosts: await readHosts(db, ports, routed, scope === undefined),
@@ -44,7 +49,7 @@ export async function readSwitchWorld(db: Executor, hostIds?: readonly string[])
         lacpFast,
       }),
     ),
-    networks: networkRows.map(networkOf),
+    networks: networkRows.map((row) => networkOf(row, row.shared || withGuests.has(row.id))),
     ports,
     groups,
     addressSets,
@@ -103,8 +108,8 @@ async function readGroups(db: Executor, ports: readonly WorldPort[] | undefined)
   return { groups, addressSets };
 }
 
-function networkOf(row: NetworkRow): WorldNetwork {
-  const { id, name, kind, segment, switchId, mtu, domain, shared, externalVteps } = row;
+function networkOf(row: NetworkRow, shared: boolean): WorldNetwork {
+  const { id, name, kind, segment, switchId, mtu, domain, externalVteps } = row;
   const subnets = row.subnets
     .map(({ cidr, gateway, dhcp, dnsServers, leaseSeconds }) => ({
       cidr,
