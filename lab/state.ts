@@ -33,12 +33,13 @@ export type LabState = {
 export class LabStateError extends Error {}
 
 export function parseLabState(text: string): LabState {
-  const value = JSON.parse(text) as LabState;
-  if (value.version !== 1 || !Array.isArray(value.hosts))
+  const value = JSON.parse(text) as LabState | null;
+  if (value?.version !== 1 || !Array.isArray(value.hosts))
     throw new LabStateError('the lab was made by another version');
   return value;
 }
 
+/** Undefined when there is no lab. @throws LabStateError when what is there cannot be read */
 export function readLabState(layout: LabLayout): LabState | undefined {
   let text: string;
   try {
@@ -47,7 +48,12 @@ export function readLabState(layout: LabLayout): LabState | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
-  return parseLabState(text);
+  try {
+    return parseLabState(text);
+  } catch (error) {
+    const removal = `'kvasir lab down --name ${layout.name}' removes the lab`;
+    throw new LabStateError(`${layout.stateFile} cannot be read (${String(error)}): ${removal}`, { cause: error });
+  }
 }
 
 export function writeLabState(layout: LabLayout, state: LabState): void {

@@ -10,6 +10,7 @@ import { CommandError, attempt, run } from '@kvasir/lab/command.ts';
 import { tinyGuestImage } from '@kvasir/lab/guest/build.ts';
 import { HostIsOffError } from '@kvasir/lab/host.ts';
 import { Lab } from '@kvasir/lab/lab.ts';
+import { besideHosts } from '@kvasir/lab/layout.ts';
 import { isRunning, until } from '@kvasir/lab/processes.ts';
 import { testLabName } from '@kvasir/lab/test-labs.ts';
 import { tracesOf } from './testing/machine-snapshot.ts';
@@ -156,7 +157,7 @@ describe('lab hosts', { timeout: 300_000 }, () => {
       // What an `up` killed before its first record leaves: hosts that no file knows.
       await attempt(['rm', second.layout.stateFile]);
       // And a test that was killed: the guests that it had put beside the hosts.
-      await run(['ip', 'netns', 'add', `kv-${other}-g-web`]);
+      await run(['ip', 'netns', 'add', besideHosts(second.layout, 'web')]);
     } finally {
       await Lab.remove(other);
     }
