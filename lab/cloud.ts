@@ -4,6 +4,7 @@
  */
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isPortFree } from './api-port.ts';
 import { bmcUser, powerFiles, readBmcs, watchdogInside, watchdogTimeoutMs } from './bmc.ts';
 import { attempt, type CommandResult, run } from './command.ts';
 import type { LabHost } from './host.ts';
@@ -73,11 +74,17 @@ export class Cloud {
 
   /** Starts the manager unless it runs, and waits until it serves people. */
   async startManager(): Promise<void> {
+    const { port } = this.#options;
+    // Whoever answers there would be taken for the manager, and be given the administrator's password.
+    if (this.lab.manager() === undefined && !(await isPortFree(port)))
+      throw new Error(
+        `the port ${port} on 127.0.0.1 is taken by another program: end that, or make lab ${this.lab.layout.name} anew`,
+      );
     const manager = await this.lab.startManager([
       '{node}',
       '{checkout}/manager/main.ts',
       '--data={directory}',
-      `--listen=127.0.0.1:${this.#options.port}`,
+      `--listen=127.0.0.1:${port}`,
       '--agent-listen=unix:{agentSocket}',
       '--agent-address={agentAddress}:{agentPort}',
       `--database=${this.#options.database ?? 'sqlite'}`,

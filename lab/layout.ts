@@ -36,9 +36,13 @@ export const insideHost = {
 
 export class LabNameError extends Error {}
 
+export function isLabName(name: string): boolean {
+  return /^[a-z][a-z0-9-]{0,23}$/.test(name);
+}
+
 /** Refuses names that could not be part of a namespace's or a directory's name. */
 export function checkLabName(name: string): string {
-  if (!/^[a-z][a-z0-9-]{0,23}$/.test(name)) {
+  if (!isLabName(name)) {
     throw new LabNameError(`'${name}' is no lab name: a letter, then up to 23 of a-z, 0-9 and '-'`);
   }
   return name;

@@ -76,19 +76,24 @@ export function withHost(state: LabState, name: string, change: Partial<HostStat
   return { ...state, hosts: state.hosts.map((host) => (host.name === name ? { ...host, ...change } : host)) };
 }
 
-/**
- * One change of a lab at a time: an abstract unix socket of the lab's name is the lock, which the kernel drops with the
- * process and which leaves no file behind.
- */
+/** One change of a lab at a time. */
 export async function withLabLock<T>(layout: LabLayout, work: () => Promise<T>, timeoutMs = 120_000): Promise<T> {
+  return withLock(layout.lockName, `another command changes the lab ${layout.name}; its end`, work, timeoutMs);
+}
+
+/**
+ * One at a time of whoever asks for this name: an abstract unix socket is the lock, which the kernel drops with the process and
+ * which leaves no file behind. `what` is waited for when another has it.
+ */
+export async function withLock<T>(name: string, what: string, work: () => Promise<T>, timeoutMs = 120_000): Promise<T> {
   const server = createServer((socket) => socket.destroy());
-  await until(`another command changes the lab ${layout.name}; its end`, timeoutMs, async () => {
+  await until(what, timeoutMs, async () => {
     const outcome = await new Promise<'locked' | 'taken'>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
         if (error.code === 'EADDRINUSE') resolve('taken');
         else reject(error);
       });
-      server.listen(`\0${layout.lockName}`, () => resolve('locked'));
+      server.listen(`\0${name}`, () => resolve('locked'));
     });
     server.removeAllListeners('error').removeAllListeners('listening');
     return outcome === 'locked';
