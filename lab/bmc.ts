@@ -4,8 +4,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeKeptFile } from '@kvasir/api/kept-file.ts';
 import { hostLayout, type HostLayout, type LabLayout } from './layout.ts';
 
 /** ok; slow: every answer takes seconds; broken: no answer at all; lies: takes orders, says they are done, does nothing. */
@@ -54,15 +55,14 @@ export function readPowerStatus(lab: LabLayout): PowerStatus {
 export async function prepareBmcs(lab: LabLayout, hosts: readonly string[]): Promise<void> {
   const files = powerFiles(lab);
   mkdirSync(files.directory, { recursive: true, mode: 0o700 });
-  if (!existsSync(files.password)) writeFileSync(files.password, randomBytes(8).toString('hex'), { mode: 0o600 });
+  if (!existsSync(files.password)) await writeKeptFile(files.password, randomBytes(8).toString('hex'));
   const known = readBmcs(lab);
   const all: Bmc[] = [...known];
   for (const host of hosts) {
     if (!all.some((bmc) => bmc.host === host)) all.push({ host, port: await freePort() });
   }
   if (all.length === known.length) return;
-  writeFileSync(`${files.devices}.new`, `${JSON.stringify(all)}\n`);
-  renameSync(`${files.devices}.new`, files.devices);
+  await writeKeptFile(files.devices, `${JSON.stringify(all)}\n`);
 }
 
 export function bmcMode(lab: LabLayout, host: string): BmcMode {

@@ -3,7 +3,7 @@
  * power, which leave nothing behind. Kvasir's own programs play no part here.
  */
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CommandError, attempt, run } from '@kvasir/lab/command.ts';
@@ -29,6 +29,10 @@ describe('lab hosts', { timeout: 300_000 }, () => {
   after(async () => {
     await Lab.remove(name);
     assert.deepEqual(tracesOf(name), []);
+  });
+
+  it('keeps its files to its owner', () => {
+    assert.equal(statSync(lab.layout.directory).mode & 0o777, 0o700);
   });
 
   it('answers with a libvirt and an Open vSwitch of its own in each host', async () => {
