@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeKeptFile } from '@kvasir/api/kept-file.ts';
 import { hostLayout, type HostLayout, type LabLayout } from './layout.ts';
@@ -66,14 +66,24 @@ export async function prepareBmcs(lab: LabLayout, hosts: readonly string[]): Pro
 }
 
 export function bmcMode(lab: LabLayout, host: string): BmcMode {
-  const file = modeFile(lab, host);
-  const text = existsSync(file) ? readFileSync(file, 'utf8').trim() : 'ok';
-  return bmcModes.find((mode) => mode === text) ?? 'ok';
+  try {
+    const text = readFileSync(modeFile(lab, host), 'utf8').trim();
+    return bmcModes.find((mode) => mode === text) ?? 'ok';
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'ok';
+    throw error;
+  }
 }
 
 export function setBmcMode(lab: LabLayout, host: string, mode: BmcMode): void {
-  if (mode === 'ok') rmSync(modeFile(lab, host), { force: true });
-  else writeFileSync(modeFile(lab, host), mode);
+  const file = modeFile(lab, host);
+  if (mode === 'ok') {
+    rmSync(file, { force: true });
+    return;
+  }
+  // Nobody reads half of it.
+  writeFileSync(`${file}.new`, mode);
+  renameSync(`${file}.new`, file);
 }
 
 function modeFile(lab: LabLayout, host: string): string {
