@@ -10,10 +10,9 @@ const passable = 0o711;
 
 /** Makes the directory, and those above it, where they are missing; one that is there is opened for passing, and stays as it is otherwise. */
 export async function makePassable(directory: string): Promise<void> {
-  const first = await mkdir(directory, { recursive: true, mode: passable });
-  for (let made = resolve(directory); first !== undefined && made.length > first.length; made = dirname(made))
-    await openForPassing(dirname(made));
-  await openForPassing(directory);
+  // The first of those that it had to make, from above.
+  const first = (await mkdir(directory, { recursive: true, mode: passable })) ?? resolve(directory);
+  for (let each = resolve(directory); each.length >= first.length; each = dirname(each)) await openForPassing(each);
 }
 
 async function openForPassing(directory: string): Promise<void> {
