@@ -10,6 +10,7 @@ import { OvsNetworkDriver } from './drivers/ovs/driver.ts';
 import { simDrivers } from './drivers/sim/drivers.ts';
 import { SimWorld } from './drivers/sim/world.ts';
 import { DirectoryStorageDriver } from './drivers/volumes/driver.ts';
+import { makePassable } from './drivers/volumes/passable.ts';
 import type { HostIdentity } from './handlers/handler.ts';
 import type { VmMetadataStore } from './journal/vm-metadata.ts';
 import { stderrLog } from './log.ts';
@@ -24,6 +25,8 @@ export async function openDrivers(
     const world = new SimWorld({ clock: systemClock, random: Math.random });
     return simDrivers(world.addHost({ hostId: host.hostId }));
   }
+  // The seeds are below it.
+  await makePassable(directory);
   const stateDirectory = join(directory, 'storage');
   await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
   const hypervisor = new LibvirtDriver({

@@ -33,7 +33,7 @@ export async function withLabCloud<T>(options: LabCloudOptions, work: (made: Lab
     const image = await tinyGuestImage();
     const lab = await Lab.up({ name, hosts: options.hosts });
     const configFile = join(directory, 'config.json');
-    const cloud = new Cloud(lab, { port: await apiPort(lab, options.firstPort), profile, configFile });
+    const cloud = new Cloud(lab, { port: await apiPort(lab.layout, options.firstPort), profile, configFile });
     await cloud.startManager();
     await cloud.login();
     await cloud.joinHosts();

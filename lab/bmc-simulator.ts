@@ -47,11 +47,12 @@ export class BmcSimulator {
       'startlan 1',
       `addr 127.0.0.1 ${this.#port}`,
       'priv_limit admin',
-      'allowed_auths_admin none md2 md5 straight',
+      // Everybody on the machine reaches the port.
+      'allowed_auths_admin md5',
       'guid a123456789abcdefa123456789abcdef',
       'endlan',
       `chassis_control "${files.control} ${files.socket} ${this.host}"`,
-      `user 2 true "${bmcUser}" "${password}" admin 10 none md2 md5 straight`,
+      `user 2 true "${bmcUser}" "${password}" admin 10 md5`,
       '',
     ];
     writeFileSync(join(directory, 'lan.conf'), settings.join('\n'), { mode: 0o600 });

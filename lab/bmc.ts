@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeKeptFile } from '@kvasir/api/kept-file.ts';
 import { hostLayout, type HostLayout, type LabLayout } from './layout.ts';
 
 /** ok; slow: every answer takes seconds; broken: no answer at all; lies: takes orders, says they are done, does nothing. */
@@ -54,26 +55,35 @@ export function readPowerStatus(lab: LabLayout): PowerStatus {
 export async function prepareBmcs(lab: LabLayout, hosts: readonly string[]): Promise<void> {
   const files = powerFiles(lab);
   mkdirSync(files.directory, { recursive: true, mode: 0o700 });
-  if (!existsSync(files.password)) writeFileSync(files.password, randomBytes(8).toString('hex'), { mode: 0o600 });
+  if (!existsSync(files.password)) await writeKeptFile(files.password, randomBytes(8).toString('hex'));
   const known = readBmcs(lab);
   const all: Bmc[] = [...known];
   for (const host of hosts) {
     if (!all.some((bmc) => bmc.host === host)) all.push({ host, port: await freePort() });
   }
   if (all.length === known.length) return;
-  writeFileSync(`${files.devices}.new`, `${JSON.stringify(all)}\n`);
-  renameSync(`${files.devices}.new`, files.devices);
+  await writeKeptFile(files.devices, `${JSON.stringify(all)}\n`);
 }
 
 export function bmcMode(lab: LabLayout, host: string): BmcMode {
-  const file = modeFile(lab, host);
-  const text = existsSync(file) ? readFileSync(file, 'utf8').trim() : 'ok';
-  return bmcModes.find((mode) => mode === text) ?? 'ok';
+  try {
+    const text = readFileSync(modeFile(lab, host), 'utf8').trim();
+    return bmcModes.find((mode) => mode === text) ?? 'ok';
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'ok';
+    throw error;
+  }
 }
 
 export function setBmcMode(lab: LabLayout, host: string, mode: BmcMode): void {
-  if (mode === 'ok') rmSync(modeFile(lab, host), { force: true });
-  else writeFileSync(modeFile(lab, host), mode);
+  const file = modeFile(lab, host);
+  if (mode === 'ok') {
+    rmSync(file, { force: true });
+    return;
+  }
+  // Nobody reads half of it.
+  writeFileSync(`${file}.new`, mode);
+  renameSync(`${file}.new`, file);
 }
 
 function modeFile(lab: LabLayout, host: string): string {

@@ -28,6 +28,8 @@ export type LabOptions = {
 
 export async function buildLab(layout: LabLayout, options: LabOptions): Promise<void> {
   const progress = options.progress ?? (() => undefined);
+  // Disks of guests, keys and passwords are in it.
+  mkdirSync(layout.directory, { recursive: true, mode: 0o700 });
   mkdirSync(layout.sharedStorage, { recursive: true });
   mkdirSync(layout.managerDirectory, { recursive: true, mode: 0o700 });
   const before = readLabState(layout);

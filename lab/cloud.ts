@@ -2,8 +2,9 @@
  * A whole Kvasir over a lab: manager, agents that joined, pools and the tiny image. Owns the order and the looking-first of
  * each step, so that every one can be repeated; everything of the cloud is asked for through the CLI, as a person would.
  */
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isPortFree } from './api-port.ts';
 import { bmcUser, powerFiles, readBmcs, watchdogInside, watchdogTimeoutMs } from './bmc.ts';
 import { attempt, type CommandResult, run } from './command.ts';
 import type { LabHost } from './host.ts';
@@ -35,6 +36,11 @@ export interface CloudOptions {
   readonly configFile?: string;
   /** Default: SQLite in the manager's directory. */
   readonly database?: string;
+}
+
+/** What the agent writes last when it has joined. */
+function hasIdentity(host: LabHost): boolean {
+  return existsSync(join(host.layout.disk, insideHost.agentState, 'agent.json'));
 }
 
 type Listed = readonly { readonly name: string; readonly state?: string }[];
@@ -73,11 +79,17 @@ export class Cloud {
 
   /** Starts the manager unless it runs, and waits until it serves people. */
   async startManager(): Promise<void> {
+    const { port } = this.#options;
+    // Whoever answers there would be taken for the manager, and be given the administrator's password.
+    if (this.lab.manager() === undefined && !(await isPortFree(port)))
+      throw new Error(
+        `the port ${port} on 127.0.0.1 is taken by another program: end that, or make lab ${this.lab.layout.name} anew`,
+      );
     const manager = await this.lab.startManager([
       '{node}',
       '{checkout}/manager/main.ts',
       '--data={directory}',
-      `--listen=127.0.0.1:${this.#options.port}`,
+      `--listen=127.0.0.1:${port}`,
       '--agent-listen=unix:{agentSocket}',
       '--agent-address={agentAddress}:{agentPort}',
       `--database=${this.#options.database ?? 'sqlite'}`,
@@ -103,7 +115,8 @@ export class Cloud {
     const known = await this.names('host');
     // Hosts see the checkout read-only: whatever is compiled for them is kept from here.
     await run([nodeBinary, join(checkoutDirectory, 'agent/main.ts'), '--help']);
-    const joining = this.lab.hosts().filter(({ name }) => !known.has(name));
+    const joining = this.lab.hosts().filter((host) => !known.has(host.name) || !hasIdentity(host));
+    for (const { name } of joining) if (known.has(name)) await this.#forgetHost(name);
     await Promise.all(joining.map((host) => this.#join(host)));
     await this.lab.setAgentCommand(agentCommand);
     await this.hostsUp();
@@ -145,6 +158,11 @@ export class Cloud {
     mkdirSync(this.lab.sharedPath('import'), { recursive: true });
     copyFileSync(imagePath, this.lab.sharedPath('import/tiny.qcow2'));
     await this.kvasir(['image', 'import', 'tiny', '--pool', 'shared', '--file', 'tiny.qcow2', '--public', '--wait']);
+  }
+
+  /** Its join was killed when the manager had answered it: nobody has the certificate. */
+  async #forgetHost(name: string): Promise<void> {
+    await run(this.#command(['host', 'delete', name]), { env: this.#environment() });
   }
 
   /** Gives the host an identity; the token goes through a file that only root reads. */

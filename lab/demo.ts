@@ -24,7 +24,7 @@ async function bootVms(cloud: Cloud): Promise<void> {
 }
 
 async function cloudOf(lab: Lab): Promise<Cloud> {
-  return new Cloud(lab, { port: await apiPort(lab, preferredPort), profile: lab.layout.name });
+  return new Cloud(lab, { port: await apiPort(lab.layout, preferredPort), profile: lab.layout.name });
 }
 
 /** Starts a lab's manager unless it runs; resolves when it serves people. */

@@ -14,6 +14,7 @@ import { prepareHostDisk } from './host-files.ts';
 import { checkoutDirectory, compiledCode, hostLayout, insideHost, nodeBinary } from './layout.ts';
 import type { HostLayout, LabLayout } from './layout.ts';
 import {
+  endAll,
   endProcesses,
   identify,
   innermostPid,
@@ -125,7 +126,8 @@ export class LabHost {
     closeSync(console);
     child.unref();
     await until(`boot of ${this.name} (${this.layout.consoleLog})`, 60_000, () => {
-      if (child.exitCode !== null) throw new Error(`${this.name} did not boot: ${this.#lastConsoleLines()}`);
+      if (child.exitCode !== null || child.signalCode !== null)
+        throw new Error(`${this.name} did not boot: ${this.#lastConsoleLines()}`);
       const init = this.init();
       return init !== undefined && existsSync(`/proc/${init.pid}/root/run/kvasir-host-ready`);
     });
@@ -139,7 +141,7 @@ export class LabHost {
   async powerOff(): Promise<void> {
     const init = this.init();
     if (init !== undefined) signal(init, 'SIGKILL');
-    await endProcesses(processesInNetworkNamespace(this.layout.namespace), 0);
+    await endAll(() => processesInNetworkNamespace(this.layout.namespace), 0);
     await unplugHost(this.#lab, this.layout);
     await removeCgroups(this.layout.cgroup);
   }

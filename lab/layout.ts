@@ -36,18 +36,25 @@ export const insideHost = {
 
 export class LabNameError extends Error {}
 
+export function isLabName(name: string): boolean {
+  return /^[a-z][a-z0-9-]{0,23}$/.test(name);
+}
+
 /** Refuses names that could not be part of a namespace's or a directory's name. */
 export function checkLabName(name: string): string {
-  if (!/^[a-z][a-z0-9-]{0,23}$/.test(name)) {
+  if (!isLabName(name)) {
     throw new LabNameError(`'${name}' is no lab name: a letter, then up to 23 of a-z, 0-9 and '-'`);
   }
   return name;
 }
 
+export function isHostName(name: string): boolean {
+  return /^h[1-9][0-9]?$/.test(name) && Number(name.slice(1)) <= maxHosts;
+}
+
 export function hostNumber(hostName: string): number {
-  const number = Number(/^h([1-9][0-9]?)$/.exec(hostName)?.[1]);
-  if (!(number >= 1 && number <= maxHosts)) throw new LabNameError(`'${hostName}' is no host: h1 to h${maxHosts}`);
-  return number;
+  if (!isHostName(hostName)) throw new LabNameError(`'${hostName}' is no host: h1 to h${maxHosts}`);
+  return Number(hostName.slice(1));
 }
 
 export type LabLayout = {
@@ -82,6 +89,24 @@ export function labLayout(name: string, parent: string = labsDirectory): LabLayo
     namespacePrefix: `kv-${name}-`,
     lockName: `kvasir-lab-${name}`,
   };
+}
+
+const besideMark = 'g.';
+
+/** The network namespace of what a test puts beside the hosts. */
+export function besideHosts(lab: LabLayout, name: string): string {
+  return `${lab.namespacePrefix}${besideMark}${name}`;
+}
+
+/**
+ * What is behind the lab's prefix in the name of a namespace of its own. Undefined for those of others, also of a lab whose name
+ * begins with this one's: no host is called so, and no lab's name has a dot.
+ */
+export function ownPart(lab: LabLayout, namespace: string): string | undefined {
+  if (!namespace.startsWith(lab.namespacePrefix)) return undefined;
+  const part = namespace.slice(lab.namespacePrefix.length);
+  const isOwn = namespace === lab.fabricNamespace || part.startsWith(besideMark) || isHostName(part);
+  return isOwn ? part : undefined;
 }
 
 export type HostLayout = {

@@ -1,6 +1,6 @@
 /**
- * The manager and its forwarder as processes of the machine: started detached with a log file each, found again by pid
- * and start time, and by the lab's mark in their environment should the record be lost. Nobody restarts the manager:
+ * The manager, its forwarder and the power switch as processes of the machine: started detached with a log file each, found
+ * again by pid and start time, and by the lab's mark in their environment should the record be lost. Nobody restarts the manager:
  * its death is what tests and evaluators want to see.
  */
 import { spawn } from 'node:child_process';
@@ -10,7 +10,7 @@ import { expand, managerWords } from './command-line.ts';
 import { checkoutDirectory, compiledCode, managerEndpoint, nodeBinary } from './layout.ts';
 import type { LabLayout } from './layout.ts';
 import {
-  endProcesses,
+  endAll,
   identify,
   isRunning,
   processesInNetworkNamespace,
@@ -22,6 +22,7 @@ import { acceptsConnections } from './unix-socket.ts';
 
 const managerMark = 'KVASIR_LAB_MANAGER';
 const powerMark = 'KVASIR_LAB_POWER';
+const forwarderMark = 'KVASIR_LAB_FORWARDER';
 
 /** Processes that carry the lab's mark as its manager, whatever the state file says. */
 export function managerProcesses(lab: LabLayout): ProcessIdentity[] {
@@ -64,7 +65,7 @@ export function powerProcesses(lab: LabLayout): ProcessIdentity[] {
 /** Starts it unless `known` runs; resolves when it listens. */
 export async function startPowerSwitch(lab: LabLayout, known: ProcessIdentity | undefined): Promise<ProcessIdentity> {
   if (isRunning(known)) return known;
-  await endProcesses(powerProcesses(lab), 0);
+  await endAll(() => powerProcesses(lab), 0);
   const { control, log, socket } = powerFiles(lab);
   // ipmi_sim runs it with the question behind the words of its own configuration.
   const script = `#!/bin/sh\nsocket=$1\nshift\nprintf '%s\\n' "$*" | exec socat -t 20 - "UNIX-CONNECT:$socket"\n`;
@@ -81,10 +82,17 @@ export async function startPowerSwitch(lab: LabLayout, known: ProcessIdentity | 
   return program;
 }
 
+export function forwarderProcesses(lab: LabLayout): ProcessIdentity[] {
+  return processesWithEnvironment(forwarderMark, lab.directory);
+}
+
 /** Starts the forwarder in the fabric unless `known` runs; resolves when it accepts connections. */
 export async function startForwarder(lab: LabLayout, known: ProcessIdentity | undefined): Promise<ProcessIdentity> {
-  if (isRunning(known) && processesInNetworkNamespace(lab.fabricNamespace).some(({ pid }) => pid === known.pid))
-    return known;
+  const isInFabric = ({ pid }: ProcessIdentity): boolean =>
+    processesInNetworkNamespace(lab.fabricNamespace).some((each) => each.pid === pid);
+  if (isRunning(known) && isInFabric(known)) return known;
+  // One that was started right before its starter was killed stands in no record, and has the port.
+  await endAll(() => forwarderProcesses(lab), 0);
   const { address, port } = managerEndpoint;
   const forwarder = await startDetached(
     [
@@ -97,11 +105,12 @@ export async function startForwarder(lab: LabLayout, known: ProcessIdentity | un
       lab.managerAgentSocket,
     ],
     lab.forwarderLog,
-    { PATH: process.env['PATH'] },
+    { PATH: process.env['PATH'], [forwarderMark]: lab.directory },
   );
   await until(`start of the lab's forwarder (${lab.forwarderLog})`, 20_000, () => {
     if (!isRunning(forwarder)) throw new Error(`the lab's forwarder ended; see ${lab.forwarderLog}`);
-    return listensIn(forwarder.pid, port);
+    // Before it is there, others of the machine may listen on that port.
+    return isInFabric(forwarder) && listensIn(forwarder.pid, port);
   });
   return forwarder;
 }

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import {
+  endAll,
   endProcesses,
   identify,
   innermostPid,
@@ -46,5 +47,23 @@ describe('process identity', () => {
     assert.deepEqual(found, [identify(child.pid!)]);
     await endProcesses(found, 50);
     assert.equal(isRunning(found[0]), false);
+  });
+
+  it('ends also what a process started while it was being ended', async () => {
+    const mark = `${process.pid}-${performance.now()}`;
+    const program = `const { spawn } = require('node:child_process');
+      process.on('SIGTERM', () => { spawn('sleep', ['600'], { detached: true, stdio: 'ignore' }).unref(); process.exit(); });
+      console.log('up');
+      setInterval(() => {}, 1e6);`;
+    const env = { PATH: process.env['PATH'], KVASIR_TEST_MARK: mark };
+    const child = spawn(process.execPath, ['-e', program], { env, stdio: ['ignore', 'pipe', 'ignore'] });
+    await once(child.stdout, 'data');
+    const marked = () => processesWithEnvironment('KVASIR_TEST_MARK', mark);
+    try {
+      await endAll(marked, 5_000);
+      assert.deepEqual(marked(), []);
+    } finally {
+      for (const left of marked()) signal(left, 'SIGKILL');
+    }
   });
 });

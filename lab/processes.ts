@@ -132,3 +132,9 @@ export async function endProcesses(processes: readonly ProcessIdentity[], graceM
     processes.every((process) => !isRunning(process)),
   );
 }
+
+/** As `endProcesses`, until `find` finds none that runs: one that is ended may just have started another. */
+export async function endAll(find: () => readonly ProcessIdentity[], graceMs: number): Promise<void> {
+  const running = (): ProcessIdentity[] => find().filter(isRunning);
+  for (let found = running(); found.length > 0; found = running()) await endProcesses(found, graceMs);
+}

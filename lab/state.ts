@@ -33,12 +33,13 @@ export type LabState = {
 export class LabStateError extends Error {}
 
 export function parseLabState(text: string): LabState {
-  const value = JSON.parse(text) as LabState;
-  if (value.version !== 1 || !Array.isArray(value.hosts))
+  const value = JSON.parse(text) as LabState | null;
+  if (value?.version !== 1 || !Array.isArray(value.hosts))
     throw new LabStateError('the lab was made by another version');
   return value;
 }
 
+/** Undefined when there is no lab. @throws LabStateError when what is there cannot be read */
 export function readLabState(layout: LabLayout): LabState | undefined {
   let text: string;
   try {
@@ -47,7 +48,12 @@ export function readLabState(layout: LabLayout): LabState | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
-  return parseLabState(text);
+  try {
+    return parseLabState(text);
+  } catch (error) {
+    const removal = `'kvasir lab down --name ${layout.name}' removes the lab`;
+    throw new LabStateError(`${layout.stateFile} cannot be read (${String(error)}): ${removal}`, { cause: error });
+  }
 }
 
 export function writeLabState(layout: LabLayout, state: LabState): void {
@@ -70,19 +76,24 @@ export function withHost(state: LabState, name: string, change: Partial<HostStat
   return { ...state, hosts: state.hosts.map((host) => (host.name === name ? { ...host, ...change } : host)) };
 }
 
-/**
- * One change of a lab at a time: an abstract unix socket of the lab's name is the lock, which the kernel drops with the
- * process and which leaves no file behind.
- */
+/** One change of a lab at a time. */
 export async function withLabLock<T>(layout: LabLayout, work: () => Promise<T>, timeoutMs = 120_000): Promise<T> {
+  return withLock(layout.lockName, `another command changes the lab ${layout.name}; its end`, work, timeoutMs);
+}
+
+/**
+ * One at a time of whoever asks for this name: an abstract unix socket is the lock, which the kernel drops with the process and
+ * which leaves no file behind. `what` is waited for when another has it.
+ */
+export async function withLock<T>(name: string, what: string, work: () => Promise<T>, timeoutMs = 120_000): Promise<T> {
   const server = createServer((socket) => socket.destroy());
-  await until(`another command changes the lab ${layout.name}; its end`, timeoutMs, async () => {
+  await until(what, timeoutMs, async () => {
     const outcome = await new Promise<'locked' | 'taken'>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
         if (error.code === 'EADDRINUSE') resolve('taken');
         else reject(error);
       });
-      server.listen(`\0${layout.lockName}`, () => resolve('locked'));
+      server.listen(`\0${name}`, () => resolve('locked'));
     });
     server.removeAllListeners('error').removeAllListeners('listening');
     return outcome === 'locked';

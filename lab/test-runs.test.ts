@@ -48,33 +48,35 @@ describe('steps', () => {
 });
 
 describe('a test run', () => {
-  it('that is ended by SIGTERM takes its test files with it', { timeout: 60_000 }, async (context) => {
-    const folder = mkdtempSync(join(tmpdir(), 'kvasir-test-run-'));
-    context.after(() => rmSync(folder, { recursive: true }));
-    const [file, pidFile] = [join(folder, 'hangs.e2e.ts'), join(folder, 'pid')];
-    const content = [
-      `import { renameSync, writeFileSync } from 'node:fs';`,
-      `import { it } from 'node:test';`,
-      `it('hangs', () => new Promise((resolve) => {`,
-      `  setTimeout(resolve, 600_000);`,
-      `  writeFileSync(${JSON.stringify(`${pidFile}.new`)}, String(process.pid));`,
-      `  renameSync(${JSON.stringify(`${pidFile}.new`)}, ${JSON.stringify(pidFile)});`,
-      `}));`,
-    ];
-    writeFileSync(file, content.join('\n'));
-    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-    const program = join(import.meta.dirname, 'testing/play-files.ts');
-    const run = spawn(process.execPath, [program, file], { env, stdio: ['ignore', 'pipe', 'inherit'] });
-    const over = once(run, 'exit');
-    let printed = '';
-    run.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
-    while (!existsSync(pidFile)) await pause(20);
-    const pid = Number(readFileSync(pidFile, 'utf8'));
-    context.after(() => existsSync(`/proc/${pid}`) && process.kill(pid, 'SIGKILL'));
-    assert.ok(existsSync(`/proc/${pid}`));
-    run.kill('SIGTERM');
-    await over;
-    while (existsSync(`/proc/${pid}`)) await pause(20);
-    assert.match(printed, /^failed/m);
-  });
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    it(`that is ended by ${signal} takes its test files with it`, { timeout: 60_000 }, async (context) => {
+      const folder = mkdtempSync(join(tmpdir(), 'kvasir-test-run-'));
+      context.after(() => rmSync(folder, { recursive: true }));
+      const [file, pidFile] = [join(folder, 'hangs.e2e.ts'), join(folder, 'pid')];
+      const content = [
+        `import { renameSync, writeFileSync } from 'node:fs';`,
+        `import { it } from 'node:test';`,
+        `it('hangs', () => new Promise((resolve) => {`,
+        `  setTimeout(resolve, 600_000);`,
+        `  writeFileSync(${JSON.stringify(`${pidFile}.new`)}, String(process.pid));`,
+        `  renameSync(${JSON.stringify(`${pidFile}.new`)}, ${JSON.stringify(pidFile)});`,
+        `}));`,
+      ];
+      writeFileSync(file, content.join('\n'));
+      const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+      const program = join(import.meta.dirname, 'testing/play-files.ts');
+      const run = spawn(process.execPath, [program, file], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+      const over = once(run, 'exit');
+      let printed = '';
+      run.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+      while (!existsSync(pidFile)) await pause(20);
+      const pid = Number(readFileSync(pidFile, 'utf8'));
+      context.after(() => existsSync(`/proc/${pid}`) && process.kill(pid, 'SIGKILL'));
+      assert.ok(existsSync(`/proc/${pid}`));
+      run.kill(signal);
+      await over;
+      while (existsSync(`/proc/${pid}`)) await pause(20);
+      assert.match(printed, /^failed/m);
+    });
+  }
 });

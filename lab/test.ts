@@ -2,14 +2,16 @@
  * `kvasir test`: everything in `npm run check`, then all end-to-end tests (`*.e2e.ts`), two files at a time, each with a lab of
  * its own, for they wait more than they work; and beside them a thousand simulated fault schedules (one test), which take what
  * processor time is left. The last line is `N passed, N failed`, over all. Exit code 1 when anything failed or nothing ran.
- * SIGTERM ends all that runs, as Ctrl-C does by itself, and removes the labs that were in use.
+ * SIGINT (Ctrl-C), SIGTERM and SIGHUP end all that runs and remove the labs that were in use; a second one ends it at once.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { run } from 'node:test';
 import { basename, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { checkoutDirectory } from './layout.ts';
+import { until } from './processes.ts';
 import { removeAbandonedTestLabs } from './test-labs.ts';
 
 export type Totals = { readonly passed: number; readonly failed: number };
@@ -22,11 +24,30 @@ export function parseTotals(line: string): Totals | undefined {
   return match === null ? undefined : { passed: Number(match[1]), failed: Number(match[2]) };
 }
 
-/** A terminal tells Ctrl-C to every process below it; SIGTERM reaches this one alone and has to be passed on. */
+class EndedBySignal extends Error {
+  /** As the shell says it. */
+  readonly exitCode: number;
+  constructor(name: NodeJS.Signals) {
+    super(`ended by ${name}`);
+    this.exitCode = 128 + constants.signals[name];
+  }
+}
+
+/** A terminal tells Ctrl-C to every process below it; the others reach this one alone and have to be passed on. */
 export function whenTerminated(): AbortSignal {
   const end = new AbortController();
-  process.once('SIGTERM', () => end.abort());
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(name, () => end.abort(new EndedBySignal(name)));
   return end.signal;
+}
+
+/** Their labs are still in use as long as they run. */
+async function untilChildrenAreGone(): Promise<void> {
+  await until(
+    'end of the test files',
+    30_000,
+    () => readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8') === '',
+  );
 }
 
 /** The exit code; null: a signal ended it. */
@@ -166,11 +187,12 @@ export async function test(only: readonly string[]): Promise<number> {
     only.length === 0 ? simulate(print, terminated) : none,
     endToEnd(files, print, terminated),
   ]);
+  if (terminated.aborted) await untilChildrenAreGone();
   await removeAbandonedTestLabs();
   const stages = [checked, simulated, ...tested];
   const sum = (of: (totals: Totals) => number): number => stages.reduce((all, each) => all + of(each), 0);
   const totals = { passed: sum(({ passed }) => passed), failed: sum(({ failed }) => failed) };
   print(`${totals.passed} passed, ${totals.failed} failed`);
-  if (terminated.aborted) return 143;
+  if (terminated.aborted) return (terminated.reason as EndedBySignal).exitCode;
   return totals.failed > 0 || totals.passed === 0 ? 1 : 0;
 }

@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, describe, it } from 'node:test';
+import { apiPort } from '@kvasir/lab/api-port.ts';
+import { Cloud } from '@kvasir/lab/cloud.ts';
 import { Lab } from '@kvasir/lab/lab.ts';
-import { checkoutDirectory } from '@kvasir/lab/layout.ts';
+import { checkoutDirectory, nodeBinary } from '@kvasir/lab/layout.ts';
 import { testLabName } from '@kvasir/lab/test-labs.ts';
 import { tracesOf } from './testing/machine-snapshot.ts';
 
@@ -43,10 +45,33 @@ describe('an interrupted demo', { timeout: 600_000 }, () => {
     return { exitCode: await exit, text, seconds: (performance.now() - started) / 1000 };
   }
 
+  /** As a join that is killed when the manager has answered it: the manager has the host, and the host no identity. */
+  async function joinWithoutHearing(name: string): Promise<void> {
+    const lab = Lab.open(labName);
+    const host = lab.host(name);
+    const cloud = new Cloud(lab, {
+      port: await apiPort(lab.layout, 0),
+      profile: labName,
+      configFile: env.KVASIR_CONFIG,
+    });
+    const { token } = await cloud.kvasir<{ readonly token: string }>(['host', 'join-token']);
+    const program = [
+      nodeBinary,
+      join(checkoutDirectory, 'agent/main.ts'),
+      'join',
+      '--token-stdin',
+      '--data',
+      '/root/lost',
+    ];
+    await host.exec([...program, '--name', name, '--address', host.layout.addresses.management], { input: token });
+    assert.ok((await cloud.names('host')).has(name));
+  }
+
   for (const step of steps) {
     it(`is killed when it begins: ${step}`, async () => {
       const { exitCode, text } = await demo([], step);
       assert.equal(exitCode, null, text);
+      if (step === 'hosts join') await joinWithoutHearing('h2');
     });
   }
 

@@ -3,13 +3,14 @@
  * power, which leave nothing behind. Kvasir's own programs play no part here.
  */
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CommandError, attempt, run } from '@kvasir/lab/command.ts';
 import { tinyGuestImage } from '@kvasir/lab/guest/build.ts';
 import { HostIsOffError } from '@kvasir/lab/host.ts';
 import { Lab } from '@kvasir/lab/lab.ts';
+import { besideHosts } from '@kvasir/lab/layout.ts';
 import { isRunning, until } from '@kvasir/lab/processes.ts';
 import { testLabName } from '@kvasir/lab/test-labs.ts';
 import { tracesOf } from './testing/machine-snapshot.ts';
@@ -28,6 +29,10 @@ describe('lab hosts', { timeout: 300_000 }, () => {
   after(async () => {
     await Lab.remove(name);
     assert.deepEqual(tracesOf(name), []);
+  });
+
+  it('keeps its files to its owner', () => {
+    assert.equal(statSync(lab.layout.directory).mode & 0o777, 0o700);
   });
 
   it('answers with a libvirt and an Open vSwitch of its own in each host', async () => {
@@ -156,7 +161,7 @@ describe('lab hosts', { timeout: 300_000 }, () => {
       // What an `up` killed before its first record leaves: hosts that no file knows.
       await attempt(['rm', second.layout.stateFile]);
       // And a test that was killed: the guests that it had put beside the hosts.
-      await run(['ip', 'netns', 'add', `kv-${other}-g-web`]);
+      await run(['ip', 'netns', 'add', besideHosts(second.layout, 'web')]);
     } finally {
       await Lab.remove(other);
     }

@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { eventOperations } from '@kvasir/api/resources/event.ts';
 import type { Router } from '@kvasir/api/resources/router.ts';
 import { attempt, run } from '@kvasir/lab/command.ts';
-import { cable, insideHost } from '@kvasir/lab/layout.ts';
+import { besideHosts, cable, insideHost } from '@kvasir/lab/layout.ts';
 import { until } from '@kvasir/lab/processes.ts';
 import { useCloud } from './testing/cloud.ts';
 import { type Capture, startCapture, tcpdump } from './testing/switch/capture.ts';
@@ -63,7 +63,7 @@ describe('networks are routed by one host', { timeout: 600_000 }, () => {
 
   before(async () => {
     const { lab } = cloud();
-    outside = `${lab.layout.namespacePrefix}g-outside`;
+    outside = besideHosts(lab.layout, 'outside');
     await run(['ip', 'netns', 'add', outside]);
     await run(['ip', '-n', lab.layout.fabricNamespace, '-batch', '-'], {
       input: `link add vm-outside type veth peer name o0 netns ${outside}\nlink set dev vm-outside master vm up\n`,

@@ -34,6 +34,14 @@ export function hashInputs(directory: string): string {
   return hash.digest('hex').slice(0, 16);
 }
 
+/** What builds left whose process was killed. */
+export function removeAbandonedBuilds(cache: string): void {
+  for (const name of readdirSync(cache)) {
+    const pid = /^building-([0-9]+)-/.exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join(cache, name), { recursive: true, force: true });
+  }
+}
+
 /** The image, built now if it is not in the cache (10 to 30 s). */
 export async function tinyGuestImage(
   progress: (step: string) => void = () => undefined,
@@ -47,7 +55,8 @@ export async function tinyGuestImage(
     findPackage('qemu-guest-agent'),
   ]);
   mkdirSync(cache, { recursive: true });
-  const work = mkdtempSync(join(cache, 'building-'));
+  removeAbandonedBuilds(cache);
+  const work = mkdtempSync(join(cache, `building-${process.pid}-`));
   try {
     progress(`taking ${kernel.name} ${kernel.version} and ${agent.name} ${agent.version} apart`);
     const trees = { kernel: join(work, 'kernel'), agent: join(work, 'agent') };

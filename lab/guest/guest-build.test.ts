@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { hashInputs } from './build.ts';
+import { hashInputs, removeAbandonedBuilds } from './build.ts';
 import { parseStanza } from './debian-packages.ts';
 import { GuestBuildError, libraries, moduleFiles } from './initramfs.ts';
 
@@ -32,6 +33,19 @@ describe('guest build', () => {
       '\tlinux-vdso.so.1 (0x00007f)\n\tlibc.so.6 => /lib/libc.so.6 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n';
     assert.deepEqual(libraries(text), ['/lib/libc.so.6', '/lib64/ld-linux-x86-64.so.2']);
     assert.throws(() => libraries('\tlibnuma.so.1 => not found\n'), GuestBuildError);
+  });
+
+  it('removes what killed builds left in the cache, and nothing else', () => {
+    const cache = mkdtempSync(join(tmpdir(), 'kvasir-guest-'));
+    try {
+      const gone = spawnSync('true').pid;
+      const kept = ['0123456789abcdef', `building-${process.pid}-abc`, 'building-x'];
+      for (const name of [...kept, `building-${gone}-abc`]) mkdirSync(join(cache, name, 'root'), { recursive: true });
+      removeAbandonedBuilds(cache);
+      assert.deepEqual(readdirSync(cache).sort(), kept.sort());
+    } finally {
+      rmSync(cache, { recursive: true });
+    }
   });
 
   it('makes another image for another file or version, not for a test', () => {

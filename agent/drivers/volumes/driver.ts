@@ -20,7 +20,7 @@ import { PoolVolumes } from './volumes.ts';
 export interface DirectoryStorageOptions {
   /** Stands in the names of temporary files: leftovers in a shared pool are told apart by it. */
   readonly hostId: string;
-  /** Folder of the NoCloud seeds, made when missing (0700). */
+  /** Folder of the NoCloud seeds, made when missing; QEMU must get through to it. */
   readonly seedDirectory: string;
   /** The driver's own memory: which pools were seen on this host, so that a missing mount is never taken for a new pool. */
   readonly stateDirectory: string;

@@ -9,6 +9,7 @@ import { KvasirError } from '@kvasir/api/errors.ts';
 import type { PoolReport, PoolSpec } from '@kvasir/api/agent/host.ts';
 import type { DiskFormat } from '../storage.ts';
 import { exists, isMissing, type TemporaryFiles } from './files.ts';
+import { makePassable } from './passable.ts';
 
 export type ServedPool = PoolSpec & { readonly initialize: boolean };
 
@@ -55,9 +56,8 @@ export class DirectoryPool {
       await this.#initialize();
       await this.#check();
       const { path, shared } = this.spec;
-      for (const directory of [this.importDirectory, this.imagesDirectory, this.volumesDirectory]) {
-        await mkdir(directory, { recursive: true, mode: 0o755 });
-      }
+      await mkdir(this.importDirectory, { recursive: true, mode: 0o755 });
+      for (const directory of [this.imagesDirectory, this.volumesDirectory]) await makePassable(directory);
       await this.#remember();
       for (const directory of [path, this.imagesDirectory, this.volumesDirectory]) {
         await this.#files.sweep(directory, shared);
@@ -107,7 +107,7 @@ export class DirectoryPool {
     const marker = join(this.spec.path, markerName);
     if (!this.spec.initialize || (await exists(marker)) || (await exists(this.#knownPath))) return;
     // A shared directory comes from elsewhere; making it would only hide that it is missing.
-    if (!this.spec.shared) await mkdir(this.spec.path, { recursive: true, mode: 0o755 });
+    if (!this.spec.shared && !(await exists(this.spec.path))) await makePassable(this.spec.path);
     const found = (await readdir(this.spec.path)).filter((name) => !name.startsWith('.tmp-'));
     const strange = found.filter((name) => !harmless.has(name));
     for (const directory of ['images', 'volumes']) {

@@ -8,13 +8,14 @@
  * keys go to the image's default user unless user-data says otherwise.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncDirectory } from '@kvasir/api/kept-file.ts';
 import type { CloudInit } from '@kvasir/api/resources/vm.ts';
 import { runProgram } from '../program.ts';
 import type { DiskSource } from '../storage.ts';
 import { exists, removeFile, withFile } from './files.ts';
+import { makePassable } from './passable.ts';
 
 export type Seed = CloudInit & { readonly instanceId: string };
 
@@ -22,7 +23,7 @@ const temporaryPrefix = '.tmp-';
 
 export class SeedFolder {
   readonly #directory: string;
-  /** Done once, before the first change: what an earlier process left half made may carry secrets. */
+  /** Done once, before the first use: what an earlier process left half made may carry secrets. */
   #swept: Promise<void> | null = null;
 
   constructor(directory: string) {
@@ -34,8 +35,8 @@ export class SeedFolder {
     const digestPath = this.#digestPath(vmId);
     const content = seedContent(name, seed);
     const digest = createHash('sha256').update(JSON.stringify(content)).digest('hex');
-    if ((await exists(path)) && (await readText(digestPath)) === digest) return source(path);
     await (this.#swept ??= this.#sweep());
+    if ((await exists(path)) && (await readText(digestPath)) === digest) return source(path);
     const work = await mkdtemp(join(this.#directory, temporaryPrefix));
     try {
       const image = await makeImage(work, content);
@@ -58,7 +59,7 @@ export class SeedFolder {
   }
 
   async #sweep(): Promise<void> {
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    await makePassable(this.#directory);
     for (const name of await readdir(this.#directory)) {
       if (name.startsWith(temporaryPrefix)) await rm(join(this.#directory, name), { recursive: true, force: true });
     }

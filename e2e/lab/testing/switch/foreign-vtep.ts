@@ -1,6 +1,7 @@
 /** A VXLAN end point that is none of Kvasir's: the kernel of another machine on the lab's VM network, in a namespace of the test. */
 import { attempt, run } from '@kvasir/lab/command.ts';
 import type { Lab } from '@kvasir/lab/lab.ts';
+import { besideHosts } from '@kvasir/lab/layout.ts';
 
 export interface ForeignVtep {
   readonly vtep: string;
@@ -16,7 +17,7 @@ export async function addForeignVtep(
   { vtep, vni, macAddress, addresses }: ForeignVtep,
   peers: readonly string[],
 ): Promise<string> {
-  const namespace = `${lab.layout.namespacePrefix}g-vtep`;
+  const namespace = besideHosts(lab.layout, 'vtep');
   const fabric = lab.layout.fabricNamespace;
   await run(['ip', 'netns', 'add', namespace]);
   await run(['ip', '-n', fabric, '-batch', '-'], {
@@ -45,5 +46,5 @@ export async function addForeignVtep(
 }
 
 export async function removeForeignVtep(lab: Lab): Promise<void> {
-  await attempt(['ip', 'netns', 'del', `${lab.layout.namespacePrefix}g-vtep`]);
+  await attempt(['ip', 'netns', 'del', besideHosts(lab.layout, 'vtep')]);
 }

@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { attempt, run } from '@kvasir/lab/command.ts';
 import type { Lab } from '@kvasir/lab/lab.ts';
-import { spareCables } from '@kvasir/lab/layout.ts';
+import { besideHosts, spareCables } from '@kvasir/lab/layout.ts';
 import { TestSwitch } from '@kvasir/ovs/testing/switch.ts';
 import { type Capture, startCapture, tcpdump } from './capture.ts';
 
@@ -59,7 +59,7 @@ export class PhysicalSwitch {
 
   /** A machine that is no host, on an access port. `address` has a prefix length. Answers its namespace. */
   async addMachine(name: string, vlan: number, address: string): Promise<string> {
-    const namespace = `${this.#lab.layout.namespacePrefix}g-${name}`;
+    const namespace = besideHosts(this.#lab.layout, name);
     await run(['ip', 'netns', 'add', namespace]);
     this.#machines.set(name, namespace);
     await run(['ip', '-n', namespace, '-batch', '-'], {

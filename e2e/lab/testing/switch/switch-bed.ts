@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { attempt, type CommandResult, run } from '@kvasir/lab/command.ts';
 import { Lab } from '@kvasir/lab/lab.ts';
+import { besideHosts } from '@kvasir/lab/layout.ts';
 import { until } from '@kvasir/lab/processes.ts';
 import { testLabName } from '@kvasir/lab/test-labs.ts';
 import { after, before } from 'node:test';
@@ -82,7 +83,7 @@ export class SwitchBed {
   }
 
   async namespace(name: string): Promise<string> {
-    const namespace = `${this.lab.layout.namespacePrefix}g-${name}`;
+    const namespace = besideHosts(this.lab.layout, name);
     await run(['ip', 'netns', 'add', namespace]);
     this.#namespaces.add(namespace);
     await run(['ip', '-n', namespace, 'link', 'set', 'lo', 'up']);
