@@ -70,7 +70,10 @@ export class SimStall {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const run = (): void => {
       try {
-        resolve(work());
+        const answer = work();
+        // Nobody waits any more for what was answered with an error meanwhile.
+        if (answer instanceof Promise) answer.catch(() => undefined);
+        resolve(answer);
       } catch (error) {
         reject(error);
       }
