@@ -153,6 +153,24 @@ test('a connection whose long call was given up is not used again', async (t) =>
   await client.domain.reset(uuid);
 });
 
+test('a call with a time limit does not wait for longer than that for its turn', { timeout: 10_000 }, async (t) => {
+  const [daemon, client] = await start(t, { maxLongCalls: 1 });
+  await client.connect();
+  const domain = { name: '', uuid, id: -1 };
+  const held = client.domain.reset(uuid);
+  const [{ serial }, peer] = await daemon.saw(domainReset);
+  const late = client.call('domainReset', { domain, flags: 0 }, { timeoutMs: 20 });
+  await assert.rejects(late, failsWith('TIMEOUT', false));
+  const next = client.domain.reset(uuid);
+  daemon.handler = (message, other) => other.reply(domainReset, message.serial, undefined);
+  peer.reply(domainReset, serial, undefined);
+  await Promise.all([held, next]);
+  assert.equal(
+    daemon.received.filter(({ procedure, type }) => procedure === domainReset.number && type === 0).length,
+    2,
+  );
+});
+
 test('connect() tells why it could not, and goes on trying', async (t) => {
   const [daemon, client] = await start(t);
   await daemon.die();

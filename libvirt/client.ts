@@ -158,7 +158,7 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
     const result =
       procedure.lane === 'quick'
         ? await main.call(procedure, args, options)
-        : await this.#sides.run((connection) => connection.call(procedure, args, options));
+        : await this.#sides.run((connection, left) => connection.call(procedure, args, left), options);
     return result as ResultOf<N>;
   }
 
