@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Guest } from '@kvasir/api/resources/vm.ts';
 import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
+import { errorCodes } from '@kvasir/libvirt/error-codes.ts';
+import { LibvirtError } from '@kvasir/libvirt/error.ts';
 import { Value } from 'typebox/value';
 import { LibvirtGuest } from './guest.ts';
 
@@ -52,4 +54,17 @@ test('nonsense of a guest is left out, and what is too long is cut', async () =>
 test('an answer that is none does not count as one', async () => {
   const agentCommand = async () => 'null';
   await assert.rejects(new LibvirtGuest({ guest: { agentCommand } } as unknown as LibvirtClient).info('vm'));
+});
+
+test('only what says something of the agent is taken for its silence', async () => {
+  const pinged = (code: number): Promise<boolean> => {
+    const agentCommand = async () => {
+      throw new LibvirtError({ code, domain: 10, message: 'so it is' });
+    };
+    return new LibvirtGuest({ guest: { agentCommand } } as unknown as LibvirtClient).ping('vm');
+  };
+  const { VIR_ERR_AGENT_UNRESPONSIVE, VIR_ERR_AGENT_COMMAND_TIMEOUT, VIR_ERR_OPERATION_TIMEOUT } = errorCodes;
+  assert.equal(await pinged(VIR_ERR_AGENT_UNRESPONSIVE), false);
+  assert.equal(await pinged(VIR_ERR_AGENT_COMMAND_TIMEOUT), false);
+  await assert.rejects(pinged(VIR_ERR_OPERATION_TIMEOUT), { code: 'host-failed' });
 });

@@ -6,7 +6,10 @@ import { isLibvirtError } from '@kvasir/libvirt/error.ts';
 import type { GuestDriver, GuestExec, GuestReport } from '../guest.ts';
 import { translating } from './errors.ts';
 
+/** Of the agent: it is asked to synchronize, and then what is asked. */
 const answerTimeoutSeconds = 5;
+/** libvirt waits for up to 30 s until another question to the same agent is over, then for the agent. Without an answer by then it hangs. */
+const libvirtAnswersWithinMs = 45_000;
 const execPollMs = 100;
 /** Of what a guest says of itself. */
 const mostCharacters = 255;
@@ -27,12 +30,13 @@ export class LibvirtGuest implements GuestDriver {
     this.#client = client;
   }
 
+  /** False: there is no agent that answers. What says nothing of the agent, as a libvirt that is busy, is thrown. */
   async ping(vmId: string): Promise<boolean> {
     try {
       await this.#command(vmId, 'guest-ping');
       return true;
     } catch (error) {
-      if (error instanceof KvasirError && error.code !== 'not-found') return false;
+      if (error instanceof KvasirError && error.code === 'unsupported') return false;
       throw error;
     }
   }
@@ -101,6 +105,7 @@ export class LibvirtGuest implements GuestDriver {
           vmId,
           JSON.stringify({ execute, arguments: args }),
           answerTimeoutSeconds,
+          { timeoutMs: libvirtAnswersWithinMs },
         );
         return (JSON.parse(text ?? '{}') as { return: T }).return;
       } catch (error) {
