@@ -42,19 +42,21 @@ export class LibvirtGuest implements GuestDriver {
   }
 
   async info(vmId: string): Promise<GuestReport> {
-    const [host, os, interfaces] = await Promise.all([
-      this.#command<{ 'host-name'?: unknown }>(vmId, 'guest-get-host-name'),
-      this.#command<{ 'pretty-name'?: unknown }>(vmId, 'guest-get-osinfo').catch(() => ({ 'pretty-name': undefined })),
-      translating(vmId, () => this.#client.guest.interfaceAddresses(vmId)).catch(() => []),
-    ]);
-    const addresses = interfaces
-      .filter((nic) => nic.name !== 'lo')
-      .flatMap((nic) => nic.addresses.map((address) => address.address))
+    // One after the other, as libvirt asks anyway: an agent that does not answer the first keeps nobody waiting for the others.
+    const host = await this.#command<{ 'host-name'?: unknown }>(vmId, 'guest-get-host-name');
+    const os = await this.#command<{ 'pretty-name'?: unknown }>(vmId, 'guest-get-osinfo').catch(() => null);
+    // Not by libvirt's own call for it, which waits for the agent for ever.
+    const nics = await this.#command<unknown>(vmId, 'guest-network-get-interfaces').catch(() => []);
+    const addresses = listOf<{ name?: unknown; 'ip-addresses'?: unknown }>(nics)
+      .filter((nic) => nic?.name !== 'lo')
+      .flatMap((nic) => listOf<{ 'ip-address'?: unknown }>(nic?.['ip-addresses']))
+      .map((address) => address?.['ip-address'])
+      .filter((address) => typeof address === 'string')
       .filter((address) => isIP(address) !== 0 && !address.startsWith('fe80:'));
     return {
       agent: true,
       hostname: said(host['host-name']),
-      os: said(os['pretty-name']),
+      os: said(os?.['pretty-name']),
       addresses: [...new Set(addresses)].slice(0, mostAddresses),
     };
   }
@@ -117,7 +119,12 @@ export class LibvirtGuest implements GuestDriver {
   }
 }
 
-/** A guest may say anything; null: no text. */
+/** A guest may say anything; empty: no list. */
+function listOf<T>(value: unknown): readonly (T | null)[] {
+  return Array.isArray(value) ? (value as (T | null)[]) : [];
+}
+
+/** The same; null: no text. */
 function said(value: unknown): string | null {
   const text = typeof value === 'string' ? value.slice(0, mostCharacters).replaceAll(/\p{Cc}/gu, '') : '';
   return text === '' ? null : text;
