@@ -222,6 +222,14 @@ test('a stream leaves no connection behind', async (t) => {
   while (daemon.peers.length > 1) await once(daemon.peers[1]?.socket ?? assert.fail(), 'close');
 });
 
+test('a stream that the daemon does not open is given up, and leaves no connection', { timeout: 10_000 }, async (t) => {
+  const [daemon, client] = await start(t, { openStreamTimeoutMs: 20 });
+  await client.connect();
+  await assert.rejects(client.console.screenshot(uuid), failsWith('TIMEOUT', true));
+  while (daemon.peers.length > 1) await once(daemon.peers.at(-1)!.socket, 'close');
+  assert.equal(daemon.peers.length, 1);
+});
+
 test('a screenshot whose stream ends without data is taken again', async (t) => {
   const [daemon, client] = await start(t);
   await client.connect();
