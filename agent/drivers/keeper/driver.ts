@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Liveness, LivenessPlan } from '@kvasir/api/agent/liveness.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import { type KeeperFile, readKeeperFile, writeKeeperFile } from '../../lease/keeper-file.ts';
+import { keeperLogFile, limitKeeperLog } from '../../lease/keeper-log.ts';
 import { type FromKeeper, readMessages, writeMessage } from '../../lease/keeper-socket.ts';
 import { isNeverKept } from '../../lease/parts.ts';
 import { PendingStarts } from '../../lease/pending-starts.ts';
@@ -245,7 +246,10 @@ export class KeeperDriver implements LivenessDriver {
     const { directory, runDirectory, log } = this.#options;
     const { PATH, NODE_COMPILE_CACHE } = process.env;
     const program = join(import.meta.dirname, '../../keeper.ts');
-    const output = openSync(join(directory, 'keeper.log'), 'a', 0o600);
+    const logFile = keeperLogFile(directory);
+    // One that does not even come to limit its log is started again and again.
+    void limitKeeperLog(logFile).catch(() => {});
+    const output = openSync(logFile, 'a', 0o600);
     const child = spawn(process.execPath, [program, '--file', this.#path, '--run', runDirectory], {
       cwd: '/',
       detached: true,
