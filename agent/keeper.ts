@@ -114,7 +114,8 @@ async function main(path: string, runDirectory: string, log: (message: string) =
     (message, from) => {
       if (message.kind === 'stop') void stop();
       else if (message.kind === 'forget') ended.delete(message.vmId);
-      else void reload().then((error) => writeMessage(from, { kind: 'reloaded', error }));
+      else if (message.kind === 'reload')
+        void reload().then((error) => writeMessage(from, { kind: 'reloaded', error }));
     },
   );
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop());
