@@ -3,6 +3,7 @@
  * what is decided is decided in lease/keeper.ts. Never touches a shared storage itself.
  * Usage: keeper.ts --file FILE --run DIRECTORY
  */
+import './file-threads.ts';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setPriority, uptime } from 'node:os';
 import { dirname } from 'node:path';
