@@ -204,6 +204,18 @@ test('close() while no daemon is there ends at once', async (t) => {
   await client.close();
 });
 
+test('close() does not wait for a daemon that takes a connection and answers nothing', async (t) => {
+  const [daemon, client] = await start(t, { connectTimeoutMs: 60_000 });
+  daemon.answersOpening = false;
+  client.start();
+  const [, peer] = await daemon.saw(procedures.authList);
+  const gone = once(peer.socket, 'close');
+  const started = performance.now();
+  await client.close();
+  await gone;
+  assert.ok(performance.now() - started < 5000);
+});
+
 test('a stream leaves no connection behind', async (t) => {
   const [daemon, client] = await start(t);
   await client.connect();

@@ -217,7 +217,7 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
 
   /** From dialling to the end of one connection; resolves with the reason of its end. */
   async #oneConnection(opened: () => void): Promise<LibvirtConnectionError> {
-    const connection = await openSession(this.#session);
+    const connection = await openSession(this.#session, this.#closing.signal);
     const { promise: ended, resolve } = Promise.withResolvers<LibvirtConnectionError>();
     connection.once('close', resolve);
     connection.on('event', (event) => this.emit('event', event));

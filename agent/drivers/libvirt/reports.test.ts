@@ -28,7 +28,7 @@ function started(t: TestContext, names: readonly string[], info: (vmId: string) 
     get: () => given.connected,
   });
   const reports = new Reports(client as unknown as LibvirtClient, { info } as unknown as LibvirtGuest, '/nowhere');
-  const told: string[] = [];
+  const told: (string | null)[] = [];
   reports.watch(({ because }) => told.push(because));
   reports.start();
   t.after(() => {
@@ -40,7 +40,7 @@ function started(t: TestContext, names: readonly string[], info: (vmId: string) 
     for (let turn = 0; turn < 20; turn += 1) await setImmediate();
   };
   /** A report looks at a file, which takes its time. */
-  const toldOf = async (count: number): Promise<readonly string[]> => {
+  const toldOf = async (count: number): Promise<readonly (string | null)[]> => {
     while (told.length < count && !t.signal.aborted) await setImmediate();
     return told;
   };
