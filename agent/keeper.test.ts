@@ -3,11 +3,14 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KeeperFile } from './lease/keeper-file.ts';
+import { type FromAgent, type FromKeeper, readMessages, writeMessage } from './lease/keeper-socket.ts';
+import { keeperSocket } from './lease/run-files.ts';
 import { leaseFileName } from './lease/file-store.ts';
 import { decodeSlot, slotBytes } from './lease/record.ts';
 
@@ -49,4 +52,37 @@ it('a keeper goes on renewing when the disk of its log and the memory of /run ar
   // What cannot be written, as on a file system that is full.
   mkdirSync(join(run, `keeper-${hostId}.json.new`));
   await renewedTo(counter() + 4);
+});
+
+it('a keeper takes what it knows of an agent of another release, and leaves out the rest', {
+  timeout: 60_000,
+}, async () => {
+  const hostId = randomUUID();
+  const run = mkdtempSync(join(root, 'run-'));
+  const path = join(run, 'keeper.json');
+  const file: KeeperFile & { readonly newer: string } = {
+    ...{ hostId, address: '127.0.0.1', specsDirectory: join(root, 'vms'), newer: 'word' },
+    ...{ watchdogDevice: null, watchdogTimeoutMs: null, uplinks: [], plan: null, places: [] },
+  };
+  writeFileSync(path, JSON.stringify(file));
+  const program = [join(import.meta.dirname, 'keeper.ts'), '--file', path, '--run', run];
+  const keeper = spawn(process.execPath, program, { stdio: 'ignore' });
+  after(() => keeper.kill('SIGKILL'));
+  const where = keeperSocket(run, hostId);
+  while (!existsSync(where) && keeper.exitCode === null) await delay(20);
+  assert.equal(keeper.exitCode, null);
+  const socket = connect(where);
+  after(() => socket.destroy());
+  const answers: (string | null)[] = [];
+  readMessages<FromKeeper>(socket, (message) => void (message.kind === 'reloaded' && answers.push(message.error)));
+  const ask = (kind: string): void => writeMessage(socket, { kind } as unknown as FromAgent);
+  ask('of another release');
+  writeFileSync(path, JSON.stringify({ ...file, places: 'of another release' }));
+  ask('reload');
+  while (answers.length === 0) await delay(20);
+  assert.match(String(answers[0]), /is not what the agent wrote$/);
+  writeFileSync(path, JSON.stringify(file));
+  ask('reload');
+  while (answers.length === 1) await delay(20);
+  assert.deepEqual(answers.slice(1), [null]);
 });

@@ -3,14 +3,17 @@
  * what is decided is decided in lease/keeper.ts. Never touches a shared storage itself.
  * Usage: keeper.ts --file FILE --run DIRECTORY
  */
-import { readFileSync, writeFileSync, writeSync } from 'node:fs';
+import './file-threads.ts';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { setPriority, uptime } from 'node:os';
+import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Liveness } from '@kvasir/api/agent/liveness.ts';
 import { ChildPoolIo } from './lease/child-pool-io.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { DeviceWatchdog } from './lease/device-watchdog.ts';
 import { readKeeperFile } from './lease/keeper-file.ts';
+import { KeeperLog, keeperLogFile } from './lease/keeper-log.ts';
 import { KeeperServer, writeMessage } from './lease/keeper-socket.ts';
 import { LeaseKeeper } from './lease/keeper.ts';
 import type { KeeperTime } from './lease/parts.ts';
@@ -33,15 +36,6 @@ const bootTime: KeeperTime = {
   },
 };
 
-/** What cannot be written, as on a full disk, is lost: a keeper that ended over it would be worse. */
-function log(message: string): void {
-  try {
-    writeSync(process.stderr.fd, `${new Date().toISOString()} keeper: ${message}\n`);
-  } catch {
-    // There is nowhere else to say so.
-  }
-}
-
 /** More of the processor, and the last to be killed when memory runs out; both only where they are allowed. */
 function claimPriority(): void {
   try {
@@ -52,7 +46,7 @@ function claimPriority(): void {
   }
 }
 
-async function main(path: string, runDirectory: string): Promise<void> {
+async function main(path: string, runDirectory: string, log: (message: string) => void): Promise<void> {
   claimPriority();
   let file = await readKeeperFile(path);
   if (file === undefined) throw new Error(`there is no ${path}`);
@@ -121,7 +115,8 @@ async function main(path: string, runDirectory: string): Promise<void> {
     (message, from) => {
       if (message.kind === 'stop') void stop();
       else if (message.kind === 'forget') ended.delete(message.vmId);
-      else void reload().then((error) => writeMessage(from, { kind: 'reloaded', error }));
+      else if (message.kind === 'reload')
+        void reload().then((error) => writeMessage(from, { kind: 'reloaded', error }));
     },
   );
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop());
@@ -139,8 +134,10 @@ if (import.meta.main) {
     process.stderr.write('usage: keeper.ts --file FILE --run DIRECTORY\n');
     process.exitCode = 2;
   } else {
+    const keeperLog = new KeeperLog(keeperLogFile(dirname(values.file)));
+    const log = (message: string): void => keeperLog.say(message);
     try {
-      await main(values.file, values.run);
+      await main(values.file, values.run, log);
     } catch (error) {
       log(error instanceof Error ? error.message : String(error));
       process.exit(1);

@@ -1,4 +1,5 @@
 /** The agent's program: `join` makes this server a host, `run` is the host's process. Exit codes: 0 done, 1 failed, 2 usage. */
+import './file-threads.ts';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';

@@ -153,6 +153,24 @@ test('a connection whose long call was given up is not used again', async (t) =>
   await client.domain.reset(uuid);
 });
 
+test('a call with a time limit does not wait for longer than that for its turn', { timeout: 10_000 }, async (t) => {
+  const [daemon, client] = await start(t, { maxLongCalls: 1 });
+  await client.connect();
+  const domain = { name: '', uuid, id: -1 };
+  const held = client.domain.reset(uuid);
+  const [{ serial }, peer] = await daemon.saw(domainReset);
+  const late = client.call('domainReset', { domain, flags: 0 }, { timeoutMs: 20 });
+  await assert.rejects(late, failsWith('TIMEOUT', false));
+  const next = client.domain.reset(uuid);
+  daemon.handler = (message, other) => other.reply(domainReset, message.serial, undefined);
+  peer.reply(domainReset, serial, undefined);
+  await Promise.all([held, next]);
+  assert.equal(
+    daemon.received.filter(({ procedure, type }) => procedure === domainReset.number && type === 0).length,
+    2,
+  );
+});
+
 test('connect() tells why it could not, and goes on trying', async (t) => {
   const [daemon, client] = await start(t);
   await daemon.die();
@@ -186,6 +204,18 @@ test('close() while no daemon is there ends at once', async (t) => {
   await client.close();
 });
 
+test('close() does not wait for a daemon that takes a connection and answers nothing', async (t) => {
+  const [daemon, client] = await start(t, { connectTimeoutMs: 60_000 });
+  daemon.answersOpening = false;
+  client.start();
+  const [, peer] = await daemon.saw(procedures.authList);
+  const gone = once(peer.socket, 'close');
+  const started = performance.now();
+  await client.close();
+  await gone;
+  assert.ok(performance.now() - started < 5000);
+});
+
 test('a stream leaves no connection behind', async (t) => {
   const [daemon, client] = await start(t);
   await client.connect();
@@ -202,6 +232,14 @@ test('a stream leaves no connection behind', async (t) => {
   const refused = client.console.screenshot(uuid);
   await assert.rejects(refused, { symbol: 'VIR_ERR_OPERATION_INVALID' });
   while (daemon.peers.length > 1) await once(daemon.peers[1]?.socket ?? assert.fail(), 'close');
+});
+
+test('a stream that the daemon does not open is given up, and leaves no connection', { timeout: 10_000 }, async (t) => {
+  const [daemon, client] = await start(t, { openStreamTimeoutMs: 20 });
+  await client.connect();
+  await assert.rejects(client.console.screenshot(uuid), failsWith('TIMEOUT', true));
+  while (daemon.peers.length > 1) await once(daemon.peers.at(-1)!.socket, 'close');
+  assert.equal(daemon.peers.length, 1);
 });
 
 test('a screenshot whose stream ends without data is taken again', async (t) => {

@@ -50,6 +50,8 @@ export interface LibvirtClientOptions {
   readonly maxInFlight?: number;
   /** Long calls at once; default 32. More wait for their turn. */
   readonly maxLongCalls?: number;
+  /** For the daemon's answer before a stream; default 40 s, longer than libvirt waits for its turn at a domain. */
+  readonly openStreamTimeoutMs?: number;
   /** Default Math.random; for the jitter. */
   readonly random?: () => number;
 }
@@ -79,6 +81,7 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
   readonly #monitorEvents: readonly string[];
   readonly #backoff: BackoffOptions;
   readonly #random: () => number;
+  readonly #openStreamTimeoutMs: number;
   readonly #sides: SideConnections;
   readonly #streams = new Set<Connection>();
   readonly #closing = new AbortController();
@@ -99,6 +102,7 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
     this.#monitorEvents = options.monitorEvents ?? [];
     this.#backoff = options.backoff ?? { minMs: 100, maxMs: 5000 };
     this.#random = options.random ?? Math.random;
+    this.#openStreamTimeoutMs = options.openStreamTimeoutMs ?? 40_000;
     this.#sides = new SideConnections(() => openSession(this.#session), {
       maxOpen: options.maxLongCalls ?? 32,
       maxIdle: 2,
@@ -158,7 +162,7 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
     const result =
       procedure.lane === 'quick'
         ? await main.call(procedure, args, options)
-        : await this.#sides.run((connection) => connection.call(procedure, args, options));
+        : await this.#sides.run((connection, left) => connection.call(procedure, args, left), options);
     return result as ResultOf<N>;
   }
 
@@ -170,7 +174,9 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
     connection.once('close', () => this.#streams.delete(connection));
     try {
       const procedure: Procedure<unknown, unknown> = procedures[name];
-      const { result, stream } = await connection.callWithStream(procedure, args);
+      // A domain that hangs would keep this connection for good.
+      const limit = { timeoutMs: this.#openStreamTimeoutMs };
+      const { result, stream } = await connection.callWithStream(procedure, args, limit);
       // In order, so that the daemon has cleaned up after the stream before its connection goes.
       stream.once('close', () => void closeSession(connection));
       return { result: result as ResultOf<N>, stream };
@@ -211,7 +217,7 @@ export class LibvirtClient extends EventEmitter<LibvirtClientEvents> implements 
 
   /** From dialling to the end of one connection; resolves with the reason of its end. */
   async #oneConnection(opened: () => void): Promise<LibvirtConnectionError> {
-    const connection = await openSession(this.#session);
+    const connection = await openSession(this.#session, this.#closing.signal);
     const { promise: ended, resolve } = Promise.withResolvers<LibvirtConnectionError>();
     connection.once('close', resolve);
     connection.on('event', (event) => this.emit('event', event));

@@ -112,8 +112,9 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   async callWithStream<Args, Result>(
     procedure: Procedure<Args, Result>,
     args: NoInfer<Args>,
+    options: CallOptions = {},
   ): Promise<{ readonly result: Result; readonly stream: LibvirtStream }> {
-    const { result, stream } = await this.#start(procedure, args, {}, true);
+    const { result, stream } = await this.#start(procedure, args, options, true);
     if (stream === undefined) throw new LibvirtConnectionError('PROTOCOL', 'no stream was opened', { sent: true });
     return { result, stream };
   }

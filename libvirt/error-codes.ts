@@ -1,5 +1,5 @@
 /**
- * libvirt's error numbers by name (virErrorNumber of 9.0). A newer daemon may send a number that is not here; it then
+ * libvirt's error numbers by name (virErrorNumber of 11.2). A newer daemon may send a number that is not here; it then
  * shows as `VIR_ERR_<number>`.
  */
 export const errorCodes = {
@@ -113,6 +113,9 @@ export const errorCodes = {
   VIR_ERR_NO_HOSTNAME: 108,
   VIR_ERR_CHECKPOINT_INCONSISTENT: 109,
   VIR_ERR_MULTIPLE_DOMAINS: 110,
+  VIR_ERR_NO_NETWORK_METADATA: 111,
+  VIR_ERR_AGENT_COMMAND_TIMEOUT: 112,
+  VIR_ERR_AGENT_COMMAND_FAILED: 113,
 } as const;
 
 export type ErrorSymbol = keyof typeof errorCodes;

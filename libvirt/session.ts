@@ -24,11 +24,14 @@ const keepAliveFeature = 11;
 const authNone = 0;
 const authPolkit = 2;
 
-/** Rejects with LibvirtConnectionError, or with LibvirtError when the hypervisor refuses. */
-export async function openSession(options: SessionOptions): Promise<Connection> {
+/** Rejects with LibvirtConnectionError, with CLOSED when `closing` fires, or with LibvirtError when the hypervisor refuses. */
+export async function openSession(options: SessionOptions, closing?: AbortSignal): Promise<Connection> {
   const timeout = { timeoutMs: options.connectTimeoutMs };
   const connection = await Connection.dial(options.socketPath, { maxInFlight: options.maxInFlight, ...timeout });
+  const close = (): void => connection.end('CLOSED', 'the client was closed');
+  closing?.addEventListener('abort', close);
   try {
+    if (closing?.aborted === true) close();
     const { types } = await connection.call(procedures.authList, undefined, timeout);
     if (types.length > 0 && !types.includes(authNone)) {
       if (!types.includes(authPolkit)) {
@@ -49,6 +52,8 @@ export async function openSession(options: SessionOptions): Promise<Connection> 
   } catch (error) {
     connection.end('CLOSED', 'the connection could not be opened');
     throw error;
+  } finally {
+    closing?.removeEventListener('abort', close);
   }
 }
 

@@ -2,7 +2,7 @@
  * Connections for calls that may take long: one call on each, so that a migration, a slow guest or a stuck QEMU holds up
  * nobody else. They are opened on demand and a few are kept for the next call.
  */
-import type { Connection } from './connection.ts';
+import type { CallOptions, Connection } from './connection.ts';
 import { LibvirtConnectionError } from './error.ts';
 
 export class SideConnections {
@@ -19,13 +19,20 @@ export class SideConnections {
     this.#limits = limits;
   }
 
-  /** Runs the work on a connection that nothing else uses meanwhile. */
-  async run<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
-    await this.#enter();
+  /**
+   * Runs the work on a connection that nothing else uses meanwhile. The time limit holds from now on: the work gets what the wait for
+   * its turn has left of it. Rejects with TIMEOUT when the turn does not come in time.
+   */
+  async run<T>(
+    work: (connection: Connection, left: CallOptions) => Promise<T>,
+    { timeoutMs }: CallOptions = {},
+  ): Promise<T> {
+    const endMs = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
+    await this.#enter(timeoutMs);
     try {
       const connection = this.#reusable() ?? (await this.#dial());
       try {
-        return await work(connection);
+        return await work(connection, endMs === undefined ? {} : { timeoutMs: Math.max(0, endMs - performance.now()) });
       } finally {
         this.#giveBack(connection);
       }
@@ -34,15 +41,29 @@ export class SideConnections {
     }
   }
 
-  async #enter(): Promise<void> {
-    if (this.#taken >= this.#limits.maxOpen) {
-      const turn = Promise.withResolvers<void>();
-      this.#waiting.push(turn);
-      await turn.promise;
-    } else this.#taken += 1;
+  async #enter(timeoutMs: number | undefined): Promise<void> {
+    if (this.#taken >= this.#limits.maxOpen) await this.#turn(timeoutMs);
+    else this.#taken += 1;
     if (this.#closed) {
       this.#leave();
       throw new LibvirtConnectionError('CLOSED', 'the client was closed');
+    }
+  }
+
+  async #turn(timeoutMs: number | undefined): Promise<void> {
+    const turn = Promise.withResolvers<void>();
+    this.#waiting.push(turn);
+    const giveUp = (): void => {
+      const place = this.#waiting.indexOf(turn);
+      if (place === -1) return;
+      this.#waiting.splice(place, 1);
+      turn.reject(new LibvirtConnectionError('TIMEOUT', 'too many calls are under way that libvirt has not answered'));
+    };
+    const timer = timeoutMs === undefined ? undefined : setTimeout(giveUp, timeoutMs);
+    try {
+      await turn.promise;
+    } finally {
+      clearTimeout(timer);
     }
   }
 

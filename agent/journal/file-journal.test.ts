@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, type FileHandle, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -75,6 +75,64 @@ describe('the journal', () => {
     await again.close();
   });
 
+  it('loses no answer behind half of another one that the disk refused, and that could not be taken away at once', async (t) => {
+    const path = newPath();
+    const journal = await FileJournal.open(path, { now: () => 1000 });
+    await journal.record(call('a'));
+    const files = await handles(path);
+    const append = t.mock.method(files, 'appendFile', async function (this: FileHandle, bytes: Buffer) {
+      await this.write(bytes.subarray(0, bytes.length / 2));
+      throw new Error('the disk is full');
+    });
+    const truncate = t.mock.method(files, 'truncate', async () => {
+      throw new Error('the disk does not answer');
+    });
+    await assert.rejects(journal.record(call('b')), /full/);
+    append.mock.restore();
+    // Nothing is answered that could not be read again.
+    await assert.rejects(journal.record(call('c')), /does not answer/);
+    assert.equal(journal.find('c'), undefined);
+    truncate.mock.restore();
+    await journal.record(call('d'));
+    await journal.close();
+    const again = await FileJournal.open(path, { now: () => 1000 });
+    assert.deepEqual(
+      ['a', 'b', 'c', 'd'].map((key) => again.find(key)?.key),
+      ['a', undefined, undefined, 'd'],
+    );
+    await again.close();
+  });
+
+  it('answers nothing that a crash could lose with the name of a file written anew', async (t) => {
+    const path = newPath();
+    let now = 0;
+    const journal = await FileJournal.open(path, { now: () => now, keepMs: 10, slack: 20 });
+    const before = await open(path, 'r');
+    const sync = t.mock.method(await handles(path), 'sync', async function (this: FileHandle) {
+      if ((await this.stat()).isDirectory()) throw new Error('the directory cannot be written');
+      await this.datasync();
+    });
+    const answered: string[] = [];
+    for (; now < 200; now += 1) {
+      const done = journal.record(call(`k${now}`)).then(() => answered.push(`k${now}`));
+      await done.catch((error: Error) => assert.match(error.message, /directory/));
+    }
+    // As long as the directory is not written, this is the file that is found after a crash.
+    const found = await before.readFile('utf8');
+    await before.close();
+    assert.ok(answered.length > 20);
+    assert.deepEqual(
+      answered.filter((key) => !found.includes(`"${key}"`)),
+      [],
+    );
+    sync.mock.restore();
+    await journal.record(call('later'));
+    await journal.close();
+    const again = await FileJournal.open(path, { now: () => now });
+    assert.deepEqual(again.find('later'), call('later'));
+    await again.close();
+  });
+
   it('has every key that a killed writer was told is recorded', async () => {
     const path = newPath();
     const told: string[] = [];
@@ -105,3 +163,10 @@ describe('the journal', () => {
     await journal.close();
   });
 });
+
+/** What all open files are made of. */
+async function handles(path: string): Promise<FileHandle> {
+  const file = await open(path, 'r');
+  await file.close();
+  return Object.getPrototypeOf(file) as FileHandle;
+}

@@ -4,6 +4,9 @@
  * Why a file and not a database: it needs one operation (append) and one lookup (in memory), and a line either ends with
  * its newline or never happened. Writers that wait at the same time share one sync. A last line cut by a crash is dropped
  * at the next start. The file is written anew (temporary file, sync, rename) when most of it is outdated.
+ *
+ * What a write that failed has left is taken away before the next one: a line behind half a line would be lost with it. And nothing is
+ * written into a file whose name may not be on disk yet. Until that succeeds, everything is refused.
  */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
@@ -37,7 +40,11 @@ export class FileJournal implements Journal {
   #epoch = 0;
   #lines = 0;
   #file: FileHandle;
+  /** Of the lines that are on disk; what is behind them is the rest of a write that failed. */
   #size = 0;
+  #hasRest = false;
+  /** After a crash the file may be the one of before. */
+  #isUnplaced = false;
   #queue: { readonly text: string; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
   #writing: Promise<void> | null = null;
 
@@ -119,13 +126,16 @@ export class FileJournal implements Journal {
       this.#queue = [];
       const bytes = Buffer.from(batch.map((item) => item.text).join(''));
       try {
+        await this.#mend();
+        this.#hasRest = true;
         await this.#file.appendFile(bytes);
         await this.#file.datasync();
+        this.#hasRest = false;
         this.#size += bytes.byteLength;
         this.#lines += batch.length;
         for (const item of batch) item.resolve();
       } catch (error) {
-        await this.#file.truncate(this.#size).catch(() => {});
+        await this.#cut().catch(() => {});
         for (const item of batch) item.reject(error);
       }
       if (this.#queue.length > 0) continue;
@@ -135,6 +145,18 @@ export class FileJournal implements Journal {
       if (this.#lines > 2 * this.#entries.size + this.#slack) await this.#rewrite().catch(() => {});
     }
     this.#writing = null;
+  }
+
+  /** @throws when what a failure left cannot be put right yet */
+  async #mend(): Promise<void> {
+    if (this.#isUnplaced) await this.#rewrite();
+    await this.#cut();
+  }
+
+  async #cut(): Promise<void> {
+    if (!this.#hasRest) return;
+    await this.#file.truncate(this.#size);
+    this.#hasRest = false;
   }
 
   /** Entries stand in the order of time, so the first that is young enough ends the search. */
@@ -162,10 +184,13 @@ export class FileJournal implements Journal {
     }
     const old = this.#file;
     this.#file = file;
+    this.#isUnplaced = true;
     this.#size = bytes.byteLength;
+    this.#hasRest = false;
     this.#lines = lines.length + 1;
-    await old.close();
+    await old.close().catch(() => {});
     await syncDirectory(dirname(this.#path));
+    this.#isUnplaced = false;
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * What agent and keeper say to each other, a JSON text a line. The keeper says its status each second and its events at
- * once; the agent asks it to read its file again, and to end.
+ * once; the agent asks it to read its file again, and to end. Either may be of another release (`keeper-file.ts`): a kind of message that
+ * one does not know is left out.
  */
 import type { Liveness } from '@kvasir/api/agent/liveness.ts';
 import { createServer, type Server, type Socket } from 'node:net';

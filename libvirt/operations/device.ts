@@ -1,5 +1,6 @@
 /** Devices, CPUs and memory of a domain. `flags`: DeviceFlags, VcpuFlags, MemoryFlags of domain-flags.ts. */
 import type { Caller } from '../caller.ts';
+import type { CallOptions } from '../connection.ts';
 import { byUuid } from '../wire-types.ts';
 
 export class DeviceOperations {
@@ -19,8 +20,8 @@ export class DeviceOperations {
   }
 
   /** By the device's alias; only asks, and always answers before the device is gone. */
-  async detachAlias(uuid: string, alias: string, flags: number): Promise<void> {
-    await this.#caller.call('domainDetachDeviceAlias', { domain: byUuid(uuid), alias, flags });
+  async detachAlias(uuid: string, alias: string, flags: number, options: CallOptions = {}): Promise<void> {
+    await this.#caller.call('domainDetachDeviceAlias', { domain: byUuid(uuid), alias, flags }, options);
   }
 
   async update(uuid: string, xml: string, flags: number): Promise<void> {

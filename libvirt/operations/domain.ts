@@ -3,6 +3,7 @@
  * and with `VIR_ERR_OPERATION_INVALID` where the domain's state does not allow it. `flags` are those of domain-flags.ts.
  */
 import type { Caller } from '../caller.ts';
+import type { CallOptions } from '../connection.ts';
 import { MetadataType } from '../domain-flags.ts';
 import { isLibvirtError } from '../error.ts';
 import { type DomainState, domainState, type StateAndReason, stateAndReason } from '../states.ts';
@@ -59,8 +60,8 @@ export class DomainOperations {
   }
 
   /** Asks the guest and returns at once; the `lifecycle` event tells when it is down. `flags`: ShutdownFlags. */
-  async shutdown(uuid: string, flags = 0): Promise<void> {
-    await this.#caller.call('domainShutdownFlags', { domain: byUuid(uuid), flags });
+  async shutdown(uuid: string, flags = 0, options: CallOptions = {}): Promise<void> {
+    await this.#caller.call('domainShutdownFlags', { domain: byUuid(uuid), flags }, options);
   }
 
   /** Asks the guest and returns at once. `flags`: RebootFlags. */
@@ -69,16 +70,16 @@ export class DomainOperations {
   }
 
   /** Presses the reset button. */
-  async reset(uuid: string): Promise<void> {
-    await this.#caller.call('domainReset', { domain: byUuid(uuid), flags: 0 });
+  async reset(uuid: string, options: CallOptions = {}): Promise<void> {
+    await this.#caller.call('domainReset', { domain: byUuid(uuid), flags: 0 }, options);
   }
 
-  async suspend(uuid: string): Promise<void> {
-    await this.#caller.call('domainSuspend', { domain: byUuid(uuid) });
+  async suspend(uuid: string, options: CallOptions = {}): Promise<void> {
+    await this.#caller.call('domainSuspend', { domain: byUuid(uuid) }, options);
   }
 
-  async resume(uuid: string): Promise<void> {
-    await this.#caller.call('domainResume', { domain: byUuid(uuid) });
+  async resume(uuid: string, options: CallOptions = {}): Promise<void> {
+    await this.#caller.call('domainResume', { domain: byUuid(uuid) }, options);
   }
 
   /** Memory to disk, then off. `flags`: SaveFlags. */

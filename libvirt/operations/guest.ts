@@ -3,6 +3,7 @@
  * VIR_ERR_AGENT_UNRESPONSIVE, without an agent channel with VIR_ERR_ARGUMENT_UNSUPPORTED.
  */
 import type { Caller } from '../caller.ts';
+import type { CallOptions } from '../connection.ts';
 import { AddressSource, AgentTimeout, TimeFlags } from '../host-flags.ts';
 import type { ResultOf } from '../procedures/table.ts';
 import { type ParamRecord, paramRecord } from '../typed-params.ts';
@@ -19,15 +20,16 @@ export class GuestOperations {
 
   /**
    * A command of the QEMU guest agent as JSON text, e.g. `{"execute":"guest-ping"}`; gives back the answer's text.
-   * `timeoutSeconds` also takes a value of AgentTimeout.
+   * `timeoutSeconds`, of the agent's answer, also takes a value of AgentTimeout.
    */
   async agentCommand(
     uuid: string,
     command: string,
     timeoutSeconds: number = AgentTimeout.VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_DEFAULT,
+    options: CallOptions = {},
   ): Promise<string | null> {
     const args = { domain: byUuid(uuid), command, timeout: timeoutSeconds, flags: 0 };
-    return (await this.#caller.call('qemuDomainAgentCommand', args)).result;
+    return (await this.#caller.call('qemuDomainAgentCommand', args, options)).result;
   }
 
   /** A QMP command as JSON text, or with MonitorFlags HMP a human one. Marks the domain as tainted. */

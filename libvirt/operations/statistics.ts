@@ -1,5 +1,6 @@
 /** What a domain uses. Counters start anew with each start of the domain. */
 import type { Caller } from '../caller.ts';
+import type { CallOptions } from '../connection.ts';
 import type { ResultOf } from '../procedures/table.ts';
 import { type ParamRecord, paramRecord } from '../typed-params.ts';
 import { byUuid } from '../wire-types.ts';
@@ -52,12 +53,10 @@ export class StatisticsOperations {
   /** Of many domains in one call: `domains` or all of them; `stats`: DomainStats, 0 = all; `flags`: AllDomainStatsFlags. */
   async all(
     query: { readonly domains?: readonly string[]; readonly stats?: number; readonly flags?: number } = {},
+    options: CallOptions = {},
   ): Promise<DomainStatsRecord[]> {
-    const { records } = await this.#caller.call('connectGetAllDomainStats', {
-      domains: (query.domains ?? []).map(byUuid),
-      stats: query.stats ?? 0,
-      flags: query.flags ?? 0,
-    });
+    const args = { domains: (query.domains ?? []).map(byUuid), stats: query.stats ?? 0, flags: query.flags ?? 0 };
+    const { records } = await this.#caller.call('connectGetAllDomainStats', args, options);
     return records.map(({ domain, params }) => ({
       uuid: domain.uuid,
       name: domain.name,

@@ -2,20 +2,20 @@
  * LivenessDriver by the keeper, a process of its own: starts it, tells it when its file has changed, and takes in what it says.
  * Starts another one at once when it dies: until then nobody renews the leases, and the watchdog runs.
  */
-import { spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Liveness, LivenessPlan } from '@kvasir/api/agent/liveness.ts';
+import { Liveness, type LivenessPlan } from '@kvasir/api/agent/liveness.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
-import { type KeeperFile, readKeeperFile, writeKeeperFile } from '../../lease/keeper-file.ts';
+import { Check, Clean } from 'typebox/value';
+import { isOtherForm, type KeeperFile, readKeeperFile, writeKeeperFile } from '../../lease/keeper-file.ts';
 import { type FromKeeper, readMessages, writeMessage } from '../../lease/keeper-socket.ts';
 import { isNeverKept } from '../../lease/parts.ts';
 import { PendingStarts } from '../../lease/pending-starts.ts';
 import { keeperSocket, startsDirectory } from '../../lease/run-files.ts';
 import type { LeasePlace, LivenessDriver, LivenessEvent } from '../liveness.ts';
+import { startKeeper } from './keeper-process.ts';
 
 export interface KeeperDriverOptions {
   readonly hostId: string;
@@ -47,6 +47,8 @@ export class KeeperDriver implements LivenessDriver {
   readonly #forgotten = new Set<string>();
   readonly #starts: PendingStarts;
   #file: KeeperFile | null = null;
+  /** There is a file that cannot be read, and stays for the keeper that runs: its plan is not known until there is a new one. */
+  #isUnread = false;
   #writing: Promise<unknown> = Promise.resolve();
   #socket: Socket | null = null;
   #liveness: { readonly report: Liveness; readonly atMs: number } | null = null;
@@ -66,11 +68,12 @@ export class KeeperDriver implements LivenessDriver {
     await mkdir(this.#options.runDirectory, { recursive: true, mode: 0o700 });
     const known = await readKeeperFile(this.#path).catch((error: unknown) => {
       log(String(error));
+      this.#isUnread = true;
       return undefined;
     });
     const settings = { hostId, address, specsDirectory, watchdogDevice, watchdogTimeoutMs, uplinks: [...uplinks] };
     this.#file = { plan: known?.plan ?? null, places: known?.places ?? [], ...settings };
-    await writeKeeperFile(this.#path, this.#file);
+    if (!this.#isUnread) await writeKeeperFile(this.#path, this.#file);
     this.#connect();
   }
 
@@ -84,7 +87,7 @@ export class KeeperDriver implements LivenessDriver {
   /** Over a connection of its own: the agent lets go of the keeper before it is known why it ends. */
   async end(withinMs: number): Promise<boolean> {
     await this.close();
-    if (this.#file?.plan == null) return true;
+    if (this.#file?.plan == null && !this.#isUnread) return true;
     const socket = connect(this.#keeperSocket);
     const ended = new Promise<boolean>((resolve) => {
       let wasThere = false;
@@ -114,6 +117,8 @@ export class KeeperDriver implements LivenessDriver {
     const changed = this.#writing.then(async () => {
       if (this.#file === null) throw new KvasirError('host-failed', { reason: 'the keeper is not open yet' });
       this.#file = { ...this.#file, ...change, places: places.map(({ poolId, path }) => ({ poolId, path })) };
+      if (change.plan !== undefined) this.#isUnread = false;
+      if (this.#isUnread) return;
       await writeKeeperFile(this.#path, this.#file);
       await this.#reload();
     });
@@ -127,6 +132,7 @@ export class KeeperDriver implements LivenessDriver {
   }
 
   leaseOf(poolId: string): 'held' | 'lost' | 'none' {
+    if (this.#isUnread) return 'lost';
     if (this.#file?.plan?.pools.some((pool) => pool.poolId === poolId) !== true) return 'none';
     const own = this.report()?.own.find((pool) => pool.poolId === poolId);
     if (own === undefined || own.lost) return 'lost';
@@ -212,7 +218,7 @@ export class KeeperDriver implements LivenessDriver {
   #take(message: FromKeeper, socket: Socket): void {
     switch (message.kind) {
       case 'status':
-        this.#liveness = { report: message.liveness, atMs: performance.now() };
+        this.#heard(message.liveness);
         return;
       case 'ended':
         for (const vmId of message.vmIds) {
@@ -222,42 +228,49 @@ export class KeeperDriver implements LivenessDriver {
         this.#forgotten.clear();
         return;
       case 'event':
-        if (message.event.kind === 'storage-lost') {
-          for (const vmId of message.event.vmIds) {
-            this.#forgotten.delete(vmId);
-            this.#ended.add(vmId);
-          }
-        }
-        for (const listener of this.#listeners) listener(message.event);
+        this.#happened(message.event);
         return;
       case 'reloaded':
         if (message.error !== null) this.#options.log(`the keeper did not take its file: ${message.error}`);
+        if (message.error !== null && isOtherForm(message.error)) {
+          // One of another release. The one that follows it, once it has ended, reads the file as it starts.
+          this.#options.log('it is asked to take its promises back and to end, so that one of this release follows it');
+          writeMessage(socket, { kind: 'stop' });
+          return;
+        }
         this.#reloaded?.(message.error);
         this.#reloaded = null;
         return;
     }
   }
 
-  /** In a session of its own: it outlives this agent. A second one ends by itself. */
+  /** In the form of this release, for the manager takes no other. One that cannot be brought into it is as good as none. */
+  #heard(liveness: unknown): void {
+    const report = Clean(Liveness, liveness);
+    if (Check(Liveness, report)) this.#liveness = { report, atMs: performance.now() };
+  }
+
+  #happened(event: LivenessEvent): void {
+    switch (event.kind) {
+      case 'storage-lost':
+        for (const vmId of event.vmIds) {
+          this.#forgotten.delete(vmId);
+          this.#ended.add(vmId);
+        }
+        break;
+      case 'storage-back':
+        break;
+      default:
+        // Of a newer keeper.
+        return;
+    }
+    for (const listener of this.#listeners) listener(event);
+  }
+
   #start(): void {
     if (this.#starting) return;
     this.#starting = true;
     const { directory, runDirectory, log } = this.#options;
-    const { PATH, NODE_COMPILE_CACHE } = process.env;
-    const program = join(import.meta.dirname, '../../keeper.ts');
-    const output = openSync(join(directory, 'keeper.log'), 'a', 0o600);
-    const child = spawn(process.execPath, [program, '--file', this.#path, '--run', runDirectory], {
-      cwd: '/',
-      detached: true,
-      stdio: ['ignore', output, output],
-      env: { PATH, NODE_COMPILE_CACHE },
-    });
-    closeSync(output);
-    child.on('exit', () => (this.#starting = false));
-    child.on('error', (error) => {
-      this.#starting = false;
-      log(`the keeper cannot be started: ${error.message}`);
-    });
-    child.unref();
+    startKeeper({ file: this.#path, directory, runDirectory, log, onEnd: () => (this.#starting = false) });
   }
 }

@@ -6,7 +6,7 @@ import type { VmSpec } from '@kvasir/api/agent/vm.ts';
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
 import { AffectFlags, DeviceFlags, VcpuFlags, XmlFlags } from '@kvasir/libvirt/domain-flags.ts';
-import { isLibvirtError } from '@kvasir/libvirt/error.ts';
+import { isLibvirtError, LibvirtConnectionError } from '@kvasir/libvirt/error.ts';
 import type { DomainDisk, DomainNic } from '../hypervisor.ts';
 import { specOf } from './domain-read.ts';
 import {
@@ -137,15 +137,19 @@ export class Devices {
         !(await this.#client.domain.isActive(vmId)) || !findDevice(await this.#read(vmId, 'live'), kind, alias);
       const deadline = performance.now() + detachTimeoutMs;
       while (!(await gone())) {
-        if (performance.now() > deadline) {
+        const leftMs = deadline - performance.now();
+        if (leftMs <= 0) {
           throw new KvasirError('timeout', {
             what: 'The guest, asked to let go of the device,',
             timeoutMs: detachTimeoutMs,
           });
         }
         try {
-          await this.#client.device.detachAlias(vmId, alias, DeviceFlags.VIR_DOMAIN_DEVICE_MODIFY_LIVE);
+          // A QEMU that hangs does not even take the question.
+          const limit = { timeoutMs: leftMs };
+          await this.#client.device.detachAlias(vmId, alias, DeviceFlags.VIR_DOMAIN_DEVICE_MODIFY_LIVE, limit);
         } catch (error) {
+          if (error instanceof LibvirtConnectionError && error.code === 'TIMEOUT') continue;
           // Asked twice while the guest still thinks about it.
           if (!isLibvirtError(error, 'VIR_ERR_OPERATION_FAILED', 'VIR_ERR_INTERNAL_ERROR', 'VIR_ERR_DEVICE_MISSING'))
             throw error;

@@ -39,7 +39,7 @@ export async function readState(client: LibvirtClient, vmId: string): Promise<Se
 /** libvirt is asked now and then, so that a lost event costs time only. */
 const pollMs = 500;
 
-/** Resolves true once `done` holds, false after `timeoutMs`; looks after each event of the domain. */
+/** Resolves true once `done` holds, false after `timeoutMs`, also when `done` does not answer; looks after each event of the domain. */
 export async function waitFor(
   client: LibvirtClient,
   vmId: string,
@@ -47,18 +47,23 @@ export async function waitFor(
   options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
 ): Promise<boolean> {
   const deadline = performance.now() + options.timeoutMs;
+  const over = Promise.withResolvers<false>();
+  const end = setTimeout(() => over.resolve(false), options.timeoutMs);
   let wake: () => void = () => undefined;
   const onEvent = (event: { readonly uuid: string }): void => {
     if (event.uuid === vmId) wake();
   };
-  const onAbort = (): void => wake();
+  const onAbort = (): void => {
+    over.resolve(false);
+    wake();
+  };
   client.on('event', onEvent);
   options.signal?.addEventListener('abort', onAbort);
   try {
     for (;;) {
       const turn = Promise.withResolvers<void>();
       wake = turn.resolve;
-      if (await done()) return true;
+      if (await Promise.race([done(), over.promise])) return true;
       if (options.signal?.aborted) throw new KvasirError('cancelled');
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) return false;
@@ -67,6 +72,7 @@ export async function waitFor(
       clearTimeout(timer);
     }
   } finally {
+    clearTimeout(end);
     client.off('event', onEvent);
     options.signal?.removeEventListener('abort', onAbort);
   }

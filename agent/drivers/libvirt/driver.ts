@@ -1,6 +1,7 @@
 /** HypervisorDriver over libvirt: puts the parts of this folder together. */
 import type { Duplex } from 'node:stream';
 import type { DomainReport, DomainState, MigrationOutcome } from '@kvasir/api/agent/vm.ts';
+import { KvasirError } from '@kvasir/api/errors.ts';
 import { LibvirtClient } from '@kvasir/libvirt/client.ts';
 import type {
   DomainDisk,
@@ -39,6 +40,8 @@ export interface LibvirtDriverOptions {
 }
 
 const connectTimeoutMs = 30_000;
+/** For a list that libvirt has in its memory. */
+const listTimeoutMs = 10_000;
 
 export class LibvirtDriver implements HypervisorDriver {
   readonly guest: LibvirtGuest;
@@ -65,10 +68,12 @@ export class LibvirtDriver implements HypervisorDriver {
     this.#functions = new FunctionWatch(this.#client);
   }
 
+  /** May be called again after it failed. */
   async open(): Promise<void> {
-    this.#kvm = await this.#tryKvm();
     await this.#client.connect(connectTimeoutMs);
-    await this.#functions.start();
+    await this.#startFunctions();
+    // Last, for it takes its time, and is not to be done again when libvirt has to be waited for.
+    this.#kvm = await this.#tryKvm();
     this.#reports.start();
   }
 
@@ -167,6 +172,19 @@ export class LibvirtDriver implements HypervisorDriver {
   }
   async abandonIncoming(vmId: string): Promise<boolean> {
     return abandonIncoming(this.#client, vmId);
+  }
+
+  /** A daemon that hangs takes connections all the same. @throws KvasirError timeout */
+  async #startFunctions(): Promise<void> {
+    const late = Promise.withResolvers<never>();
+    const what = 'The list of libvirt’s domains';
+    const error = new KvasirError('timeout', { what, timeoutMs: listTimeoutMs });
+    const timer = setTimeout(() => late.reject(error), listTimeoutMs);
+    try {
+      await Promise.race([this.#functions.start(), late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #virtualization(): 'kvm' | 'emulation' {

@@ -11,7 +11,14 @@ export function translated(error: unknown, vmId: string): unknown {
   if (error instanceof LibvirtError) {
     if (isNoDomain(error))
       return new KvasirError('not-found', { kind: 'domain', id: vmId }, undefined, { cause: error });
-    if (isLibvirtError(error, 'VIR_ERR_AGENT_UNRESPONSIVE', 'VIR_ERR_ARGUMENT_UNSUPPORTED')) {
+    if (
+      isLibvirtError(
+        error,
+        'VIR_ERR_AGENT_UNRESPONSIVE',
+        'VIR_ERR_AGENT_COMMAND_TIMEOUT',
+        'VIR_ERR_ARGUMENT_UNSUPPORTED',
+      )
+    ) {
       return new KvasirError('unsupported', { reason: error.message }, undefined, { cause: error });
     }
     return new KvasirError('host-failed', { reason: error.message }, undefined, { cause: error });

@@ -6,7 +6,10 @@ import { isLibvirtError } from '@kvasir/libvirt/error.ts';
 import type { GuestDriver, GuestExec, GuestReport } from '../guest.ts';
 import { translating } from './errors.ts';
 
+/** Of the agent: it is asked to synchronize, and then what is asked. */
 const answerTimeoutSeconds = 5;
+/** libvirt waits for up to 30 s until another question to the same agent is over, then for the agent. Without an answer by then it hangs. */
+const libvirtAnswersWithinMs = 45_000;
 const execPollMs = 100;
 /** Of what a guest says of itself. */
 const mostCharacters = 255;
@@ -27,30 +30,33 @@ export class LibvirtGuest implements GuestDriver {
     this.#client = client;
   }
 
+  /** False: there is no agent that answers. What says nothing of the agent, as a libvirt that is busy, is thrown. */
   async ping(vmId: string): Promise<boolean> {
     try {
       await this.#command(vmId, 'guest-ping');
       return true;
     } catch (error) {
-      if (error instanceof KvasirError && error.code !== 'not-found') return false;
+      if (error instanceof KvasirError && error.code === 'unsupported') return false;
       throw error;
     }
   }
 
   async info(vmId: string): Promise<GuestReport> {
-    const [host, os, interfaces] = await Promise.all([
-      this.#command<{ 'host-name'?: unknown }>(vmId, 'guest-get-host-name'),
-      this.#command<{ 'pretty-name'?: unknown }>(vmId, 'guest-get-osinfo').catch(() => ({ 'pretty-name': undefined })),
-      translating(vmId, () => this.#client.guest.interfaceAddresses(vmId)).catch(() => []),
-    ]);
-    const addresses = interfaces
-      .filter((nic) => nic.name !== 'lo')
-      .flatMap((nic) => nic.addresses.map((address) => address.address))
+    // One after the other, as libvirt asks anyway: an agent that does not answer the first keeps nobody waiting for the others.
+    const host = await this.#command<{ 'host-name'?: unknown }>(vmId, 'guest-get-host-name');
+    const os = await this.#command<{ 'pretty-name'?: unknown }>(vmId, 'guest-get-osinfo').catch(() => null);
+    // Not by libvirt's own call for it, which waits for the agent for ever.
+    const nics = await this.#command<unknown>(vmId, 'guest-network-get-interfaces').catch(() => []);
+    const addresses = listOf<{ name?: unknown; 'ip-addresses'?: unknown }>(nics)
+      .filter((nic) => nic?.name !== 'lo')
+      .flatMap((nic) => listOf<{ 'ip-address'?: unknown }>(nic?.['ip-addresses']))
+      .map((address) => address?.['ip-address'])
+      .filter((address) => typeof address === 'string')
       .filter((address) => isIP(address) !== 0 && !address.startsWith('fe80:'));
     return {
       agent: true,
       hostname: said(host['host-name']),
-      os: said(os['pretty-name']),
+      os: said(os?.['pretty-name']),
       addresses: [...new Set(addresses)].slice(0, mostAddresses),
     };
   }
@@ -101,6 +107,7 @@ export class LibvirtGuest implements GuestDriver {
           vmId,
           JSON.stringify({ execute, arguments: args }),
           answerTimeoutSeconds,
+          { timeoutMs: libvirtAnswersWithinMs },
         );
         return (JSON.parse(text ?? '{}') as { return: T }).return;
       } catch (error) {
@@ -112,7 +119,12 @@ export class LibvirtGuest implements GuestDriver {
   }
 }
 
-/** A guest may say anything; null: no text. */
+/** A guest may say anything; empty: no list. */
+function listOf<T>(value: unknown): readonly (T | null)[] {
+  return Array.isArray(value) ? (value as (T | null)[]) : [];
+}
+
+/** The same; null: no text. */
 function said(value: unknown): string | null {
   const text = typeof value === 'string' ? value.slice(0, mostCharacters).replaceAll(/\p{Cc}/gu, '') : '';
   return text === '' ? null : text;

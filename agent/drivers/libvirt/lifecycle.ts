@@ -12,6 +12,11 @@ import { find, readXml, textOf } from './xml.ts';
 /** A guest that is still booting may miss the power button: it is pressed again. */
 const pressAgainMs = 5000;
 const destroyTimeoutMs = 30_000;
+/**
+ * What QEMU does at once, or not at all for it hangs, after up to 30 s in which libvirt waits for its turn at the domain. Whoever waited
+ * on would keep others from ending such a QEMU. That it comes to it later is seen by the domain's events.
+ */
+const atOnce = { timeoutMs: 45_000 };
 
 export class Lifecycle {
   readonly #client: LibvirtClient;
@@ -58,32 +63,36 @@ export class Lifecycle {
       // A paused guest hears no power button, and a crashed one neither.
       const graceMs = before.state === 'running' ? timeoutMs : 0;
       const deadline = performance.now() + graceMs;
+      let pressing: Promise<void> | null = null;
       while (!(await stopped())) {
         const leftMs = deadline - performance.now();
         if (leftMs <= 0 || (signal.aborted && signal.reason === 'force')) {
           await this.#destroy(vmId);
           break;
         }
-        await this.#pressPowerButton(vmId);
-        await waitFor(this.#client, vmId, stopped, { timeoutMs: Math.min(leftMs, pressAgainMs), signal });
+        // In a QEMU that hangs it stays pressed.
+        pressing ??= this.#pressPowerButton(vmId).finally(() => (pressing = null));
+        const pressed = pressing;
+        const ended = async (): Promise<boolean> => pressed.then(stopped);
+        await waitFor(this.#client, vmId, ended, { timeoutMs: Math.min(leftMs, pressAgainMs), signal });
       }
       return (await readState(this.#client, vmId)).state;
     });
   }
 
   async reset(vmId: string): Promise<DomainState> {
-    return this.#then(vmId, 'reset', () => this.#client.domain.reset(vmId));
+    return this.#then(vmId, 'reset', () => this.#client.domain.reset(vmId, atOnce));
   }
 
   async pause(vmId: string): Promise<DomainState> {
     return this.#then(vmId, 'pause', async (state) => {
-      if (state !== 'paused') await this.#client.domain.suspend(vmId);
+      if (state !== 'paused') await this.#client.domain.suspend(vmId, atOnce);
     });
   }
 
   async resume(vmId: string): Promise<DomainState> {
     return this.#then(vmId, 'resume', async (state) => {
-      if (state !== 'running') await this.#client.domain.resume(vmId);
+      if (state !== 'running') await this.#client.domain.resume(vmId, atOnce);
     });
   }
 
@@ -138,7 +147,7 @@ export class Lifecycle {
 
   async #pressPowerButton(vmId: string): Promise<void> {
     try {
-      await this.#client.domain.shutdown(vmId, ShutdownFlags.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN);
+      await this.#client.domain.shutdown(vmId, ShutdownFlags.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, atOnce);
     } catch (error) {
       // It may have stopped just now; anything else shows in the loop that called.
       if (await this.#client.domain.isActive(vmId)) throw error;

@@ -1,7 +1,8 @@
 /** What a migration says of itself at its end; that it moves a domain at all is shown on real hosts. */
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
 import type { ParamRecord } from '@kvasir/libvirt/typed-params.ts';
 import type { MigrationProgress } from '../hypervisor.ts';
@@ -68,4 +69,35 @@ test('a quick one, at whose end libvirt says 0 or nothing, keeps what was seen b
 
 test('where nothing was ever named nothing is claimed', async () => {
   assert.deepEqual((await send(undefined, { data_processed: 0 })).sent, { downtimeMs: null, bytesTotal: null });
+});
+
+test('a domain that does not answer is asked one question of each kind, however long it takes', async (t) => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  t.after(() => mock.timers.reset());
+  const asked = { jobStats: 0, abortJob: 0 };
+  const sending = Promise.withResolvers<void>();
+  const answers: (() => void)[] = [];
+  const hang = (kind: keyof typeof asked) => async (): Promise<{ type: string; stats: ParamRecord }> => {
+    asked[kind] += 1;
+    // Before it is sent, it is asked whether it is being sent already.
+    if (kind === 'jobStats' && asked.jobStats <= 2) return { type: 'none', stats: {} };
+    return new Promise((_, reject) => answers.push(() => reject(new Error('too late'))));
+  };
+  const client = Object.assign(new EventEmitter(), {
+    domain: { lookupByUuid: async () => ({}), xml: async () => '<domain><devices/></domain>' },
+    migration: { jobStats: hang('jobStats'), abortJob: hang('abortJob'), peerToPeer: () => sending.promise },
+  });
+  const abort = new AbortController();
+  const call = { signal: abort.signal, progress: () => {} };
+  const sent = sendMigration(client as unknown as LibvirtClient, request, call);
+  await setImmediate();
+  abort.abort();
+  for (let n = 0; n < 100; n += 1) {
+    mock.timers.tick(250);
+    await setImmediate();
+  }
+  assert.deepEqual(asked, { jobStats: 3, abortJob: 1 });
+  sending.resolve();
+  for (const answer of answers) answer();
+  assert.deepEqual(await sent, { downtimeMs: null, bytesTotal: null });
 });

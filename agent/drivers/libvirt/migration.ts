@@ -101,19 +101,33 @@ function stayed({ state, reason }: StateAndReason): 'stayed' | undefined {
  * Answers how to stop that.
  */
 function abortOn(client: LibvirtClient, vmId: string, signal: AbortSignal): () => Promise<void> {
-  let asked: Promise<void> = Promise.resolve();
-  let timer: NodeJS.Timeout | undefined;
-  const abort = (): void => {
-    asked = client.migration.abortJob(vmId).catch(() => undefined);
-  };
+  let stop = async (): Promise<void> => {};
   const begin = (): void => {
-    abort();
-    timer = setInterval(abort, progressMs);
+    stop = repeat(() => client.migration.abortJob(vmId));
   };
   if (signal.aborted) begin();
   else signal.addEventListener('abort', begin, { once: true });
   return async () => {
     signal.removeEventListener('abort', begin);
+    await stop();
+  };
+}
+
+/**
+ * Asks libvirt again and again, whatever it answers, but not while it owes an answer: a domain that is held up answers for none of the
+ * questions, and all of them together would take up every call of this host. Answers how to stop that; resolves when no question is open.
+ */
+function repeat(question: () => Promise<unknown>): () => Promise<void> {
+  let asked: Promise<void> | null = null;
+  const ask = (): void => {
+    asked ??= question().then(
+      () => void (asked = null),
+      () => void (asked = null),
+    );
+  };
+  ask();
+  const timer = setInterval(ask, progressMs);
+  return async () => {
     clearInterval(timer);
     await asked;
   };
@@ -223,19 +237,15 @@ function followProgress(
     if (event.kind === 'jobCompleted' && event.uuid === vmId) completed = event.stats;
   };
   client.on('event', onEvent);
-  const timer = setInterval(() => {
-    client.migration
-      .jobStats(vmId)
-      .then(({ type, stats }) => {
-        if (type !== 'bounded' && type !== 'unbounded') return;
-        last = stats;
-        call.progress(progressOf(stats));
-      })
-      .catch(() => undefined);
-  }, progressMs);
+  const stop = repeat(async () => {
+    const { type, stats } = await client.migration.jobStats(vmId);
+    if (type !== 'bounded' && type !== 'unbounded') return;
+    last = stats;
+    call.progress(progressOf(stats));
+  });
   return {
     stop: () => {
-      clearInterval(timer);
+      void stop();
       client.off('event', onEvent);
     },
     result: () => {

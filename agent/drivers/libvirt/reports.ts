@@ -23,6 +23,8 @@ const guestRefreshMs = 30_000;
 /** A guest that has just booted gets its addresses a moment after its agent answers: it is asked again this soon, so often. */
 const addressRetryMs = 2_000;
 const addressRetries = 10;
+/** A report that could not be made is made later. */
+const tellAgainMs = 2_000;
 
 type Listener = (event: DomainEvent) => void;
 
@@ -32,6 +34,8 @@ export class Reports {
   readonly #pidDirectory: string;
   readonly #listeners = new Set<Listener>();
   readonly #guests = new Map<string, GuestReport>();
+  /** Guests that are being asked. */
+  readonly #asked = new Set<string>();
   readonly #signs: VitalSigns;
   /** Last report's turn of each domain, so that the next one waits for it. */
   readonly #turns = new Map<string, Promise<void>>();
@@ -101,7 +105,9 @@ export class Reports {
     try {
       report = await this.#report(vmId, name);
     } catch {
-      // The connection is gone; everything is reported anew once it is back.
+      // Without a connection everything is reported anew once it is back. Any other failure passes, and has to leave nothing untold.
+      if (!this.#client.connected || this.#timer === undefined) return;
+      setTimeout(() => this.#enqueue(vmId, name, because), tellAgainMs).unref();
       return;
     }
     if (report) this.#known.add(vmId);
@@ -168,14 +174,16 @@ export class Reports {
 
   async #refreshGuests(): Promise<void> {
     const domains = await this.#client.host.listDomains().catch(() => []);
-    await Promise.all(
-      domains.filter((domain) => domain.id !== null).map((domain) => this.#refreshGuest(domain.uuid, domain.name)),
-    );
+    // One that does not answer is not asked again meanwhile: its questions would take the turns of others.
+    const guests = domains.filter(({ id, uuid }) => id !== null && !this.#asked.has(uuid));
+    await Promise.all(guests.map(({ uuid, name }) => this.#refreshGuest(uuid, name)));
   }
 
   async #refreshGuest(vmId: string, name: string, retries = 0): Promise<void> {
     const before = JSON.stringify(this.#guests.get(vmId) ?? null);
+    this.#asked.add(vmId);
     const report = await this.#guest.info(vmId).catch(() => null);
+    this.#asked.delete(vmId);
     if (report) this.#guests.set(vmId, report);
     else this.#guests.delete(vmId);
     if (report) this.#signs.answered(vmId);

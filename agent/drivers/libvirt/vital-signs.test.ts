@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
 import type { DomainEvent } from '@kvasir/libvirt/domain-event.ts';
-import { VitalSigns } from './vital-signs.ts';
+import { lookEveryMs, VitalSigns } from './vital-signs.ts';
 
 const vmId = 'web';
 const lifecycle = (event: string, detail: string) =>
@@ -113,5 +114,100 @@ test('processors that spin are no sign of life: a guest that only burns them is 
     await pass(10_000);
   }
   assert.deepEqual(signs.of(vmId), { watchdogFired: false, quietMs: 40_000, cpusUsed: 4 });
+  end();
+});
+
+/** Two domains, each of which answers as the test says, also when all are asked in one question. */
+function hanging() {
+  let nowMs = 1000;
+  type Answer = 'answers' | 'hangs' | 'does not tell';
+  const given: Record<string, { monitor: Answer; requests: number; agent: () => Promise<boolean> }> = {
+    web: { monitor: 'answers', requests: 0, agent: async () => false },
+    hung: { monitor: 'answers', requests: 0, agent: async () => false },
+  };
+  const names = Object.keys(given);
+  const timer = mock.method(performance, 'now', () => nowMs);
+  const all = async ({ domains = [] }: { domains?: readonly string[] }, { timeoutMs }: { timeoutMs?: number }) => {
+    const asked = domains.length === 0 ? names : domains;
+    if (asked.some((name) => given[name]!.monitor === 'hangs')) {
+      assert.ok(timeoutMs !== undefined && timeoutMs < lookEveryMs);
+      throw new Error('no answer in time');
+    }
+    return asked.map((name) => {
+      const counts = given[name]!.monitor === 'answers' ? { 'block.0.rd.reqs': given[name]!.requests } : {};
+      return { uuid: name, name, stats: { 'block.count': 1, ...counts } };
+    });
+  };
+  const host = { listDomains: async () => names.map((name) => ({ uuid: name, name, id: 1 })) };
+  const client = { statistics: { all }, host } as unknown as LibvirtClient;
+  const told: string[] = [];
+  const signs = new VitalSigns(client, { ping: (name) => given[name]!.agent() }, (name) => told.push(name));
+  for (const name of names) signs.answered(name);
+  const pass = async (ms: number) => {
+    nowMs += ms;
+    await signs.look();
+  };
+  const quiet = () => names.map((name) => signs.of(name).quietMs);
+  return { signs, given, told, pass, quiet, end: () => timer.mock.restore() };
+}
+
+test('a domain whose QEMU hangs hides no other guest that hangs, and is itself neither alive nor quiet', async () => {
+  const { given, told, pass, quiet, end } = hanging();
+  await pass(10_000);
+  for (const monitor of ['hangs', 'does not tell'] as const) {
+    given.hung!.monitor = 'answers';
+    given.web!.requests += 1;
+    given.hung!.requests += 1;
+    await pass(10_000);
+    assert.deepEqual(quiet(), [0, 0]);
+    for (let n = 0; n < 4; n += 1) await pass(10_000);
+    assert.deepEqual(quiet(), [40_000, 40_000]);
+    given.hung!.monitor = monitor;
+    told.length = 0;
+    for (let n = 0; n < 4; n += 1) await pass(10_000);
+    assert.deepEqual(quiet(), [80_000, null]);
+    // What was told of it before does not stand.
+    assert.deepEqual(told.filter((name) => name === 'hung').length, 1);
+    given.hung!.monitor = 'answers';
+    for (let n = 0; n < 3; n += 1) await pass(10_000);
+    assert.deepEqual(quiet(), [110_000, 30_000]);
+  }
+  end();
+});
+
+test('an agent that cannot be asked is no agent that is silent', async () => {
+  const { given, pass, quiet, end } = hanging();
+  given.web!.agent = async () => {
+    throw new Error('libvirt is busy');
+  };
+  for (let n = 0; n < 4; n += 1) await pass(10_000);
+  assert.deepEqual(quiet(), [null, 40_000]);
+  given.web!.agent = async () => true;
+  await pass(10_000);
+  assert.deepEqual(quiet(), [0, 50_000]);
+  end();
+});
+
+test('an agent that takes its time holds up no look at another guest', async () => {
+  const { signs, given, told, pass, quiet, end } = hanging();
+  const answer = Promise.withResolvers<boolean>();
+  given.hung!.agent = () => answer.promise;
+  for (let n = 0; n < 4; n += 1) {
+    void pass(10_000);
+    await setImmediate();
+  }
+  assert.deepEqual(quiet(), [40_000, 0]);
+  assert.ok(told.includes('web'));
+  answer.resolve(true);
+  await setImmediate();
+  assert.equal(signs.of('hung').quietMs, 0);
+  end();
+});
+
+test('time in which nobody looked is no silence', async () => {
+  const { pass, quiet, end } = hanging();
+  await pass(10_000);
+  await pass(3_600_000);
+  assert.deepEqual(quiet(), [30_000, 30_000]);
   end();
 });

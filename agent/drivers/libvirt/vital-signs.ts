@@ -3,16 +3,26 @@
  *
  * A guest lives when its agent answers or its disks do anything. Only a guest whose agent has answered since the domain started
  * can be found quiet: of any other, silence tells nothing. A watchdog that ran out stays noted until the next start or reset.
+ *
+ * A look without an answer says nothing: neither that the guest lives nor that it is quiet. A QEMU that hangs answers nothing and would
+ * carry out no reset either. So a guest is quiet only for as long as looks that were answered found it so, one soon after the other; one
+ * look without an answer, and its time begins anew. No domain waits for the answer of another one.
  */
 import type { GuestSigns } from '@kvasir/api/agent/vm.ts';
 import type { LibvirtClient } from '@kvasir/libvirt/client.ts';
 import type { DomainEvent } from '@kvasir/libvirt/domain-event.ts';
+import { ListFlags } from '@kvasir/libvirt/domain-flags.ts';
 import { AllDomainStatsFlags, DomainStats } from '@kvasir/libvirt/host-flags.ts';
+import type { DomainStatsRecord } from '@kvasir/libvirt/operations/statistics.ts';
 import type { LibvirtGuest } from './guest.ts';
 
 export const lookEveryMs = 10_000;
 /** A guest that has been quiet for so long is reported with each look. */
 export const tellAfterMs = 30_000;
+/** Between two looks at a guest; more than that was not seen, as when this process was held up. */
+const mostBetweenLooksMs = 2 * lookEveryMs;
+/** QEMU's monitor answers at once, or hangs. */
+const answerWithinMs = 4000;
 
 /** Of each look in the average, and how much it must differ, in processors, to be told. */
 const lookWeight = 0.2;
@@ -24,9 +34,23 @@ interface Known {
   cpu: { readonly timeNs: number; readonly atMs: number } | undefined;
   cpusUsed: number | undefined;
   cpusTold: number;
-  /** `performance.now()` of the last sign; undefined: its agent has never answered. */
-  livedMs: number | undefined;
+  /** As the looks have seen it; undefined: its agent has never answered. */
+  quietMs: number | undefined;
+  /** `performance.now()` up to which it was seen. */
+  seenMs: number;
+  /** The last look had no answer. */
+  isUnseen: boolean;
+  /** Its agent is being asked. */
+  isAsked: boolean;
   watchdogFired: boolean;
+}
+
+/** What a look reads of a domain. Undefined: it was not told. */
+interface Work {
+  readonly uuid: string;
+  readonly name: string;
+  readonly cpuTimeNs: number | undefined;
+  readonly ioOperations: bigint | undefined;
 }
 
 export class VitalSigns {
@@ -67,18 +91,20 @@ export class VitalSigns {
     if (event.event === 'started' || event.event === 'undefined') this.#panicked.delete(uuid);
     if (event.event === 'started' || event.event === 'stopped') this.#afresh(uuid);
     // Time in which it was held up was not its own silence.
-    if (event.event === 'resumed') this.#lives(uuid);
+    const known = this.#known.get(uuid);
+    if (event.event === 'resumed' && known !== undefined) lives(known);
   }
 
   /** The guest's agent answered. */
   answered(vmId: string): void {
-    this.#of(vmId).livedMs = performance.now();
+    const known = this.#of(vmId);
+    known.quietMs = 0;
+    lives(known);
   }
 
   of(vmId: string): GuestSigns {
     const known = this.#known.get(vmId);
-    const livedMs = known?.livedMs;
-    const quietMs = livedMs === undefined ? null : Math.round(performance.now() - livedMs);
+    const quietMs = known?.quietMs === undefined || known.isUnseen ? null : Math.round(known.quietMs);
     return {
       watchdogFired: known?.watchdogFired ?? false,
       quietMs: quietMs !== null && quietMs < tellAfterMs ? 0 : quietMs,
@@ -93,29 +119,48 @@ export class VitalSigns {
 
   /** Looks at all domains once. */
   async look(): Promise<void> {
-    // A guest that hangs holds up the answer for seconds.
     if (this.#looking) return;
     this.#looking = true;
+    let works: Work[];
     try {
-      const records = await this.#client.statistics.all({
-        stats: DomainStats.VIR_DOMAIN_STATS_BLOCK | DomainStats.VIR_DOMAIN_STATS_CPU_TOTAL,
-        flags: AllDomainStatsFlags.VIR_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING,
-      });
-      for (const { uuid, name, stats } of records) this.#count(uuid, name, Number(stats['cpu.time'] ?? Number.NaN));
-      await Promise.all(records.map(({ uuid, name, stats }) => this.#lookAt(uuid, name, ioOperations(stats))));
+      works = await this.#works();
     } catch {
-      // The connection is gone: nothing was seen, so nothing was quiet either.
-      for (const vmId of this.#known.keys()) this.#lives(vmId);
+      // Nothing was seen of anybody, as when the connection is gone.
+      for (const known of this.#known.values()) missed(known);
+      return;
     } finally {
       this.#looking = false;
     }
+    await Promise.all(works.map((work) => this.#lookAt(work)));
+  }
+
+  /** In one question, which does not wait for a domain that is known to be busy; when one that is not keeps it waiting, in one for each. */
+  async #works(): Promise<Work[]> {
+    try {
+      return (await this.#ask([])).map(workOf);
+    } catch {
+      const domains = await this.#client.host.listDomains(ListFlags.VIR_CONNECT_LIST_DOMAINS_RUNNING);
+      return Promise.all(
+        domains.map(async ({ uuid, name }) => {
+          const [record] = await this.#ask([uuid]).catch(() => []);
+          return record === undefined ? { uuid, name, cpuTimeNs: undefined, ioOperations: undefined } : workOf(record);
+        }),
+      );
+    }
+  }
+
+  /** None: all that run. */
+  #ask(domains: readonly string[]): Promise<DomainStatsRecord[]> {
+    const { VIR_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING: running, VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT: noWait } =
+      AllDomainStatsFlags;
+    const stats = DomainStats.VIR_DOMAIN_STATS_BLOCK | DomainStats.VIR_DOMAIN_STATS_CPU_TOTAL;
+    return this.#client.statistics.all({ domains, stats, flags: running | noWait }, { timeoutMs: answerWithinMs });
   }
 
   #count(vmId: string, name: string, timeNs: number): void {
     const known = this.#of(vmId);
     const before = known.cpu;
     const atMs = performance.now();
-    if (Number.isNaN(timeNs)) return;
     known.cpu = { timeNs, atMs };
     if (before === undefined || atMs <= before.atMs || timeNs < before.timeNs) return;
     const used = (timeNs - before.timeNs) / 1e6 / (atMs - before.atMs);
@@ -125,29 +170,38 @@ export class VitalSigns {
     this.#tell(vmId, name);
   }
 
-  async #lookAt(vmId: string, name: string, operations: bigint): Promise<void> {
-    const known = this.#of(vmId);
-    const worked = known.ioOperations !== undefined && known.ioOperations !== operations;
-    known.ioOperations = operations;
-    if (known.livedMs === undefined) return;
-    const { quietMs } = this.of(vmId);
-    if (worked || (await this.#guest.ping(vmId).catch(() => false))) {
-      known.livedMs = performance.now();
-      if (quietMs !== 0) this.#tell(vmId, name);
-      return;
-    }
-    if (this.of(vmId).quietMs !== 0) this.#tell(vmId, name);
+  async #lookAt({ uuid, name, cpuTimeNs, ioOperations }: Work): Promise<void> {
+    if (cpuTimeNs !== undefined) this.#count(uuid, name, cpuTimeNs);
+    const known = this.#of(uuid);
+    // A guest that hangs holds up the answer for seconds; what its disks do meanwhile the look after that sees.
+    if (known.isAsked) return;
+    const worked =
+      known.ioOperations !== undefined && ioOperations !== undefined && known.ioOperations !== ioOperations;
+    known.ioOperations = ioOperations ?? known.ioOperations;
+    if (known.quietMs === undefined) return;
+    const before = this.of(uuid).quietMs;
+    const answers = worked || (await this.#answers(known, uuid));
+    if (answers === true) lives(known);
+    else if (answers === 'unknown' || ioOperations === undefined) missed(known);
+    else wasQuiet(known);
+    const { quietMs } = this.of(uuid);
+    if (quietMs !== before || (quietMs ?? 0) > 0) this.#tell(uuid, name);
   }
 
+  async #answers(known: Known, vmId: string): Promise<boolean | 'unknown'> {
+    known.isAsked = true;
+    try {
+      return await this.#guest.ping(vmId);
+    } catch {
+      return 'unknown';
+    } finally {
+      known.isAsked = false;
+    }
+  }
   #of(vmId: string): Known {
     const known = this.#known.get(vmId) ?? unknown();
     this.#known.set(vmId, known);
     return known;
-  }
-
-  #lives(vmId: string): void {
-    const known = this.#known.get(vmId);
-    if (known?.livedMs !== undefined) known.livedMs = performance.now();
   }
 
   #afresh(vmId: string): void {
@@ -156,15 +210,41 @@ export class VitalSigns {
 }
 
 function unknown(): Known {
-  const nothing = { ioOperations: undefined, livedMs: undefined, cpu: undefined, cpusUsed: undefined };
-  return { ...nothing, cpusTold: 0, watchdogFired: false };
+  const nothing = { ioOperations: undefined, cpu: undefined, cpusUsed: undefined, quietMs: undefined };
+  return { ...nothing, seenMs: 0, isUnseen: false, isAsked: false, cpusTold: 0, watchdogFired: false };
 }
 
-/** Reads, writes and flushes of all its disks. */
-function ioOperations(stats: Readonly<Record<string, unknown>>): bigint {
-  let sum = 0n;
-  for (const [name, value] of Object.entries(stats)) {
-    if (/^block\.\d+\.(rd|wr|fl)\.reqs$/.test(name)) sum += BigInt(value as number | bigint);
-  }
-  return sum;
+function lives(known: Known): void {
+  known.isUnseen = false;
+  begin(known);
+}
+
+function missed(known: Known): void {
+  known.isUnseen = true;
+  begin(known);
+}
+
+function wasQuiet(known: Known): void {
+  const now = performance.now();
+  known.isUnseen = false;
+  known.quietMs = (known.quietMs ?? 0) + Math.min(now - known.seenMs, mostBetweenLooksMs);
+  known.seenMs = now;
+}
+
+/** Its time of silence begins now, if it can have any. */
+function begin(known: Known): void {
+  if (known.quietMs !== undefined) known.quietMs = 0;
+  known.seenMs = performance.now();
+}
+
+function workOf({ uuid, name, stats }: DomainStatsRecord): Work {
+  const time = stats['cpu.time'];
+  return { uuid, name, cpuTimeNs: time === undefined ? undefined : Number(time), ioOperations: ioOperations(stats) };
+}
+
+/** Reads, writes and flushes of all its disks. Undefined: its monitor was not asked, or did not tell. */
+function ioOperations(stats: DomainStatsRecord['stats']): bigint | undefined {
+  const counts = Object.entries(stats).filter(([name]) => /^block\.\d+\.(rd|wr|fl)\.reqs$/.test(name));
+  if (counts.length === 0 && stats['block.count'] !== 0) return undefined;
+  return counts.reduce((sum, [, count]) => sum + BigInt(count), 0n);
 }
