@@ -3,14 +3,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join, relative } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { powersOfTheUnit, runWithPowers } from '../testing/unit-powers.ts';
 import { endingBoth, HungStarts } from './hung-starts.ts';
 import { PendingStarts } from './pending-starts.ts';
 
+/** Asked to stop, it lets go of its socket and stays, as one that waits for a start. */
 const listen = `process.title = process.argv[2];
-  require('node:net').createServer().listen(process.argv[1], () => process.stdout.write('listens'))`;
+  const server = require('node:net').createServer().listen(process.argv[1], () => process.stdout.write('listens'));
+  setInterval(() => {}, 1e6);
+  process.on('SIGTERM', () => server.close(() => process.stdout.write('closed')));`;
 const end = `const [modules, notes] = process.argv.slice(1);
   const { HungStarts } = await import(modules + '/hung-starts.ts');
   const { PendingStarts } = await import(modules + '/pending-starts.ts');
@@ -23,9 +26,12 @@ describe('a start that hangs in the daemon', () => {
     for (const child of children) child.kill('SIGKILL');
     rmSync(root, { recursive: true, force: true });
   });
-  const daemon = async (name: string): Promise<{ readonly child: ChildProcess; readonly socketPath: string }> => {
-    const socketPath = join(root, `${name}-${children.length}.sock`);
-    const child = spawn(process.execPath, ['-e', listen, socketPath, name], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const daemon = async (name: string, before: readonly string[] = []) => {
+    const directory = join(root, String(children.length));
+    mkdirSync(directory);
+    const socketPath = join(directory, 'libvirt-sock');
+    const words = [...before, process.execPath, '-e', listen, socketPath, name];
+    const child = spawn(words[0]!, words.slice(1), { stdio: ['ignore', 'pipe', 'ignore'] });
     children.push(child);
     await once(child.stdout, 'data');
     return { child, socketPath };
@@ -55,6 +61,21 @@ describe('a start that hangs in the daemon', () => {
     assert.deepEqual(await ended(), [[], 0]);
   });
 
+  it('is ended with a daemon that stops and has let go of its socket, and with none that serves elsewhere', async () => {
+    const [asked, other] = [await daemon('libvirtd'), await daemon('virtqemud')];
+    const elsewhere = await daemon('libvirtd', ['unshare', '--net']);
+    await starts.note({ vmId: 'vm', poolIds: ['pool'], socketPath: asked.socketPath });
+    const closed = once(asked.child.stdout, 'data');
+    asked.child.kill('SIGTERM');
+    await closed;
+    const gone = once(asked.child, 'exit');
+    while ((await ended())[1] > 0);
+    await gone;
+    assert.equal(asked.child.signalCode, 'SIGKILL');
+    for (const { child } of [other, elsewhere]) assert.deepEqual([child.exitCode, child.signalCode], [null, null]);
+    assert.deepEqual(await hung.find(pool), []);
+  });
+
   it('is not known to have ended while a program of another kind holds the socket', async () => {
     const { child, socketPath } = await daemon('virtproxyd');
     await starts.note({ vmId: 'vm', poolIds: ['pool'], socketPath });
@@ -66,7 +87,7 @@ describe('a start that hangs in the daemon', () => {
   });
 
   it('has ended when the daemon has', async () => {
-    await starts.note({ vmId: 'vm', poolIds: ['pool'], socketPath: join(root, 'nobody.sock') });
+    await starts.note({ vmId: 'vm', poolIds: ['pool'], socketPath: join(root, 'nobody', 'libvirt-sock') });
     assert.deepEqual(await ended(), [['vm'], 0]);
     assert.deepEqual(await hung.find(pool), []);
   });
@@ -75,7 +96,7 @@ describe('a start that hangs in the daemon', () => {
     const { child, socketPath } = await daemon('virtqemud');
     const gone = once(child, 'exit');
     symlinkSync(root, `${root}/var-run`);
-    await starts.note({ vmId: 'vm', poolIds: ['pool'], socketPath: join(root, 'var-run', basename(socketPath)) });
+    await starts.note({ vmId: 'vm', poolIds: ['pool'], socketPath: join(root, 'var-run', relative(root, socketPath)) });
     while ((await ended())[1] > 0);
     await gone;
     assert.equal(child.signalCode, 'SIGKILL');

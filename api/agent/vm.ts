@@ -52,7 +52,7 @@ export const GuestSigns = closed({
   watchdogFired: Type.Boolean(),
   /**
    * For how long its guest agent has not answered while its disks did nothing; 0: it gives signs of life; null: that cannot be
-   * told, for its agent has never answered since the start. Reported anew while it grows.
+   * told, for its agent has never answered since the start, or QEMU does not answer. Reported anew while it grows.
    */
   quietMs: nullable(Type.Integer({ minimum: 0 })),
   /** Processors that it used on the average of the last minute or so; left out: not measured. Reported anew when it changes much. */
