@@ -43,6 +43,9 @@ function hasIdentity(host: LabHost): boolean {
   return existsSync(join(host.layout.disk, insideHost.agentState, 'agent.json'));
 }
 
+/** A manager that was killed lets go of its port a moment after its first thread has ended. */
+const portFreeWithinMs = 5000;
+
 type Listed = readonly { readonly name: string; readonly state?: string }[];
 
 export class Cloud {
@@ -80,11 +83,7 @@ export class Cloud {
   /** Starts the manager unless it runs, and waits until it serves people. */
   async startManager(): Promise<void> {
     const { port } = this.#options;
-    // Whoever answers there would be taken for the manager, and be given the administrator's password.
-    if (this.lab.manager() === undefined && !(await isPortFree(port)))
-      throw new Error(
-        `the port ${port} on 127.0.0.1 is taken by another program: end that, or make lab ${this.lab.layout.name} anew`,
-      );
+    if (this.lab.manager() === undefined) await this.#requirePort();
     const manager = await this.lab.startManager([
       '{node}',
       '{checkout}/manager/main.ts',
@@ -100,6 +99,15 @@ export class Cloud {
         (answer) => answer.ok,
         () => false,
       );
+    });
+  }
+
+  /** Whoever answers there would be taken for the manager, and be given the administrator's password. */
+  async #requirePort(): Promise<void> {
+    const { port } = this.#options;
+    await until(`port ${port}`, portFreeWithinMs, () => isPortFree(port)).catch((cause: unknown) => {
+      const advice = `end that, or make lab ${this.lab.layout.name} anew`;
+      throw new Error(`the port ${port} on 127.0.0.1 is taken by another program: ${advice}`, { cause });
     });
   }
 

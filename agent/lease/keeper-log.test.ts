@@ -11,14 +11,18 @@ const root = mkdtempSync(join(tmpdir(), 'kvasir-keeper-log-'));
 after(() => rmSync(root, { recursive: true, force: true }));
 const mib = 1024 * 1024;
 
-/** Says a number of lines of a hundred bytes. */
+/** Says a number of lines of a hundred bytes, a thousand at a time: what is said while the file is laid aside is lost. */
 const says = `const [module, path, count] = process.argv.slice(1);
   const { KeeperLog } = await import(module);
+  const { statSync } = await import('node:fs');
   const { setImmediate } = await import('node:timers/promises');
   const log = new KeeperLog(path);
   for (let n = 0; n < Number(count); n += 1) {
     log.say(('line ' + n + ' ').padEnd(65, '.'));
-    if (n % 100 === 0) await setImmediate();
+    while (n % 1000 === 0 && statSync(path).size > 1024 * 1024) {
+      log.say('again');
+      await setImmediate();
+    }
   }`;
 
 it('a keeper that says much fills no disk, and what it said last can be read', async () => {
