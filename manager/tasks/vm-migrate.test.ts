@@ -217,6 +217,20 @@ forEachDatabase('a migration that is stopped', (open) => {
     }
   });
 
+  test('never made ready for, an old definition at its destination does not pass for the VM', async () => {
+    const { world, scenario, taskId } = await begin();
+    const [vmId, { domains }] = [vmIdOf(scenario), world.hosts.host(world.h2)];
+    domains.set(vmId, { ...world.hosts.host(world.h1).domains.get(vmId)!, state: 'crashed', incoming: false });
+    world.hosts.fate = throwing('migration.prepare', unreachable, false);
+    world.hosts.onCall = async (method) => {
+      if (method === 'migration.prepare') await prove(world, world.h1);
+    };
+    assert.equal((await runToEnd(world, taskId)).state, 'failed');
+    const { hostId, reservedHostId } = await vms.get(world.store.db, vmId);
+    assert.deepEqual([hostId, reservedHostId, domains.get(vmId)?.state], [world.h1, null, 'crashed']);
+    await world.store.transaction((tx) => endProofs(tx, world.h1, systemClock.now()));
+  });
+
   test('when neither host has the VM, or both, it is parked and nothing is cleared', async () => {
     for (const where of ['nowhere', 'both'] as const) {
       const { world, scenario, taskId } = await begin();

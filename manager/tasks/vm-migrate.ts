@@ -60,9 +60,20 @@ const prepare = defineStep('vm-migrate', {
       return;
     }
     const { arrived } = await call(params.destinationHostId, migrationAbandon, { vmId: params.vmId, copyVolumes });
-    if (arrived) throw unclear('the VM is on the destination, and the source did not let it go');
+    if (arrived && !(await isAtRest(call, params))) {
+      throw unclear('the VM is on the destination, and the source did not let it go');
+    }
   },
 });
+
+/**
+ * Whether a definition rests on the destination: one that was left there earlier. To be made ready begins with clearing it, so nothing
+ * was made there, and it goes as leftovers do once the task has ended.
+ */
+async function isAtRest(call: Call, { vmId, destinationHostId }: Params): Promise<boolean> {
+  const { domains } = await call(destinationHostId, vmList, {});
+  return domains.some((domain) => domain.vmId === vmId && ['stopped', 'crashed'].includes(domain.state));
+}
 
 /** The destination may have been lost, or booted anew, since it was prepared. */
 async function requireReady(db: Executor, { vmId, destinationHostId }: Params, call: Call): Promise<void> {
