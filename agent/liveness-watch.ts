@@ -3,7 +3,7 @@
  * ended why they are off. libvirt knows only that their process was killed, and may itself hang in the lost storage: so what is
  * told of these VMs comes from their last reports.
  */
-import type { DomainReport } from '@kvasir/api/agent/vm.ts';
+import { isAtRest, type DomainReport } from '@kvasir/api/agent/vm.ts';
 import type { Clock } from '@kvasir/api/clock.ts';
 import type { HostDrivers } from './drivers/drivers.ts';
 import type { LivenessEvent } from './drivers/liveness.ts';
@@ -58,7 +58,7 @@ export class LivenessWatch {
     if (removed) this.#known.delete(domain.vmId);
     else this.#known.set(domain.vmId, domain);
     const reason = this.#drivers.liveness.endedBecause(domain.vmId);
-    const isOff = domain.state === 'stopped' || domain.state === 'crashed';
+    const isOff = isAtRest(domain.state);
     return reason !== null && isOff ? { ...domain, state: 'crashed', reason } : domain;
   }
 

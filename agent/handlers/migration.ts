@@ -3,6 +3,7 @@
  * the hypervisor said that the domain is not here.
  */
 import {
+  isAtRest,
   type DomainReport,
   migrationAbandon,
   migrationCancel,
@@ -43,7 +44,7 @@ export function migrationHandlers(host: HostContext): Handler[] {
   /** It runs elsewhere: a definition at rest is one that was left here, and must not pass for the domain's arrival. */
   const clearAtRest = async (vmId: string): Promise<void> => {
     const there = await findHere(vmId);
-    if (there?.state === 'stopped' || there?.state === 'crashed') await hypervisor.undefine(vmId);
+    if (there !== undefined && isAtRest(there.state)) await hypervisor.undefine(vmId);
   };
   return [
     handler(migrationPrepare, ({ vm, copyVolumes }, call) =>

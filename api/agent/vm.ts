@@ -45,6 +45,10 @@ export type VmSpec = Static<typeof VmSpec>;
 
 export const DomainState = oneOf(['stopped', 'running', 'paused', 'suspended', 'crashed'] as const);
 export type DomainState = Static<typeof DomainState>;
+/** Defined, and nothing of it runs or is kept. */
+export function isAtRest(state: DomainState): boolean {
+  return state === 'stopped' || state === 'crashed';
+}
 
 /** Whether the guest of a running domain seems to do anything. */
 export const GuestSigns = closed({

@@ -40,7 +40,7 @@ import * as fenceDevice from '../services/fence-devices.ts';
 import * as hostPower from '../services/host-power.ts';
 import * as ha from '../services/ha.ts';
 import { drillHost, explainVm } from '../services/ha-rehearsal.ts';
-import { takeOperatorWord } from '../services/operator-word.ts';
+import { confirmHostOff } from '../services/host-confirm-off.ts';
 import * as hostStandby from '../services/host-standby.ts';
 import * as hostMaintenance from '../services/host-maintenance.ts';
 import * as host from '../services/hosts.ts';
@@ -125,7 +125,7 @@ export const handlers: readonly Handler[] = [
   reading(hostOperations.list, host.listHosts),
   reading(hostOperations.get, host.getHost),
   changing(hostOperations.update, host.updateHost),
-  leading(changing(hostOperations.confirmOff, takeOperatorWord)),
+  leading(changing(hostOperations.confirmOff, confirmHostOff)),
   opening(hostOperations.delete, host.deleteHost),
   reading(hostOperations.domains, host.listHostDomains),
   opening(hostOperations.createJoinToken, host.createJoinToken),

@@ -1,14 +1,17 @@
 /**
  * An operator's word that a host is off. It counts as a proof, so it is refused while anything at all speaks against it: an agent
- * that is heard, a lease that is renewed, another host that hears it. A host in standby needs no proof: nothing is to be started elsewhere.
+ * that is heard, a lease that is renewed, another host that hears it; and where the cluster's policy takes no such word. A host in standby
+ * needs no proof: nothing is to be started elsewhere.
  */
 import { KvasirError } from '@kvasir/api/errors.ts';
 import type { hostOperations } from '@kvasir/api/resources/host.ts';
 import { operatorProof } from '@kvasir/control/ha/fence-proof.ts';
 import { signalsOf } from '@kvasir/control/ha/signals.ts';
+import { clusters } from '../store/clusters.ts';
 import type { Executor } from '../store/database.ts';
 import { recordProof } from '../store/fence-proofs.ts';
 import { appendTimeline, haIncidents } from '../store/ha-incidents.ts';
+import { haPolicyOf } from '../store/ha-settings.ts';
 import { hostHa } from '../store/host-ha.ts';
 import { type HostRow, hosts } from '../store/hosts.ts';
 import { readHaSnapshot } from '../tasks/ha-snapshot.ts';
@@ -19,6 +22,7 @@ import { findHost, hostView } from './hosts.ts';
 
 export const confirmHostOff: ChangeService<typeof hostOperations.confirmOff> = async (change, { params, body }) => {
   const host = await findHost(change, params.host);
+  await requireThatWordCounts(change.tx, host.clusterId);
   const sign = await signOfLife(change, change.tx, host);
   if (sign !== undefined) {
     throw new KvasirError('wrong-state', { action: 'take for off', kind: hosts.kind, name: host.name, state: sign });
@@ -42,6 +46,16 @@ export const confirmHostOff: ChangeService<typeof hostOperations.confirmOff> = a
   });
   return hostView(change, host);
 };
+
+/** What may prove a host dead is the cluster's policy, for a word as for everything else. @throws unsupported */
+async function requireThatWordCounts(db: Executor, clusterId: string): Promise<void> {
+  const { fencing } = await haPolicyOf(db, clusterId);
+  if (fencing.includes('operator')) return;
+  const { name } = await clusters.get(db, clusterId);
+  const methods = fencing.length === 0 ? 'nothing' : fencing.join(', ');
+  const reason = `The policy ha.fencing of cluster "${name}" takes no operator's word that a host is off (${methods})`;
+  throw new KvasirError('unsupported', { reason });
+}
 
 /** Why the host is not off; undefined: nothing shows that it runs. */
 async function signOfLife(call: Call, db: Executor, host: HostRow): Promise<string | undefined> {

@@ -10,6 +10,7 @@
  */
 import type { VolumeRef } from '@kvasir/api/agent/storage.ts';
 import {
+  isAtRest,
   migrationAbandon,
   migrationCancel,
   migrationDeparture,
@@ -60,7 +61,7 @@ const prepare = defineStep('vm-migrate', {
       return;
     }
     const { arrived } = await call(params.destinationHostId, migrationAbandon, { vmId: params.vmId, copyVolumes });
-    if (arrived && !(await isAtRest(call, params))) {
+    if (arrived && !(await restsThere(call, params))) {
       throw unclear('the VM is on the destination, and the source did not let it go');
     }
   },
@@ -70,9 +71,9 @@ const prepare = defineStep('vm-migrate', {
  * Whether a definition rests on the destination: one that was left there earlier. To be made ready begins with clearing it, so nothing
  * was made there, and it goes as leftovers do once the task has ended.
  */
-async function isAtRest(call: Call, { vmId, destinationHostId }: Params): Promise<boolean> {
+async function restsThere(call: Call, { vmId, destinationHostId }: Params): Promise<boolean> {
   const { domains } = await call(destinationHostId, vmList, {});
-  return domains.some((domain) => domain.vmId === vmId && ['stopped', 'crashed'].includes(domain.state));
+  return domains.some((domain) => domain.vmId === vmId && isAtRest(domain.state));
 }
 
 /** The destination may have been lost, or booted anew, since it was prepared. */
